@@ -1,0 +1,188 @@
+"""The one list of what is kept: measurements, their tags and their fields, with unit and meaning.
+
+Code, documentation, dashboards and tests all read this list; nothing else may name a measurement.
+Tags are bounded sets; free text is a field. Ratios are 0..1 (above 1 where a limit is exceeded), times are seconds,
+rates are per second, octet counters are integers to 2^64-1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: kind is int, float, bool or str; unit is a word for people (octets, bits/s, ratio, s, 1)."""
+
+    name: str
+    kind: type
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement with its tags in their fixed order."""
+
+    name: str
+    tags: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    def field(self, name: str) -> Field:
+        """The field of that name; KeyError where there is none."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(f"{self.name} has no field {name}")
+
+
+def _traffic(capacity: str) -> tuple[Field, ...]:
+    return (
+        Field("in_bits_per_second", float, "bits/s", "traffic towards the estate, mean of the slot"),
+        Field("out_bits_per_second", float, "bits/s", "traffic away from the estate, mean of the slot"),
+        Field("in_octets", int, "octets", "octets of the slot towards the estate"),
+        Field("out_octets", int, "octets", "octets of the slot away from the estate"),
+        Field("in_committed_ratio", float, "ratio", f"in against the {capacity}'s committed rate"),
+        Field("out_committed_ratio", float, "ratio", f"out against the {capacity}'s committed rate"),
+        Field("in_ceiling_ratio", float, "ratio", f"in against the {capacity}'s ceiling rate"),
+        Field("out_ceiling_ratio", float, "ratio", f"out against the {capacity}'s ceiling rate"),
+        Field("coverage_ratio", float, "ratio", "part of the slot that was observed"),
+    )
+
+
+_INTERFACE_COUNTERS: Final = tuple(
+    Field(f"{way}_{what}_total", int, unit, f"{what} counted by the device, raw")
+    for what, unit in (("octets", "octets"), ("packets", "packets"), ("errors", "packets"), ("discards", "packets"))
+    for way in ("in", "out")
+)
+_INTERFACE_RATES: Final = tuple(
+    Field(f"{way}_{what}_per_second", float, f"{what}/s", f"{what} per second between two readings")
+    for what in ("bits", "packets", "errors", "discards")
+    for way in ("in", "out")
+)
+
+_MEASUREMENTS: Final = (
+    Measurement(
+        "device",
+        ("device", "role", "site"),
+        (
+            Field("up", bool, "1", "the device answered"),
+            Field("cpu_ratio", float, "ratio", "CPU in use"),
+            Field("memory_ratio", float, "ratio", "memory in use"),
+            Field("sessions", int, "sessions", "sessions or connections now"),
+            Field("sessions_limit", int, "sessions", "limit, read or configured"),
+            Field("sessions_ratio", float, "ratio", "sessions against the limit"),
+            Field("session_rate", float, "sessions/s", "new sessions per second"),
+            Field("uptime_seconds", float, "s", "time since the agent started, wraps taken out"),
+            Field("ha_role", str, "1", "active, standby, member, alone or unknown"),
+            Field("round_trip_delay_seconds", float, "s", "median echo delay (RFC 2681)"),
+            Field("round_trip_loss_ratio", float, "ratio", "echoes lost (RFC 6673)"),
+            Field("poll_seconds", float, "s", "time the poll took"),
+            Field("quality", str, "1", "worth of this reading"),
+            Field("reason", str, "1", "why it is not observed"),
+        ),
+    ),
+    Measurement(
+        "interface",
+        ("device", "interface"),
+        (
+            *_INTERFACE_COUNTERS,
+            *_INTERFACE_RATES,
+            Field("in_ratio", float, "ratio", "in against the interface's speed"),
+            Field("out_ratio", float, "ratio", "out against the interface's speed"),
+            Field("oper_status", int, "1", "ifOperStatus: 1 up, 2 down, 3 testing ... (IF-MIB)"),
+            Field("quality", str, "1", "worth of the rates"),
+            Field("reason", str, "1", "why there is no rate"),
+        ),
+    ),
+    Measurement(
+        "circuit",
+        ("circuit", "kind", "line_group"),
+        (
+            *_traffic("circuit"),
+            Field("state", str, "1", "up, degraded, down or unknown"),
+            Field("active", bool, "1", "this member carries the traffic of its redundancy group"),
+        ),
+    ),
+    Measurement("line_group", ("line_group",), (*_traffic("line group"), Field("state", str, "1", "as circuit"))),
+    Measurement(
+        "tenant",
+        ("tenant", "line"),
+        (
+            Field("in_octets", int, "octets", "octets of the slot towards the tenant"),
+            Field("out_octets", int, "octets", "octets of the slot away from the tenant"),
+            Field("in_bits_per_second", float, "bits/s", "mean of the slot towards the tenant"),
+            Field("out_bits_per_second", float, "bits/s", "mean of the slot away from the tenant"),
+            Field("in_cap_ratio", float, "ratio", "in against the sustained cap, mean of 5 minutes"),
+            Field("out_cap_ratio", float, "ratio", "out against the sustained cap, mean of 5 minutes"),
+            Field("month_octets", int, "octets", "octets of the calendar month so far, both directions"),
+            Field("coverage_ratio", float, "ratio", "part of the slot that was observed"),
+        ),
+    ),
+    Measurement(
+        "service",
+        ("service", "kind"),
+        (
+            Field("up", bool, "1", "served as a user would need it"),
+            Field("response_seconds", float, "s", "time to the whole answer"),
+            Field("certificate_days", float, "days", "days until the certificate ends"),
+            Field("quality", str, "1", "worth of this reading"),
+            Field("reason", str, "1", "why it is down"),
+        ),
+    ),
+    Measurement(
+        "notification",
+        ("device", "name", "severity"),
+        (
+            Field("text", str, "1", "what it says, for people"),
+            Field("varbinds", str, "1", "all varbinds as JSON"),
+        ),
+    ),
+    Measurement(
+        "alert",
+        ("rule", "subject", "severity"),
+        (
+            Field("state", str, "1", "pending, firing or resolved"),
+            Field("incident", str, "1", "id of its incident"),
+            Field("reason", str, "1", "why the state changed"),
+        ),
+    ),
+    Measurement(
+        "daemon",
+        ("node", "part"),
+        (
+            Field("lag_seconds", float, "s", "start delay of polls, largest of the minute"),
+            Field("stall_seconds", float, "s", "longest time the loop did not turn"),
+            Field("duration_seconds", float, "s", "time this part took, sum of the minute"),
+            Field("queue_depth", int, "1", "waiting for this part"),
+            Field("drops_total", int, "1", "lost by this part since the start"),
+            Field("done_total", int, "1", "done by this part since the start"),
+            Field("failed_total", int, "1", "failed in this part since the start"),
+            Field("overruns_total", int, "1", "polls still running when the next was due"),
+        ),
+    ),
+)
+
+
+def _rollup(measurement: Measurement) -> Measurement:
+    """The *_5m form: every numeric field as mean and max, octets as sum, and the coverage of the five minutes."""
+    fields: list[Field] = []
+    for entry in measurement.fields:
+        if entry.name.endswith("_octets") and entry.name != "month_octets":
+            fields.append(entry)
+        elif entry.kind is float and entry.name != "coverage_ratio":
+            fields.append(Field(f"{entry.name}_mean", float, entry.unit, f"{entry.meaning}: mean of 5 minutes"))
+            fields.append(Field(f"{entry.name}_max", float, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
+        elif entry.kind is int and not entry.name.endswith("_total"):
+            fields.append(Field(f"{entry.name}_max", int, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
+    fields.append(Field("coverage_ratio", float, "ratio", "part of the 5 minutes that was observed"))
+    return Measurement(f"{measurement.name}_5m", measurement.tags, tuple(fields))
+
+
+ROLLED_UP: Final = ("device", "interface", "circuit", "line_group", "tenant", "service")
+
+SCHEMA: Final[Mapping[str, Measurement]] = {
+    measurement.name: measurement
+    for measurement in (*_MEASUREMENTS, *(_rollup(m) for m in _MEASUREMENTS if m.name in ROLLED_UP))
+}
+"""Every measurement by its name."""

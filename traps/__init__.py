@@ -1,0 +1,1 @@
+"""Be told: receive notifications from devices and say what they mean."""
