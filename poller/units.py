@@ -55,7 +55,7 @@ def parse_ratio(value: object) -> float:
 def _whole(digits: str, factor: int) -> int:
     whole, _, fraction = digits.partition(".")
     scaled = int(whole + fraction) * factor
-    return scaled // 10 ** len(fraction)
+    return scaled // int(10 ** len(fraction))
 
 
 Rate = Annotated[int, BeforeValidator(parse_rate)]

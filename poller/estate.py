@@ -1,0 +1,423 @@
+"""The estate: what is watched, for whom, against which contract. Frozen, and complete once it exists.
+
+Files become an Estate in poller.config, which reports every mistake with file, line and column; code elsewhere may rely
+on every reference in an Estate leading somewhere. Sections are mappings by id; the id travels in each entry as `id`.
+
+    sites, credentials, devices, redundancy_groups     the boxes
+    circuits, line_groups                              what was contracted, and what it is measured by
+    tenants (attachments, caps)                        who uses it (接続団体)
+    services                                           what they use it for
+    contacts, calendars, rules, maintenance            whom to tell, when, about what
+    organisation, polling, mail, storage, wall         how this daemon runs
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from poller.secrets import SecretReference
+from poller.units import Duration, Rate, Ratio, Volume
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
+Address: TypeAlias = IPv4Address | IPv6Address
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Model(BaseModel):
+    """Frozen, and no key that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Name(Model):
+    """A name in Japanese and English; written as one string it serves for both."""
+
+    ja: str
+    en: str
+
+    def lang(self, lang: str) -> str:
+        """The name in "ja" or "en"."""
+        return self.en if lang == "en" else self.ja
+
+
+class Scope(StrEnum):
+    """Which side of the demarcation point (責任分界点)."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+
+
+class Role(StrEnum):
+    """What a device is for."""
+
+    FIREWALL = "firewall"
+    ROUTER = "router"
+    SWITCH = "switch"
+    PROXY = "proxy"
+    DNS = "dns"
+    MAIL_RELAY = "mail_relay"
+    NTP = "ntp"
+    WAF = "waf"
+    LOAD_BALANCER = "load_balancer"
+    NETWORK_DEVICE = "network_device"
+    LOG_STORE = "log_store"
+    SERVER = "server"
+    UPS = "ups"
+
+
+class Severity(StrEnum):
+    """How much it matters: serious wakes people, minor waits for the next business day, notice is only shown."""
+
+    SERIOUS = "serious"
+    MINOR = "minor"
+    NOTICE = "notice"
+
+
+class Organisation(Model):
+    """Who runs this network."""
+
+    name: Name
+    timezone: str = "Asia/Tokyo"
+    lang: Literal["ja", "en"] = "ja"
+    logo: str | None = None
+
+
+class Site(Model):
+    """A place where devices stand."""
+
+    id: Id
+    name: Name
+    address: str = ""
+
+
+class Credentials(Model):
+    """How to ask a device by SNMP. Secrets only by reference: "file:...", "env:...", "credential:..."."""
+
+    id: Id
+    version: Literal["1", "2c", "3"]
+    community: SecretReference | None = None
+    security_name: str | None = None
+    auth: Literal["MD5", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] | None = None
+    auth_password: SecretReference | None = None
+    priv: Literal["DES", "AES-128", "AES-192", "AES-256", "AES-192-C", "AES-256-C"] | None = None
+    priv_password: SecretReference | None = None
+    context_name: str = ""
+
+
+class Polling(Model):
+    """How devices are asked unless a device says otherwise (R7, R22, R23)."""
+
+    interval: Duration = 60.0
+    port: Port = 161
+    timeout: Duration = 1.5
+    tries: Annotated[int, Field(ge=1, le=10)] = 3
+    in_flight: Annotated[int, Field(ge=1, le=64)] = 1
+    packets_per_second: Annotated[float, Field(gt=0)] | None = None
+    echo_interval: Duration = 5.0
+    """Between two echoes to one target (ICMP)."""
+
+
+class Device(Model):
+    """A monitored box.
+
+    addresses: the first is asked, the others are known to be the same device (traps, replies).
+    parents: devices or redundancy groups without which it cannot be reached (R53).
+    """
+
+    id: Id
+    name: Name
+    addresses: tuple[Address, ...] = Field(min_length=1)
+    port: Port | None = None
+    role: Role
+    site: Id
+    profile: str = "auto"
+    credentials: Id | None = None
+    parents: tuple[Id, ...] = ()
+    redundancy_group: Id | None = None
+    scope: Scope = Scope.INSIDE
+    interval: Duration | None = None
+    interfaces: tuple[str, ...] = ()
+    """Regular expressions on ifName; empty means all."""
+    sessions_limit: Annotated[int, Field(gt=0)] | None = None
+    """Where the device has no object for it (operator's setting by model)."""
+    design_cpu_ratio: Ratio | None = None
+    ping: bool = True
+    source_address: Address | None = None
+    packets_per_second: Annotated[float, Field(gt=0)] | None = None
+    in_flight: Annotated[int, Field(ge=1, le=64)] | None = None
+
+
+class RedundancyGroup(Model):
+    """Devices, or circuits, that stand in for one another; members name the group."""
+
+    id: Id
+    name: Name
+    mode: Literal["active_standby", "shared"] = "active_standby"
+    needed: Annotated[int, Field(ge=1)] = 1
+    """Members that must be up for the group to serve."""
+
+
+class CircuitKind(StrEnum):
+    """What was contracted."""
+
+    INTERNET = "internet"
+    BREAKOUT = "breakout"
+    CLOSED_NETWORK = "closed_network"
+    ACCESS = "access"
+
+
+class MeasuredBy(Model):
+    """The interface whose counters are the traffic; inward says which of its directions flows towards the estate."""
+
+    device: Id
+    interface: str
+    inward: Literal["in", "out"] = "in"
+
+
+class ProbePoints(Model):
+    """The three places a circuit is probed at (R41): our edge, the far edge of the contract, and beyond."""
+
+    near: Address | None = None
+    far: Address | None = None
+    beyond: Address | None = None
+
+
+class Circuit(Model):
+    """A contracted line. Capacity is the contract's, never ifSpeed (R61)."""
+
+    id: Id
+    name: Name
+    kind: CircuitKind
+    provider: Id | None = None
+    """A contact with the role provider."""
+    contract_number: str = ""
+    committed_rate: Rate | None = None
+    """Bits per second that are guaranteed (帯域確保); None where all is best effort."""
+    ceiling_rate: Rate
+    measured_by: MeasuredBy
+    probe: ProbePoints = ProbePoints()
+    redundancy_group: Id | None = None
+    preferred: Literal["active", "standby"] = "active"
+    site: Id | None = None
+    scope: Scope = Scope.OUTSIDE
+
+
+class LineGroup(Model):
+    """Several circuits that are one line to its users, or several lines under one ceiling."""
+
+    id: Id
+    name: Name
+    members: tuple[Id, ...] = Field(min_length=1)
+    """Circuits or other line groups."""
+    committed_rate: Rate | None = None
+    ceiling_rate: Rate
+    parts: tuple["LinePart", ...] = ()
+    """Allowances within the line, such as 200 Mbps for web publishing."""
+
+
+class LinePart(Model):
+    """A part of a line that must have its own rate."""
+
+    name: Name
+    needed_rate: Rate
+    measured_by: MeasuredBy | None = None
+
+
+class Attachment(Model):
+    """Where a tenant's use of a line is counted; at a failover the other member's attachment counts (R64)."""
+
+    line: Id
+    """A line group or a circuit."""
+    device: Id
+    interface: str
+    inward: Literal["in", "out"] = "out"
+    """Which of the interface's directions flows towards the tenant."""
+
+
+class Cap(Model):
+    """What a tenant may use (R64), per line or in total, per direction or both."""
+
+    line: Id | None = None
+    direction: Literal["in", "out", "each"] = "each"
+    sustained_rate: Rate | None = None
+    """Average over 5 minutes; exceeded when above for 3 slots."""
+    burst_rate: Rate | None = None
+    monthly_volume: Volume | None = None
+    """Octets of a calendar month, both directions."""
+    percentile_95: Rate | None = None
+
+
+class Tenant(Model):
+    """A connected organisation (接続団体)."""
+
+    id: Id
+    name: Name
+    kind: Literal["prefecture", "city", "town", "union", "site", "other"] = "other"
+    attachments: tuple[Attachment, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    contacts: tuple[Id, ...] = ()
+
+
+class Service(Model):
+    """What users need, checked as a user would use it (R39).
+
+    target: "address:port", a host name, or a URL, as the kind needs it.
+    """
+
+    id: Id
+    name: Name
+    kind: Literal["dns", "http", "smtp", "ntp", "tcp", "tls"]
+    target: str
+    interval: Duration = 60.0
+    query: str | None = None
+    """DNS: the name asked for."""
+    expect: str | None = None
+    """DNS: the record expected ("NXDOMAIN" to expect none); HTTP: text in the page."""
+    proxy: str | None = None
+    blocked: bool = False
+    """HTTP: the filter must block it."""
+    devices: tuple[Id, ...] = ()
+    calendar: Id | None = None
+    response_seconds: Annotated[float, Field(gt=0)] = 3.0
+    availability: Ratio | None = None
+
+
+class Contact(Model):
+    """Whom to tell."""
+
+    id: Id
+    name: Name
+    role: Literal["operator", "engineer", "officer", "provider", "tenant", "supplier"]
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")] | None = None
+    phone: str = ""
+    lang: Literal["ja", "en"] = "ja"
+    severities: tuple[Severity, ...] = (Severity.SERIOUS, Severity.MINOR)
+
+
+class Calendar(Model):
+    """Hours in which something is served or somebody works; local time, half-open."""
+
+    id: Id
+    name: Name
+    hours: Mapping[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], str] = {}
+    """By weekday, "08:30-17:15"; a day that is not named is closed."""
+    japanese_holidays: bool = True
+    closed: tuple[str, ...] = ()
+    """Further closed days each year, "12-29"."""
+
+
+class Selector(Model):
+    """Which subjects a rule looks at; every line that is given must match."""
+
+    roles: tuple[Role, ...] = ()
+    sites: tuple[Id, ...] = ()
+    devices: tuple[str, ...] = ()
+    """Ids; `*` and `?` are wild."""
+    interfaces: tuple[str, ...] = ()
+    circuits: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    line_groups: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+class Rule(Model):
+    """When a condition becomes an alert (R51).
+
+    on: "measurement.field" of the schema, such as "device.cpu_ratio".
+    Exactly one of above, below, equals says when it raises; clear_* says when it may clear, with some distance.
+    """
+
+    id: Id
+    name: Name
+    on: str
+    where: Selector = Selector()
+    above: Ratio | None = None
+    below: Ratio | None = None
+    equals: bool | int | str | None = None
+    clear_below: Ratio | None = None
+    clear_above: Ratio | None = None
+    raise_for: Duration = 0.0
+    clear_for: Duration = 60.0
+    no_data: Literal["keep", "raise"] = "keep"
+    severity: Severity
+    runbook: str = ""
+    """Steps in the words of the people on call; one a line."""
+
+
+class Maintenance(Model):
+    """A window in which something is being worked on (R55)."""
+
+    id: Id
+    name: Name
+    start: str
+    """Local time "2026-11-21 22:00"."""
+    end: str
+    repeat: Literal["weekly", "monthly"] | None = None
+    where: Selector = Selector()
+    mute_mails: bool = True
+    stop_polling: bool = False
+    exclude_from_service_level: bool = True
+    contacts: tuple[Id, ...] = ()
+
+
+class Relay(Model):
+    """A mail server that takes our mail."""
+
+    host: str
+    port: Port = 25
+    tls: Literal["none", "starttls", "tls"] = "starttls"
+    username: str | None = None
+    password: SecretReference | None = None
+
+
+class Mail(Model):
+    """Where mail goes out: relays in order of preference, or a maildir (demo, training)."""
+
+    sender: str = "hinomi@localhost"
+    relays: tuple[Relay, ...] = ()
+    maildir: str | None = None
+    wall_url: str = ""
+    """How the wall is reached from a mail."""
+
+
+class Storage(Model):
+    """Where measurements are kept."""
+
+    directory: str = "/var/lib/hinomi"
+    journal_bytes: Volume = 20 * 10**9
+    journal_days: Annotated[float, Field(gt=0)] = 7
+    raw_days: Annotated[int, Field(gt=0)] = 90
+
+
+class Wall(Model):
+    """Where the wall is served; loopback needs no login."""
+
+    listen: Address = IPv4Address("127.0.0.1")
+    port: Annotated[int, Field(ge=0, le=65535)] = 8480
+
+
+class Estate(Model):
+    """Everything, with every reference proven."""
+
+    organisation: Organisation
+    polling: Polling = Polling()
+    mail: Mail = Mail()
+    storage: Storage = Storage()
+    wall: Wall = Wall()
+    sites: Mapping[Id, Site] = {}
+    credentials: Mapping[Id, Credentials] = {}
+    devices: Mapping[Id, Device] = {}
+    redundancy_groups: Mapping[Id, RedundancyGroup] = {}
+    circuits: Mapping[Id, Circuit] = {}
+    line_groups: Mapping[Id, LineGroup] = {}
+    tenants: Mapping[Id, Tenant] = {}
+    services: Mapping[Id, Service] = {}
+    contacts: Mapping[Id, Contact] = {}
+    calendars: Mapping[Id, Calendar] = {}
+    rules: Mapping[Id, Rule] = {}
+    maintenance: Mapping[Id, Maintenance] = {}
