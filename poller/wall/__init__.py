@@ -1,0 +1,1 @@
+"""The wall: what the shift looks at, served from live state, no database needed."""

@@ -1,0 +1,304 @@
+"""Live state: the last reading of everything that the wall shows, with its age. Pure; time is an argument (R70, R75).
+
+Samples come in as they are made; snapshot() gives what has changed since a version, by section, so that fifty open
+walls cost one encoding. Nothing here is rounded or coloured: the page does that, and greys what is old.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from poller.estate import Circuit, Device, Estate, LineGroup, Name, Service, Tenant
+from poller.sample import FieldValue, Quality, Sample
+
+HISTORY_SECONDS: Final = 6 * 3600
+"""How much of each line group's past the wall draws."""
+SLOT_SECONDS: Final = 60
+
+Entry = dict[str, Any]
+
+
+class LiveState:
+    """What is known now. Sections are the keys of a snapshot; each has a version that grows when it changes."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+        self._version = 0
+        self._versions: dict[str, int] = {}
+        self._sections: dict[str, dict[str, Entry]] = {
+            "devices": {key: _device_entry(device, estate) for key, device in estate.devices.items()},
+            "circuits": {key: _circuit_entry(circuit) for key, circuit in estate.circuits.items()},
+            "line_groups": {key: _line_group_entry(group) for key, group in estate.line_groups.items()},
+            "tenants": {key: _tenant_entry(tenant) for key, tenant in estate.tenants.items()},
+            "services": {key: _service_entry(service) for key, service in estate.services.items()},
+        }
+        self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {
+            group: deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS) for group in estate.line_groups
+        }
+        self._incidents: list[Entry] = []
+        self._daemon: Entry = {}
+        self._newest_ns = 0
+        for section in (*self._sections, "history", "incidents", "daemon"):
+            self._touch(section)
+
+    def observe(self, samples: Iterable[Sample]) -> None:
+        """Take samples in; measurements that the wall does not show are passed over."""
+        for sample in samples:
+            take = _TAKERS.get(sample.measurement)
+            if take is not None:
+                take(self, sample)
+
+    def remember(self, group: str, points: Sequence[tuple[int, float | None, float | None]]) -> None:
+        """The past of a line group (time_ns, in and out in bits per second), oldest first, read once at the start."""
+        self._history[group].extendleft(reversed(points))
+        self._touch("history")
+
+    def show_incidents(self, incidents: Sequence[Entry]) -> None:
+        """The open incidents, as alerting tells them; unchanged lists cost nothing."""
+        if list(incidents) != self._incidents:
+            self._incidents = list(incidents)
+            self._touch("incidents")
+
+    def snapshot(self, now_ns: int, since: int = 0) -> Entry:
+        """All sections that changed after version `since` (0: all), with the state of the whole and the clock."""
+        changed: Entry = {
+            "version": self._version,
+            "now_ns": now_ns,
+            "newest_ns": self._newest_ns,
+            "whole": self.whole(now_ns),
+        }
+        for section, entries in self._sections.items():
+            if self._versions[section] > since:
+                changed[section] = list(entries.values())
+        if self._versions["history"] > since:
+            changed["history"] = {group: _columns(points) for group, points in self._history.items()}
+        if self._versions["incidents"] > since:
+            changed["incidents"] = self._incidents
+        if self._versions["daemon"] > since:
+            changed["daemon"] = self._daemon
+        if since == 0:
+            changed["organisation"] = _names(self._estate.organisation.name)
+            changed["lang"] = self._estate.organisation.lang
+        return changed
+
+    def whole(self, now_ns: int) -> Entry:
+        """The state of the whole in one word (normal, notice, minor, serious, unknown), with the reason's figures."""
+        counts = {"serious": 0, "minor": 0, "notice": 0}
+        for incident in self._incidents:
+            counts[incident["severity"]] = counts.get(incident["severity"], 0) + 1
+        devices = self._sections["devices"].values()
+        answering = sum(1 for entry in devices if entry["up"] is True and not _old(entry, now_ns))
+        asked = sum(1 for entry in devices if entry["asked"])
+        word = next((severity for severity in ("serious", "minor", "notice") if counts[severity]), "normal")
+        if word == "normal" and (answering == 0 or self._newest_ns == 0):
+            word = "unknown"
+        reason = next((incident["title"] for incident in self._incidents if incident["severity"] == word), None)
+        return {"word": word, "reason": reason, "answering": answering, "asked": asked, **counts}
+
+    def _touch(self, section: str) -> None:
+        self._version += 1
+        self._versions[section] = self._version
+
+    def _put(self, section: str, key: str, sample: Sample, fields: Mapping[str, str]) -> None:
+        entry = self._sections[section].get(key)
+        if entry is None or sample.time_ns < entry["time_ns"]:
+            return
+        entry["time_ns"] = sample.time_ns
+        for field, shown in fields.items():
+            entry[shown] = sample.fields.get(field)
+        self._newest_ns = max(self._newest_ns, sample.time_ns)
+        self._touch(section)
+
+    def _take_device(self, sample: Sample) -> None:
+        entry = self._sections["devices"].get(sample.tags[0][1])
+        if entry is None:
+            return
+        if "quality" not in sample.fields:
+            for field in ("round_trip_delay_seconds", "round_trip_loss_ratio"):
+                if field in sample.fields:
+                    entry[field] = sample.fields[field]
+            self._touch("devices")
+            return
+        self._put("devices", sample.tags[0][1], sample, _DEVICE_FIELDS)
+
+    def _take_circuit(self, sample: Sample) -> None:
+        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS | {"state": "state", "active": "active"})
+
+    def _take_line_group(self, sample: Sample) -> None:
+        group = sample.tags[0][1]
+        self._put("line_groups", group, sample, _TRAFFIC_FIELDS)
+        points = self._history.get(group)
+        if points is None:
+            return
+        point = (sample.time_ns, _number(sample, "in_bits_per_second"), _number(sample, "out_bits_per_second"))
+        if points and points[-1][0] == sample.time_ns:
+            points[-1] = point
+        elif not points or points[-1][0] < sample.time_ns:
+            points.append(point)
+        self._touch("history")
+
+    def _take_tenant(self, sample: Sample) -> None:
+        tenant, line = sample.tags[0][1], sample.tags[1][1]
+        entry = self._sections["tenants"].get(tenant)
+        if entry is None:
+            return
+        lines: dict[str, Entry] = entry["lines"]
+        lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in _TENANT_FIELDS}
+        _sum_lines(entry)
+        self._newest_ns = max(self._newest_ns, sample.time_ns)
+        self._touch("tenants")
+
+    def _take_service(self, sample: Sample) -> None:
+        self._put("services", sample.tags[0][1], sample, {"up": "up", "response_seconds": "response_seconds"})
+
+    def _take_daemon(self, sample: Sample) -> None:
+        self._daemon[sample.tags[1][1]] = {"time_ns": sample.time_ns, **sample.fields}
+        self._touch("daemon")
+
+
+_TAKERS: Final = {
+    "device": LiveState._take_device,  # noqa: SLF001 - the table of this module's own methods
+    "circuit": LiveState._take_circuit,  # noqa: SLF001
+    "line_group": LiveState._take_line_group,  # noqa: SLF001
+    "tenant": LiveState._take_tenant,  # noqa: SLF001
+    "service": LiveState._take_service,  # noqa: SLF001
+    "daemon": LiveState._take_daemon,  # noqa: SLF001
+}
+_DEVICE_FIELDS: Final = {
+    "up": "up",
+    "cpu_ratio": "cpu",
+    "memory_ratio": "memory",
+    "sessions": "sessions",
+    "sessions_ratio": "sessions_ratio",
+    "ha_role": "ha_role",
+    "quality": "quality",
+    "reason": "reason",
+}
+_TRAFFIC_FIELDS: Final = {
+    "in_bits_per_second": "in",
+    "out_bits_per_second": "out",
+    "in_committed_ratio": "in_committed_ratio",
+    "out_committed_ratio": "out_committed_ratio",
+    "in_ceiling_ratio": "in_ceiling_ratio",
+    "out_ceiling_ratio": "out_ceiling_ratio",
+    "coverage_ratio": "coverage",
+}
+_TENANT_FIELDS: Final = (
+    "in_bits_per_second",
+    "out_bits_per_second",
+    "in_cap_ratio",
+    "out_cap_ratio",
+    "month_octets",
+    "coverage_ratio",
+)
+
+
+def _names(name: Name) -> Entry:
+    return {"ja": name.ja, "en": name.en}
+
+
+def _device_entry(device: Device, estate: Estate) -> Entry:
+    interval = device.interval or estate.polling.interval
+    return {
+        "id": device.id,
+        "name": _names(device.name),
+        "role": device.role,
+        "site": device.site,
+        "group": device.redundancy_group,
+        "asked": device.credentials is not None,
+        "interval": interval,
+        "time_ns": 0,
+        "quality": Quality.NEVER_SEEN,
+        **dict.fromkeys(("up", "cpu", "memory", "sessions", "sessions_ratio", "ha_role", "reason")),
+        **dict.fromkeys(("round_trip_delay_seconds", "round_trip_loss_ratio")),
+    }
+
+
+def _circuit_entry(circuit: Circuit) -> Entry:
+    return {
+        "id": circuit.id,
+        "name": _names(circuit.name),
+        "kind": circuit.kind,
+        "group": circuit.redundancy_group,
+        "preferred": circuit.preferred,
+        "committed": circuit.committed_rate,
+        "ceiling": circuit.ceiling_rate,
+        "interval": SLOT_SECONDS,
+        "time_ns": 0,
+        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "active")),
+    }
+
+
+def _line_group_entry(group: LineGroup) -> Entry:
+    return {
+        "id": group.id,
+        "name": _names(group.name),
+        "members": list(group.members),
+        "committed": group.committed_rate,
+        "ceiling": group.ceiling_rate,
+        "interval": SLOT_SECONDS,
+        "time_ns": 0,
+        **dict.fromkeys(_TRAFFIC_FIELDS.values()),
+    }
+
+
+def _tenant_entry(tenant: Tenant) -> Entry:
+    return {
+        "id": tenant.id,
+        "name": _names(tenant.name),
+        "kind": tenant.kind,
+        "capped": bool(tenant.caps),
+        "interval": SLOT_SECONDS,
+        "time_ns": 0,
+        "lines": {},
+        **dict.fromkeys(("in", "out", "cap_ratio", "cap_direction", "month_octets")),
+    }
+
+
+def _service_entry(service: Service) -> Entry:
+    return {
+        "id": service.id,
+        "name": _names(service.name),
+        "kind": service.kind,
+        "limit": service.response_seconds,
+        "interval": service.interval,
+        "time_ns": 0,
+        **dict.fromkeys(("up", "response_seconds")),
+    }
+
+
+def _sum_lines(entry: Entry) -> None:
+    """A tenant's tile: sums over its lines, the highest cap ratio with its direction, the age of the oldest line."""
+    lines = entry["lines"].values()
+    entry["time_ns"] = min(line["time_ns"] for line in lines)
+    for way in ("in", "out"):
+        rates = [line[f"{way}_bits_per_second"] for line in lines]
+        entry[way] = sum(rates) if all(rate is not None for rate in rates) else None
+    ratios = [
+        (line[f"{way}_cap_ratio"], way)
+        for line in lines
+        for way in ("in", "out")
+        if line[f"{way}_cap_ratio"] is not None
+    ]
+    entry["cap_ratio"], entry["cap_direction"] = max(ratios) if ratios else (None, None)
+    months = [line["month_octets"] for line in lines if line["month_octets"] is not None]
+    entry["month_octets"] = sum(months) if months else None
+
+
+def _old(entry: Entry, now_ns: int) -> bool:
+    """Older than two intervals (R75), with a little time for the reading to arrive."""
+    return bool(now_ns - entry["time_ns"] > (2 * entry["interval"] + 5) * 1_000_000_000)
+
+
+def _number(sample: Sample, field: str) -> float | None:
+    value: FieldValue | None = sample.fields.get(field)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _columns(points: Iterable[tuple[int, float | None, float | None]]) -> Entry:
+    columns: Entry = {"time": [], "in": [], "out": []}
+    for time_ns, in_rate, out_rate in points:
+        columns["time"].append(time_ns // 1_000_000_000)
+        columns["in"].append(in_rate)
+        columns["out"].append(out_rate)
+    return columns

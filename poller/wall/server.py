@@ -1,0 +1,147 @@
+"""The wall's web server: pages, the API under /api/v1, and one stream of changes for every open wall.
+
+Security: loopback without login; every answer carries a policy that allows scripts from this server only, and data is
+JSON that the page puts in place as text, never as markup (R77).
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib import resources
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from poller.wall.live import LiveState
+
+_STATIC: Final = resources.files("poller.wall") / "static"
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_TYPES: Final = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+PUSH_SECONDS: Final = 1.0
+"""How often changes are sent; a change reaches the wall within this time."""
+
+
+class WallServer:
+    """Serves one LiveState. Use as an async context manager; `url` is known inside."""
+
+    def __init__(self, live: LiveState, address: str, port: int, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._live = live
+        self._address = address
+        self._port = port
+        self._clock_ns = clock_ns
+        self._streams: dict[web.StreamResponse, asyncio.Event] = {}
+        self._pusher: asyncio.Task[None] | None = None
+        application = web.Application(middlewares=[_secure])
+        application.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
+                web.get("/api/v1/wall", self._snapshot),
+                web.get("/api/v1/stream", self._stream),
+                web.get("/healthz", self._health),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._address, self._port)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        self.url = f"http://{host}:{port}/"
+        self._pusher = asyncio.create_task(self._push(), name="wall pusher")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._pusher is not None
+        self._pusher.cancel()
+        for closed in self._streams.values():
+            closed.set()
+        with suppress(asyncio.CancelledError):
+            await self._pusher
+        await self._runner.cleanup()
+
+    async def _page(self, _request: web.Request) -> web.Response:
+        return _static_file("wall.html")
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return _static_file(request.match_info["name"])
+
+    async def _snapshot(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._live.snapshot(self._clock_ns()))
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: first everything, then what changes, and a beat each second in any case."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
+        await response.prepare(request)
+        await response.write(_event(self._live.snapshot(self._clock_ns())))
+        closed = self._streams[response] = asyncio.Event()
+        await closed.wait()
+        return response
+
+    async def _push(self) -> None:
+        """Encode what changed once, whatever the number of walls. A wall that does not read is dropped, not awaited."""
+        version = self._live.snapshot(self._clock_ns())["version"]
+        while True:
+            await asyncio.sleep(PUSH_SECONDS)
+            if not self._streams:
+                continue
+            snapshot = self._live.snapshot(self._clock_ns(), since=version)
+            version = snapshot["version"]
+            event = _event(snapshot)
+            await asyncio.gather(*(self._send(response, event) for response in tuple(self._streams)))
+
+    async def _send(self, response: web.StreamResponse, event: bytes) -> None:
+        try:
+            async with asyncio.timeout(PUSH_SECONDS):
+                await response.write(event)
+        except (OSError, TimeoutError):
+            self._streams.pop(response).set()
+
+
+def _event(snapshot: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(snapshot, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _static_file(name: str) -> web.Response:
+    path = _STATIC / name
+    suffix = name[name.rfind(".") :]
+    if ".." in name or suffix not in _TYPES or not path.is_file():
+        raise web.HTTPNotFound
+    return web.Response(body=path.read_bytes(), content_type=_TYPES[suffix], charset="utf-8")
+
+
+@web.middleware
+async def _secure(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Put the policy on every answer, refusals too; only a stream's headers must be there before it is prepared."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.headers.update(_HEADERS)
+        raise
+    if not response.prepared:
+        response.headers.update(_HEADERS)
+    return response

@@ -1,0 +1,251 @@
+// The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
+import { rate, percent, age, SIGNS, fill } from "/static/words.js";
+
+const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
+const $ = (id) => document.getElementById(id);
+const now = () => Date.now() + state.skew;
+const t = (key, values) => fill(state.words[key] ?? key, values);
+
+function element(tag, classes, text) {
+  const made = document.createElement(tag);
+  if (classes) made.className = classes;
+  if (text !== undefined && text !== null) made.textContent = text;
+  return made;
+}
+function replace(parent, children) { parent.replaceChildren(...children); }
+const name = (entry) => entry.name[state.lang];
+const isOld = (entry) => now() - entry.time_ns / 1e6 > (2 * entry.interval + 5) * 1000;
+const ageOf = (entry) => (entry.time_ns ? t("stale", { age: age(now() - entry.time_ns / 1e6, t) }) : t("never_seen"));
+const level = (ratio) => (ratio >= 1 ? "serious" : ratio >= 0.8 ? "minor" : "normal");
+
+function drawHead(whole) {
+  const box = $("whole");
+  box.className = `whole ${whole.word}`;
+  box.querySelector(".sign").textContent = SIGNS[whole.word];
+  box.querySelector(".word").textContent = t(whole.word);
+  const reason = whole.reason;
+  box.querySelector(".reason").textContent = reason ? reason[state.lang] ?? reason : whole.word === "normal" ? t("nothing_open") : "";
+  const ratio = whole.asked ? percent(whole.answering / whole.asked, 1) : "–";
+  replace($("figures"), [
+    element("span", "", t("watching", { asked: whole.asked })), element("span", "", t("answering", { ratio })),
+    ...["serious", "minor", "notice"].map((word) =>
+      element("span", whole[word] ? word : "", `${SIGNS[word]} ${t(`${word}_count`, { count: whole[word] })}`)),
+  ]);
+}
+
+function mainGroup() {
+  const groups = state.sections.line_groups ?? [];
+  return groups.reduce((best, group) => (best === null || group.ceiling > best.ceiling ? group : best), null);
+}
+
+function drawLines() {
+  const group = mainGroup();
+  if (!group) return;
+  $("lines-title").textContent = `${name(group)}　${t("last_hours")}`;
+  $("lines").classList.toggle("old", isOld(group));
+  const parts = (state.sections.line_groups ?? []).filter((other) => group.members.includes(other.id));
+  const children = ["in", "out"].map((way) => {
+    const box = element("span", "");
+    box.append(element("span", "", `${t(way)} `), element("span", `rate ${way}`, rate(group[way])));
+    return box;
+  });
+  for (const part of parts) {
+    children.push(element("span", isOld(part) ? "parts old" : "parts", `${name(part)} ${t("in")} ${rate(part.in)}` +
+      (part.committed ? `（${t("committed")} ${rate(part.committed)} ${percent(part.in_committed_ratio)}）` : "")));
+  }
+  if (isOld(group)) children.push(element("span", "parts", ageOf(group)));
+  replace($("lines-now"), children);
+}
+
+function limitLines(group) {
+  const lines = [[group.ceiling, t("ceiling")]];
+  const committed = (state.sections.line_groups ?? []).filter((other) => group.members.includes(other.id)).map((other) => other.committed);
+  const own = group.committed ?? (committed.length && committed.every((value) => value === committed[0]) ? committed[0] : null);
+  if (own) lines.push([own, t("committed")]);
+  return lines;
+}
+
+function drawChart() {
+  const group = mainGroup();
+  const history = group && state.sections.history?.[group.id];
+  if (!history || !window.uPlot) return;
+  const box = $("chart");
+  const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 10;
+  const limits = limitLines(group);
+  const font = `${20 * scale}px sans-serif`;
+  const data = [history.time, history.in, history.out];
+  if (state.chart?.box === `${box.clientWidth}x${box.clientHeight}`) { state.chart.plot.setData(data); return; }
+  state.chart?.plot.destroy();
+  const mark = (plot) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.font = `${20 * scale * devicePixelRatio}px sans-serif`;
+    for (const [value, label] of limits) {
+      const y = plot.valToPos(value, "y", true);
+      ctx.strokeStyle = ctx.fillStyle = "#a9b4bd";
+      ctx.setLineDash([12 * scale, 8 * scale]);
+      ctx.beginPath(); ctx.moveTo(plot.bbox.left, y); ctx.lineTo(plot.bbox.left + plot.bbox.width, y); ctx.stroke();
+      ctx.fillText(`${label} ${rate(value)}`, plot.bbox.left + 12 * scale, y - 6 * scale);
+    }
+    ctx.restore();
+  };
+  const options = {
+    width: box.clientWidth, height: box.clientHeight, cursor: { show: false }, legend: { show: false },
+    hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
+    scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: (_, __, max) => [0, Math.max(group.ceiling * 1.08, (max ?? 0) * 1.05)] } },
+    axes: [
+      { stroke: "#a9b4bd", font, size: 36 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
+      { stroke: "#a9b4bd", font, size: 96 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => rate(tick)) },
+    ],
+    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9, 5], points: { show: false }, spanGaps: false }],
+  };
+  state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, plot: new window.uPlot(options, data, box) };
+}
+
+function tenantTile(tenant) {
+  const old = isOld(tenant);
+  const tile = element("div", old ? "tenant old" : "tenant");
+  const ratio = tenant.cap_ratio;
+  const bar = element("span", `bar ${ratio === null ? "" : level(ratio)}`);
+  const fillBar = element("i");
+  fillBar.style.width = `${Math.min(100, (ratio ?? 0) * 100)}%`;
+  bar.append(fillBar);
+  let figure = ratio === null ? rate(tenant.in) : `${percent(ratio)} ${tenant.cap_direction === "in" ? "↓" : "↑"}`;
+  if (ratio !== null && level(ratio) !== "normal") figure = `${SIGNS[level(ratio)]} ${figure}`;
+  if (old) figure = tenant.time_ns ? age(now() - tenant.time_ns / 1e6, t) : t("never_seen");
+  tile.append(element("span", "name", name(tenant)), bar, element("span", `figure ${ratio === null || old ? "" : level(ratio)}`, figure));
+  tile.title = `${name(tenant)} ${t("in")} ${rate(tenant.in)} ${t("out")} ${rate(tenant.out)}`;
+  return tile;
+}
+
+function incidentTile(incident) {
+  const tile = element("div", `incident ${incident.severity}`);
+  const minutes = Math.max(0, now() - incident.since_ns / 1e6);
+  const who = incident.acknowledged_by ? t("acknowledged_by", { who: incident.acknowledged_by }) : t("not_acknowledged");
+  tile.append(
+    element("div", "title", `${SIGNS[incident.severity]} ${incident.title[state.lang] ?? incident.title}`),
+    element("div", "more", [age(minutes, t), incident.scope ? t(incident.scope) : "", who].filter(Boolean).join("・")),
+  );
+  return tile;
+}
+
+function circuitTile(circuit) {
+  const old = isOld(circuit);
+  const tile = element("div", old ? "circuit old" : "circuit");
+  const word = old ? "state_unknown" : circuit.state === "up" ? (circuit.active === false ? "standby" : "active") : circuit.state ?? "state_unknown";
+  const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
+  const sign = { active: "●", standby: "○", degraded: "▲", down: "✕" }[word] ?? "？";
+  const rates = element("div", "rates");
+  const base = circuit.committed ?? circuit.ceiling;
+  if (old) rates.append(element("span", "", ageOf(circuit)));
+  else rates.append(
+    element("span", "", `${t("in")} ${rate(circuit.in)}　${t("out")} ${rate(circuit.out)}`),
+    element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${rate(base)}`));
+  tile.append(element("span", `sign ${look}`, sign), element("span", "", name(circuit)), element("span", look, t(word)), rates);
+  return tile;
+}
+
+function deviceChip(device) {
+  const old = isOld(device);
+  const chip = element("span", old ? "device old" : "device");
+  const down = device.up === false;
+  const sign = old ? "？" : down ? "✕" : device.ha_role === "standby" ? "○" : "●";
+  const look = old ? "unknown" : down ? "serious" : "normal";
+  const values = [];
+  if (old) values.push(ageOf(device));
+  else if (down) values.push(t("no_answer"));
+  else {
+    if (device.cpu !== null) values.push(`${t("cpu")} ${percent(device.cpu)}`);
+    if (device.sessions_ratio !== null) values.push(`${t("sessions")} ${percent(device.sessions_ratio)}`);
+  }
+  chip.append(element("span", `sign ${look}`, sign), element("span", "", ` ${name(device)} `), element("span", "values", values.join(" ")));
+  return chip;
+}
+
+function drawDevices() {
+  const rows = new Map();
+  for (const device of state.sections.devices ?? []) {
+    if (!rows.has(device.role)) rows.set(device.role, []);
+    rows.get(device.role).push(device);
+  }
+  const boxes = [...rows].map(([role, devices]) => {
+    const box = element("div", "role");
+    const calm = devices.filter((device) => !isOld(device) && device.up === true);
+    const shown = devices.length > 8 ? devices.filter((device) => !calm.includes(device)).slice(0, 8) : devices;
+    box.append(element("span", "", t(`role_${role}`)));
+    if (devices.length > 8) box.append(element("span", "normal", `● ${calm.length}/${devices.length}`));
+    box.append(...shown.map(deviceChip));
+    return box;
+  });
+  const services = state.sections.services ?? [];
+  if (services.some((service) => service.time_ns)) {
+    const box = element("div", "role");
+    box.append(element("span", "", t("services")));
+    for (const service of services) {
+      const old = isOld(service);
+      const chip = element("span", old ? "device old" : "device");
+      const down = service.up === false;
+      chip.append(element("span", `sign ${old ? "unknown" : down ? "serious" : "normal"}`, old ? "？" : down ? "✕" : "●"), element("span", "", ` ${name(service)} `),
+        element("span", "values", old ? ageOf(service) : service.response_seconds === null ? "" : `${service.response_seconds.toFixed(2)}${t("second")}`));
+      box.append(chip);
+    }
+    boxes.push(box);
+  }
+  replace($("device-grid"), boxes);
+}
+
+const DRAW = {
+  line_groups: drawLines, history: drawChart,
+  tenants: () => replace($("tenant-grid"), (state.sections.tenants ?? []).map(tenantTile)),
+  incidents: () => {
+    const open = state.sections.incidents ?? [];
+    replace($("incident-list"), open.length ? open.map(incidentTile) : [element("div", "more", t("nothing_open"))]);
+  },
+  circuits: () => replace($("circuit-row"), (state.sections.circuits ?? []).map(circuitTile)),
+  devices: drawDevices, services: drawDevices,
+};
+
+function drawClock() {
+  const moment = new Date(now());
+  const parts = Object.fromEntries(new Intl.DateTimeFormat("ja-JP-u-ca-gregory", { timeZone: "Asia/Tokyo", year: "numeric", month: "numeric", day: "numeric", weekday: "short" }).formatToParts(moment).map(({ type, value }) => [type, value]));
+  $("date").textContent = state.lang === "ja" ? `${parts.year}年${parts.month}月${parts.day}日(${parts.weekday})` : moment.toLocaleDateString("en-GB", { timeZone: "Asia/Tokyo", weekday: "short", year: "numeric", month: "long", day: "numeric" });
+  $("time").textContent = moment.toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour12: false });
+  const newest = state.newest ? now() - state.newest / 1e6 : null;
+  $("age").textContent = newest === null ? t("no_data") : t("data_age", { age: age(newest, t) });
+  $("age").classList.toggle("old", newest === null || newest > 125000);
+  const lost = state.lastMessage !== 0 && Date.now() - state.lastMessage > 5000;
+  $("lost").hidden = !lost;
+  if (lost) $("lost-since").textContent = t("lost_since", { time: new Date(state.lastMessage + state.skew).toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour12: false }) });
+}
+
+async function learnWords(lang) {
+  state.lang = new URLSearchParams(location.search).get("lang") ?? lang;
+  state.words = await (await fetch(`/static/messages.${state.lang === "en" ? "en" : "ja"}.json`)).json();
+  document.documentElement.lang = state.lang;
+  document.title = t("brand");
+  for (const place of document.querySelectorAll("[data-text]")) place.textContent = t(place.dataset.text);
+}
+
+async function take(snapshot) {
+  state.skew = snapshot.now_ns / 1e6 - Date.now();
+  state.lastMessage = Date.now();
+  state.newest = snapshot.newest_ns;
+  if (snapshot.lang) await learnWords(snapshot.lang);
+  if (snapshot.organisation) $("organisation").textContent = snapshot.organisation[state.lang];
+  Object.assign(state.sections, snapshot);
+  drawHead(snapshot.whole);
+  for (const [section, draw] of Object.entries(DRAW)) if (snapshot[section]) draw();
+}
+
+function connect() {
+  const stream = new EventSource("/api/v1/stream");
+  stream.onmessage = (message) => take(JSON.parse(message.data));
+  stream.onerror = () => { stream.close(); setTimeout(connect, 1000); };
+}
+
+// What grows old between messages is drawn anew every five seconds, so that a silent tile turns grey by itself.
+setInterval(drawClock, 1000);
+setInterval(() => { for (const draw of Object.values(DRAW)) draw(); }, 5000);
+addEventListener("resize", () => { state.chart?.plot.destroy(); state.chart = null; drawChart(); });
+state.lastMessage = Date.now();
+connect();
