@@ -1,0 +1,147 @@
+"""The rounds: start every poll when it is due, one at a time for a device, and never let one device delay another.
+
+Each poll is a task of its own with a deadline of 80 % of its interval over all its requests and retries (R5). A device
+that is still being asked when its next time comes is counted and named (R3). Nothing here knows SNMP.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from poller.log import tell
+from poller.readings import DeviceReading, FailedPoll
+from poller.schedule import SECOND_NS, Due, Schedule
+
+_log: Final = logging.getLogger(__name__)
+DEADLINE_RATIO: Final = 0.8
+"""Part of the interval after which a poll is given up (R5)."""
+_LONGEST_NAP_SECONDS: Final = 1.0
+"""The wall clock may jump while we sleep: look at it at least this often."""
+
+Answer: TypeAlias = DeviceReading | FailedPoll
+
+
+class Asker(Protocol):
+    """Asks one device once; time runs out at the deadline, which is not an error but an answer."""
+
+    async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
+        """One poll by the production path."""
+        ...
+
+
+@dataclass(slots=True)
+class RoundsStatistics:
+    """Counted since the start, except the two maxima, which take() resets.
+
+    lag_seconds: the largest delay between due and started; busy_ratio: the largest poll duration over its interval.
+    """
+
+    started: int = 0
+    failed: int = 0
+    missed: int = 0
+    lag_seconds: float = 0.0
+    busy_ratio: float = 0.0
+    seconds: float = 0.0
+    overruns: Counter[str] = field(default_factory=Counter)
+
+    def take(self) -> "RoundsStatistics":
+        """A copy; the maxima and the duration begin anew."""
+        copy = RoundsStatistics(
+            self.started,
+            self.failed,
+            self.missed,
+            self.lag_seconds,
+            self.busy_ratio,
+            self.seconds,
+            self.overruns.copy(),
+        )
+        self.lag_seconds = self.busy_ratio = self.seconds = 0.0
+        return copy
+
+
+class Rounds:
+    """Runs a schedule against an asker and hands every answer on, in the order of arrival."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        asker: Asker,
+        accept: Callable[[Answer], None],
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._schedule = schedule
+        self._asker = asker
+        self._accept = accept
+        self._clock_ns = clock_ns
+        self._running: set[str] = set()
+        self._changed = asyncio.Event()
+        self.statistics = RoundsStatistics()
+
+    def wake(self) -> None:
+        """Look at the schedule again: something was added to it."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Make the rounds until cancelled."""
+        latest_ns = 0
+        async with asyncio.TaskGroup() as group:
+            while True:
+                now_ns = self._clock_ns()
+                if now_ns < latest_ns - SECOND_NS:
+                    tell(_log, logging.WARNING, "clock_went_back", seconds=(latest_ns - now_ns) / SECOND_NS)
+                    self._schedule.clock_went_back(now_ns)
+                latest_ns = now_ns
+                for due in self._schedule.due(now_ns):
+                    self._start(group, due, now_ns)
+                await self._nap()
+
+    async def _nap(self) -> None:
+        wake_ns = self._schedule.wake_ns()
+        seconds = _LONGEST_NAP_SECONDS
+        if wake_ns is not None:
+            seconds = min(seconds, max(0.0, (wake_ns - self._clock_ns()) / SECOND_NS))
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _start(self, group: asyncio.TaskGroup, due: Due, now_ns: int) -> None:
+        statistics = self.statistics
+        if due.missed:
+            statistics.missed += due.missed
+            tell(_log, logging.WARNING, "polls_missed", device=due.device, count=due.missed)
+        if due.device in self._running:
+            statistics.overruns[due.device] += 1
+            tell(_log, logging.WARNING, "overrun", device=due.device, total=statistics.overruns[due.device])
+            return
+        statistics.started += 1
+        statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)
+        self._running.add(due.device)
+        interval_seconds = self._schedule.interval_ns(due.device, now_ns) / SECOND_NS
+        group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
+
+    async def _one(self, due: Due, interval_seconds: float) -> None:
+        begun = time.monotonic()
+        try:
+            answer = await self._asker.ask(due.device, due.due_ns, interval_seconds * DEADLINE_RATIO)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one poll must not end the watch over the others
+            _log.exception("poll_broken device=%s", due.device)
+            answer = FailedPoll(due.device, due.due_ns, "internal_error", f"{type(error).__name__} in our own code")
+        finally:
+            self._running.discard(due.device)
+        took = time.monotonic() - begun
+        self.statistics.seconds += took
+        self.statistics.busy_ratio = max(self.statistics.busy_ratio, took / interval_seconds)
+        self.statistics.failed += isinstance(answer, FailedPoll)
+        try:
+            self._accept(answer)
+        except Exception:
+            self.statistics.failed += 1
+            _log.exception("answer_broken device=%s", due.device)

@@ -1,0 +1,118 @@
+"""The rounds: one poll a device, overruns named, no device delays another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from poller.readings import FailedPoll
+from poller.rounds import Answer, Rounds
+from poller.schedule import SECOND_NS, Schedule
+
+NOON = 1_795_230_000 * SECOND_NS
+
+
+class SteppedClock:
+    """A wall clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_ns = NOON
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class Asked:
+    """An asker whose devices answer at once, except those that wait for the test."""
+
+    def __init__(self, slow: frozenset[str] = frozenset(), broken: frozenset[str] = frozenset()) -> None:
+        self.slow = slow
+        self.broken = broken
+        self.asked: list[tuple[str, int, float]] = []
+        self.release = asyncio.Event()
+
+    async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
+        self.asked.append((device, due_ns, deadline_seconds))
+        if device in self.broken:
+            raise ZeroDivisionError
+        if device in self.slow:
+            await self.release.wait()
+        return FailedPoll(device, due_ns, "no_answer", "nobody answered")
+
+
+@asynccontextmanager
+async def running(rounds: Rounds) -> AsyncIterator[None]:
+    task = asyncio.create_task(rounds.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def step(rounds: Rounds, clock: SteppedClock, seconds: float, until: Callable[[], bool]) -> None:
+    """Move the clock and let the loop turn until the condition holds (the test's time limit ends a wait in vain)."""
+    clock.now_ns += round(seconds * SECOND_NS)
+    while not until():
+        rounds.wake()
+        await asyncio.sleep(0)
+
+
+def watch(clock: SteppedClock, asker: Asked, *devices: str) -> tuple[Rounds, list[Answer]]:
+    schedule = Schedule()
+    for device in devices:
+        schedule.add(device, 60, clock.now_ns)
+    answers: list[Answer] = []
+    return Rounds(schedule, asker, answers.append, clock_ns=clock), answers
+
+
+async def test_a_device_that_does_not_end_delays_no_other() -> None:
+    clock, asker = SteppedClock(), Asked(slow=frozenset({"dead"}))
+    rounds, answers = watch(clock, asker, "dead", "fw-1", "fw-2")
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: len(answers) == 2)
+        asker.release.set()
+        await step(rounds, clock, 0, lambda: len(answers) == 3)
+    assert {"fw-1", "fw-2"} == {answer.device for answer in answers[:2]}
+
+
+async def test_an_overrun_is_counted_by_name_and_not_started_twice() -> None:
+    """R3: three more intervals pass while the first poll still runs."""
+    clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
+    rounds, answers = watch(clock, asker, "slow")
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: len(asker.asked) == 1)
+        for count in (1, 2, 3):
+            await step(rounds, clock, 60, lambda count=count: rounds.statistics.overruns["slow"] == count)
+        asker.release.set()
+        await step(rounds, clock, 0, lambda: len(answers) == 1)
+        await step(rounds, clock, 60, lambda: len(asker.asked) == 2)
+    assert {"slow": 3} == dict(rounds.statistics.overruns)
+
+
+async def test_the_deadline_is_80_percent_of_the_interval() -> None:
+    clock, asker = SteppedClock(), Asked()
+    rounds, answers = watch(clock, asker, "fw-1")
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: bool(answers))
+    assert [48.0] == [deadline for _, _, deadline in asker.asked]
+
+
+async def test_a_fault_of_ours_in_one_poll_is_told_and_ends_nothing() -> None:
+    clock, asker = SteppedClock(), Asked(broken=frozenset({"odd"}))
+    rounds, answers = watch(clock, asker, "odd", "fw-1")
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: len(answers) == 2)
+        await step(rounds, clock, 60, lambda: len(answers) == 4)
+    reasons = {answer.device: answer.reason for answer in answers if isinstance(answer, FailedPoll)}
+    assert {"odd": "internal_error", "fw-1": "no_answer"} == reasons
+
+
+async def test_polls_are_stamped_with_the_time_they_were_due() -> None:
+    clock, asker = SteppedClock(), Asked()
+    rounds, answers = watch(clock, asker, "fw-1")
+    async with running(rounds):
+        await step(rounds, clock, 60.7, lambda: bool(answers))
+    (answer,) = answers
+    assert answer.due_ns % SECOND_NS == 0
+    assert NOON < answer.due_ns <= NOON + 60 * SECOND_NS
