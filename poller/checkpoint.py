@@ -42,13 +42,16 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     try:
-        content = msgspec.msgpack.decode(packed)
-        if content["version"] != VERSION:
-            raise ValueError(f"version {content['version']} is not known here")
-        parts = content["parts"]
+        return _unpack(packed)
     except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
         aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
         path.replace(aside)
         tell(_log, logging.ERROR, "checkpoint_damaged", reason=str(error), moved_to=str(aside))
         return {}
-    return parts if isinstance(parts, dict) else {}
+
+
+def _unpack(packed: bytes) -> dict[str, Any]:
+    content = msgspec.msgpack.decode(packed)
+    if content["version"] != VERSION:
+        raise ValueError(f"version {content['version']} is not known here")
+    return dict(content["parts"])

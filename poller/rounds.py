@@ -142,6 +142,6 @@ class Rounds:
         self.statistics.failed += isinstance(answer, FailedPoll)
         try:
             self._accept(answer)
-        except Exception:
+        except Exception:  # noqa: BLE001 - told with its trace; the next answer may be fine
             self.statistics.failed += 1
             _log.exception("answer_broken device=%s", due.device)
