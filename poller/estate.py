@@ -204,6 +204,8 @@ class Circuit(Model):
     preferred: Literal["active", "standby"] = "active"
     site: Id | None = None
     scope: Scope = Scope.OUTSIDE
+    availability: Ratio | None = None
+    """The service level promised for it (稼働率), 0..1; None where none is promised."""
 
 
 class LineGroup(Model):
