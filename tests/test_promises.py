@@ -1,0 +1,70 @@
+"""The repository checks its own promises: what the documents say is what is there."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from poller.schema import SCHEMA
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_requirements_name_the_tests_that_prove_them() -> None:
+    answer = subprocess.run(
+        [sys.executable, "docs/prove.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ("", 0) == (answer.stderr, answer.returncode)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("hinomi-*.whl")
+    return zipfile.ZipFile(built).namelist()
+
+
+def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    expected = {"poller", "traps", "probes"}
+    assert expected == {top for top in tops if not top.startswith("hinomi-")}
+
+
+def test_the_wheel_carries_configuration_and_pages(wheel: list[str]) -> None:
+    expected = ("poller/wall/static/wall.html", "share/hinomi/config/examples/prefecture/hinomi.yaml")
+    assert [] == [name for name in expected if not any(entry.endswith(name) for entry in wheel)]
+
+
+def test_no_data_folder_is_a_package() -> None:
+    folders = ("config", "dashboards", "deploy", "tests", "benchmarks", "docs")
+    assert [] == [str(path) for folder in folders for path in (ROOT / folder).rglob("__init__.py")]
+
+
+def test_every_lint_exception_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    ruff = text[text.index("[tool.ruff.lint]") : text.index("[tool.ruff.lint.pydocstyle]")]
+    entries = [line.strip() for line in ruff.splitlines() if line.startswith("  ")]
+    assert [] == [entry for entry in entries if " # " not in entry]
+    assert ["ALL"] == tomllib.loads(text)["tool"]["ruff"]["lint"]["select"]
+
+
+def test_every_field_of_the_schema_has_unit_and_meaning() -> None:
+    fields = [(name, field) for name, entry in SCHEMA.items() for field in entry.fields]
+    assert [] == [(name, field.name) for name, field in fields if not field.unit or not field.meaning]
+    assert len(fields) == len({(name, field.name) for name, field in fields})
+
+
+def test_traffic_suffixes_tell_the_kind() -> None:
+    """Counters end in _total and are integers; rates and ratios are floats (OpenMetrics suffixes)."""
+    for entry in SCHEMA.values():
+        for field in entry.fields:
+            if field.name.endswith("_total"):
+                assert field.kind is int, (entry.name, field.name)
+            if field.name.endswith(("_ratio", "_per_second", "_seconds")):
+                assert field.kind is float, (entry.name, field.name)
