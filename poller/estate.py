@@ -13,35 +13,16 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
 
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from poller.secrets import SecretReference
+from poller.settings import Address, Mail, Model, Name, Organisation, Polling, Port, Storage, Wall
 from poller.units import Duration, Rate, Ratio, Volume
 
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
-Address: TypeAlias = IPv4Address | IPv6Address
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Model(BaseModel):
-    """Frozen, and no key that is not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Name(Model):
-    """A name in Japanese and English; written as one string it serves for both."""
-
-    ja: str
-    en: str
-
-    def lang(self, lang: str) -> str:
-        """The name in "ja" or "en"."""
-        return self.en if lang == "en" else self.ja
 
 
 class Scope(StrEnum):
@@ -77,15 +58,6 @@ class Severity(StrEnum):
     NOTICE = "notice"
 
 
-class Organisation(Model):
-    """Who runs this network."""
-
-    name: Name
-    timezone: str = "Asia/Tokyo"
-    lang: Literal["ja", "en"] = "ja"
-    logo: str | None = None
-
-
 class Site(Model):
     """A place where devices stand."""
 
@@ -106,19 +78,6 @@ class Credentials(Model):
     priv: Literal["DES", "AES-128", "AES-192", "AES-256", "AES-192-C", "AES-256-C"] | None = None
     priv_password: SecretReference | None = None
     context_name: str = ""
-
-
-class Polling(Model):
-    """How devices are asked unless a device says otherwise (R7, R22, R23)."""
-
-    interval: Duration = 60.0
-    port: Port = 161
-    timeout: Duration = 1.5
-    tries: Annotated[int, Field(ge=1, le=10)] = 3
-    in_flight: Annotated[int, Field(ge=1, le=64)] = 1
-    packets_per_second: Annotated[float, Field(gt=0)] | None = None
-    echo_interval: Duration = 5.0
-    """Between two echoes to one target (ICMP)."""
 
 
 class Device(Model):
@@ -365,42 +324,6 @@ class Maintenance(Model):
     stop_polling: bool = False
     exclude_from_service_level: bool = True
     contacts: tuple[Id, ...] = ()
-
-
-class Relay(Model):
-    """A mail server that takes our mail."""
-
-    host: str
-    port: Port = 25
-    tls: Literal["none", "starttls", "tls"] = "starttls"
-    username: str | None = None
-    password: SecretReference | None = None
-
-
-class Mail(Model):
-    """Where mail goes out: relays in order of preference, or a maildir (demo, training)."""
-
-    sender: str = "hinomi@localhost"
-    relays: tuple[Relay, ...] = ()
-    maildir: str | None = None
-    wall_url: str = ""
-    """How the wall is reached from a mail."""
-
-
-class Storage(Model):
-    """Where measurements are kept."""
-
-    directory: str = "/var/lib/hinomi"
-    journal_bytes: Volume = 20 * 10**9
-    journal_days: Annotated[float, Field(gt=0)] = 7
-    raw_days: Annotated[int, Field(gt=0)] = 90
-
-
-class Wall(Model):
-    """Where the wall is served; loopback needs no login."""
-
-    listen: Address = IPv4Address("127.0.0.1")
-    port: Annotated[int, Field(ge=0, le=65535)] = 8480
 
 
 class Estate(Model):

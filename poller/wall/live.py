@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from poller.estate import Circuit, Device, Estate, LineGroup, Name, Service, Tenant
+from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
 from poller.sample import FieldValue, Quality, Sample
+from poller.settings import Name
 
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""

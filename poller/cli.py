@@ -1,0 +1,46 @@
+"""The command `hinomi`: a thin assembly; each command is in a module of its own."""
+
+import os
+import sys
+
+import typer
+
+from poller import __version__
+from poller.cli_check import check
+
+app = typer.Typer(
+    name="hinomi",
+    help="火の見: watch a shared network, tell the right person, keep the figures.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(check)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"hinomi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Version and exit."),
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """Run the command line; a reader that went away or Ctrl-C ends it without a trace."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""`hinomi check`: is the configuration right, and what does it say."""
+
+import json
+from collections import Counter
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
+from poller.config import Configuration
+from poller.units import format_rate
+
+_WORDS: Final = {
+    "en": {
+        "devices": "Devices",
+        "sites": "Sites",
+        "circuits": "Circuits",
+        "line_groups": "Lines",
+        "tenants": "Tenants",
+        "services": "Services",
+        "rules": "Rules",
+        "contacts": "Contacts",
+        "calendars": "Calendars",
+        "maintenance": "Maintenance windows",
+        "committed": "committed",
+        "ceiling": "ceiling",
+        "good": "The configuration holds together.",
+        "warning": "warning",
+    },
+    "ja": {
+        "devices": "機器",
+        "sites": "拠点",
+        "circuits": "回線",
+        "line_groups": "回線グループ",
+        "tenants": "接続団体",
+        "services": "サービス",
+        "rules": "監視ルール",
+        "contacts": "連絡先",
+        "calendars": "カレンダー",
+        "maintenance": "保守作業",
+        "committed": "帯域確保",
+        "ceiling": "上限",
+        "good": "設定に誤りはありません。",
+        "warning": "注意",
+    },
+}
+
+
+def check(
+    config: ConfigurationOption,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only problems and warnings.")] = False,
+) -> None:
+    """Check a configuration and summarise the estate; every problem at once, exit status 2."""
+    words = language(lang)
+    configuration = load_or_exit(config)
+    if as_json:
+        typer.echo(json.dumps(summary(configuration), ensure_ascii=False, indent=2))
+        return
+    for warning in configuration.warnings:
+        typer.echo(f"{_WORDS[words]['warning']}: {warning}", err=True)
+    if not quiet:
+        _print(configuration, words)
+
+
+def summary(configuration: Configuration) -> dict[str, Any]:
+    """What the configuration holds, as plain values: counts by section, devices by role, rates in bits per second."""
+    estate = configuration.estate
+    roles = Counter(device.role.value for device in estate.devices.values())
+    return {
+        "organisation": estate.organisation.name.model_dump(),
+        "files": [str(path) for path in configuration.files],
+        "devices": {"count": len(estate.devices), "roles": dict(sorted(roles.items()))},
+        "circuits": {
+            key: {
+                "kind": circuit.kind.value,
+                "committed_rate": circuit.committed_rate,
+                "ceiling_rate": circuit.ceiling_rate,
+            }
+            for key, circuit in estate.circuits.items()
+        },
+        "line_groups": {
+            key: {
+                "members": list(group.members),
+                "committed_rate": group.committed_rate,
+                "ceiling_rate": group.ceiling_rate,
+            }
+            for key, group in estate.line_groups.items()
+        },
+        "tenants": list(estate.tenants),
+        "rules": {key: rule.severity.value for key, rule in estate.rules.items()},
+        **{name: len(getattr(estate, name)) for name in ("sites", "services", "contacts", "calendars", "maintenance")},
+        "warnings": [str(warning) for warning in configuration.warnings],
+    }
+
+
+def _print(configuration: Configuration, lang: str) -> None:
+    words, estate = _WORDS[lang], configuration.estate
+    console = Console()
+    console.print(f"[bold]{escape(estate.organisation.name.lang(lang))}[/bold]")
+    table = Table(show_header=False, box=None, pad_edge=False)
+    roles = Counter(device.role.value for device in estate.devices.values())
+    severities = Counter(rule.severity.value for rule in estate.rules.values())
+    details = {
+        "devices": ", ".join(f"{role} {count}" for role, count in sorted(roles.items())),
+        "circuits": ", ".join(estate.circuits),
+        "rules": ", ".join(f"{severity} {count}" for severity, count in sorted(severities.items())),
+        "tenants": "、".join(tenant.name.lang(lang) for tenant in estate.tenants.values())
+        if lang == "ja"
+        else ", ".join(tenant.name.lang(lang) for tenant in estate.tenants.values()),
+    }
+    for section in ("sites", "devices", "circuits", "line_groups", "tenants", "services", "rules", "contacts"):
+        table.add_row(words[section], str(len(getattr(estate, section))), escape(details.get(section, "")))
+    for group in estate.line_groups.values():
+        rates = f"{words['ceiling']} {format_rate(group.ceiling_rate)}"
+        if group.committed_rate is not None:
+            rates = f"{words['committed']} {format_rate(group.committed_rate)}, {rates}"
+        table.add_row("", "", escape(f"{group.name.lang(lang)}: {rates}"))
+    console.print(table)
+    console.print(words["good"])
