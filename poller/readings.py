@@ -29,7 +29,10 @@ class InterfaceLayout:
     names: ifName, else ifDescr, made unique within the device; the series is device + name.
     if_indexes: the ifIndex asked for at present.
     speeds: bits per second (ifHighSpeed x 10^6, else ifSpeed); 0 where the device does not say.
-    wide: True where the octets are 64-bit counters (ifHC*), False for Counter32.
+    wide: True where octets and packets are 64-bit counters (ifHC*), False for Counter32; errors and discards are
+        Counter32 always (IF-MIB has no wider ones).
+    discovered_ns: when the index map was read, UTC unix nanoseconds. A re-discovery makes a new layout even when
+        nothing else changed: after a restart of the device its counters are not trusted under the old one (R30).
     """
 
     names: tuple[str, ...]
@@ -37,6 +40,7 @@ class InterfaceLayout:
     speeds: tuple[int, ...]
     wide: tuple[bool, ...]
     aliases: tuple[str, ...] = ()
+    discovered_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class DeviceReading:
     system_uptime_ticks: hrSystemUptime where known, the second witness of a reboot (R29).
     values: device-level fields of poller.schema ("cpu_ratio", "sessions", ...) as read by the profile.
     failures: what could not be read, by table or field name, with the reason; the rest stands (R20).
+    interval_ns: the device's polling interval at that time; a longer silence than two of them is a gap (R33).
     """
 
     device: str
@@ -68,6 +73,7 @@ class DeviceReading:
     system_uptime_ticks: int | None = None
     values: Mapping[str, float | int | str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    interval_ns: int = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,366 @@
+"""Octets over aligned slots of time, summed per account: a circuit, a line group, a tenant on a line (R62, R62a).
+
+    SlotLedger.add(DeviceRates) ... SlotLedger.close(now_ns) -> SlotTotals
+
+Theory. An interval's octets are shared over the slots it overlaps in proportion, with one running total that is rounded
+down at each slot's end: the shares differ from the exact ones by less than one octet and their sum is the whole. Slots
+are kept per series until every account has closed them, then only the accounts' sums are kept. An account closes a slot
+when all its members have passed its end, or at the deadline; what comes later amends it, and it is told again.
+Octets of a gap count in volumes, but neither in rates nor in coverage, because nobody knows when in the gap they flowed
+(R33). What is older than the ledger remembers is entered in the oldest slot that it does remember, as of a gap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from poller.devicerates import GAP, DeviceRates
+from poller.readings import InterfaceLayout
+
+SLOT_NS: Final = 60 * 10**9
+DEADLINE_NS: Final = 120 * 10**9
+"""After a slot's end: one polling interval of 60 s, and time for the poll itself."""
+KEEP_SLOTS: Final = 360
+"""How many closed slots an account remembers and can amend: six hours."""
+VERSION: Final = 1
+"""Of the saved form."""
+
+Series: TypeAlias = tuple[str, str]
+"""Device and interface name (R30)."""
+
+
+class Member(NamedTuple):
+    """One series of an account; reversed where the interface's out is the account's in."""
+
+    device: str
+    interface: str
+    reversed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is summed under one id; a series counts once even if it is listed twice."""
+
+    id: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTotals:
+    """What an account's members counted in one slot.
+
+    start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
+    in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
+    covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
+    amended: told before with other figures.
+    """
+
+    account: str
+    start_ns: int
+    in_octets: int
+    out_octets: int
+    in_gap_octets: int
+    out_gap_octets: int
+    covered_ns: int
+    observed_ns: int
+    members: int
+    amended: bool = False
+    slot_ns: int = SLOT_NS
+
+    @property
+    def coverage_ratio(self) -> float:
+        """Part of the slot that was observed, mean over the members."""
+        return self.covered_ns / (self.members * self.slot_ns) if self.members else 0.0
+
+    @property
+    def in_bits_per_second(self) -> float | None:
+        """Mean over the observed part of the slot; None where nothing was observed."""
+        return (self.in_octets - self.in_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
+
+    @property
+    def out_bits_per_second(self) -> float | None:
+        """Mean over the observed part of the slot; None where nothing was observed."""
+        return (self.out_octets - self.out_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
+
+
+def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
+    """Octets shared out over consecutive parts of an interval in proportion; the sum is octets exactly."""
+    whole_ns = sum(parts_ns)
+    result, gone, passed_ns = [], 0, 0
+    for part_ns in parts_ns:
+        passed_ns += part_ns
+        upto = octets * passed_ns // whole_ns
+        result.append(upto - gone)
+        gone = upto
+    return result
+
+
+class _Slot:
+    """An open slot: one entry a series in every column."""
+
+    __slots__ = ("covered_ns", "in_octets", "out_octets")
+
+    def __init__(self, series: int) -> None:
+        self.in_octets = [0] * series
+        self.out_octets = [0] * series
+        self.covered_ns = [0] * series
+
+
+@dataclass(slots=True)
+class _Sum:
+    """An account's figures of one slot; the names are those of SlotTotals."""
+
+    in_octets: int = 0
+    out_octets: int = 0
+    in_gap_octets: int = 0
+    out_gap_octets: int = 0
+    covered_ns: int = 0
+    observed_ns: int = 0
+
+    def add(self, in_octets: int, out_octets: int) -> None:
+        self.in_octets += in_octets
+        self.out_octets += out_octets
+
+    def add_gap(self, in_octets: int, out_octets: int) -> None:
+        self.add(in_octets, out_octets)
+        self.in_gap_octets += in_octets
+        self.out_gap_octets += out_octets
+
+    def cover(self, covered_ns: int, members: int, slot_ns: int) -> None:
+        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
+        self.observed_ns = max(self.observed_ns, min(covered_ns, slot_ns), self.covered_ns // members)
+
+
+@dataclass(slots=True)
+class _Book:
+    """One account: its members by number, how far it is closed, its sums by slot.
+
+    closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
+    """
+
+    account: Account
+    forward: tuple[int, ...]
+    backward: tuple[int, ...]
+    closed_to_ns: int = 0
+    sums: dict[int, _Sum] = field(default_factory=dict)
+    amended: set[int] = field(default_factory=set)
+
+    @property
+    def members(self) -> int:
+        return len(self.forward) + len(self.backward)
+
+
+def _pick(column: Sequence[int], numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if len(numbers) > 1:
+        return itemgetter(*numbers)(column)  # type: ignore[no-any-return] # one C call for a tenant of a thousand series
+    return tuple(column[number] for number in numbers)
+
+
+class SlotLedger:
+    """The sums of all accounts by slot. Readings of one device come in order; devices in any order."""
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        *,
+        slot_ns: int = SLOT_NS,
+        deadline_ns: int = DEADLINE_NS,
+        keep_slots: int = KEEP_SLOTS,
+    ) -> None:
+        self.slot_ns = slot_ns
+        self._deadline_ns = deadline_ns
+        self._keep_ns = keep_slots * slot_ns
+        self._numbers: dict[Series, int] = {}
+        self._books = {account.id: self._open_book(account) for account in accounts}
+        self._passed_ns = [0] * len(self._numbers)
+        self._slots: dict[int, _Slot] = {}
+        self._rows: dict[str, tuple[InterfaceLayout, list[tuple[int, int]]]] = {}
+        self._books_of: list[list[tuple[_Book, bool]]] = [[] for _ in self._numbers]
+        for book in self._books.values():
+            for backward, numbers in ((False, book.forward), (True, book.backward)):
+                for number in numbers:
+                    self._books_of[number].append((book, backward))
+
+    def _open_book(self, account: Account) -> _Book:
+        members = {(member.device, member.interface): member.reversed for member in account.members}
+        numbered = [
+            (self._numbers.setdefault(series, len(self._numbers)), backward) for series, backward in members.items()
+        ]
+        forward = tuple(number for number, backward in numbered if not backward)
+        return _Book(account, forward, tuple(number for number, backward in numbered if backward))
+
+    def add(self, rates: DeviceRates) -> None:
+        """Enter what a device's interfaces counted; those that no account knows are passed over."""
+        from_column, to_column, reasons = rates.from_ns, rates.to_ns, rates.reason
+        in_column, out_column, passed_column = rates.in_octets, rates.out_octets, self._passed_ns
+        last = (0, 0)
+        parts: list[tuple[int, int]] = []
+        for row, number in self._rows_of(rates):
+            from_ns, to_ns = from_column[row], to_column[row]
+            if to_ns > passed_column[number]:
+                if passed_column[number] == 0:
+                    self._begin(number, from_ns)
+                passed_column[number] = to_ns
+            if from_ns >= to_ns:
+                continue
+            if last != (from_ns, to_ns):
+                last = (from_ns, to_ns)
+                parts = list(self._parts(from_ns, to_ns))
+            in_shares = shares(in_column[row], [part_ns for _, part_ns in parts])
+            out_shares = shares(out_column[row], [part_ns for _, part_ns in parts])
+            gap = reasons[row] == GAP
+            for (start_ns, part_ns), in_octets, out_octets in zip(parts, in_shares, out_shares, strict=True):
+                self._enter(number, start_ns, 0 if gap else part_ns, (in_octets, out_octets))
+
+    def _rows_of(self, rates: DeviceRates) -> list[tuple[int, int]]:
+        """Rows of the device that some account knows, with the number of their series."""
+        known = self._rows.get(rates.device)
+        if known is None or known[0] is not rates.layout:
+            numbers = ((row, self._numbers.get((rates.device, name))) for row, name in enumerate(rates.layout.names))
+            known = (rates.layout, [(row, number) for row, number in numbers if number is not None])
+            self._rows[rates.device] = known
+        return known[1]
+
+    def _begin(self, number: int, from_ns: int) -> None:
+        """Accounts begin with the slot in which the first of their members was heard of."""
+        for book, _ in self._books_of[number]:
+            if book.closed_to_ns == 0:
+                book.closed_to_ns = from_ns - from_ns % self.slot_ns
+
+    def _parts(self, from_ns: int, to_ns: int) -> Iterable[tuple[int, int]]:
+        """The slots of an interval by their begin, with the time it spends in each."""
+        start_ns = from_ns - from_ns % self.slot_ns
+        while start_ns < to_ns:
+            end_ns = start_ns + self.slot_ns
+            yield start_ns, min(to_ns, end_ns) - max(from_ns, start_ns)
+            start_ns = end_ns
+
+    def _enter(self, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
+        """Enter one series' share of one slot; part_ns is 0 for octets of a gap."""
+        still_open = False
+        for book, backward in self._books_of[number]:
+            if start_ns >= book.closed_to_ns and part_ns:
+                still_open = True
+                continue
+            oldest_ns = book.closed_to_ns - self._keep_ns
+            entry = book.sums.setdefault(max(start_ns, oldest_ns), _Sum())
+            in_octets, out_octets = octets[::-1] if backward else octets
+            if part_ns and start_ns >= oldest_ns:
+                entry.add(in_octets, out_octets)
+                entry.cover(part_ns, book.members, self.slot_ns)
+            else:
+                entry.add_gap(in_octets, out_octets)
+            if start_ns < book.closed_to_ns:
+                book.amended.add(max(start_ns, oldest_ns))
+        if still_open:
+            slot = self._slots.get(start_ns)
+            if slot is None:
+                slot = self._slots[start_ns] = _Slot(len(self._numbers))
+            slot.in_octets[number] += octets[0]
+            slot.out_octets[number] += octets[1]
+            slot.covered_ns[number] = min(slot.covered_ns[number] + part_ns, self.slot_ns)
+
+    def close(self, now_ns: int) -> list[SlotTotals]:
+        """Slots that are complete or past their deadline, and amended ones again, in order of time."""
+        told: list[SlotTotals] = []
+        for book in self._books.values():
+            told.extend(self._totals(book, start_ns, amended=True) for start_ns in book.amended)
+            book.amended.clear()
+            told.extend(self._close_book(book, now_ns))
+        lowest_ns = min((book.closed_to_ns for book in self._books.values()), default=now_ns)
+        for start_ns in [start_ns for start_ns in self._slots if start_ns < lowest_ns]:
+            del self._slots[start_ns]
+        told.sort(key=lambda totals: totals.start_ns)
+        return told
+
+    def _close_book(self, book: _Book, now_ns: int) -> Iterable[SlotTotals]:
+        overdue_ns = now_ns - self._deadline_ns
+        if book.closed_to_ns == 0:
+            book.closed_to_ns = now_ns - now_ns % self.slot_ns
+        passed_ns = min(_pick(self._passed_ns, book.forward + book.backward), default=0)
+        end_ns = max(passed_ns, overdue_ns)
+        while book.closed_to_ns + self.slot_ns <= end_ns:
+            start_ns = book.closed_to_ns
+            if start_ns >= end_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
+                yield self._close_slot(book, start_ns)
+            book.closed_to_ns += self.slot_ns  # after a long stop the empty slots are not told one by one
+            book.sums.pop(book.closed_to_ns - self._keep_ns - self.slot_ns, None)
+
+    def _close_slot(self, book: _Book, start_ns: int) -> SlotTotals:
+        entry = book.sums.setdefault(start_ns, _Sum())
+        slot = self._slots.get(start_ns)
+        if slot is not None:
+            numbers = book.forward + book.backward
+            covered = _pick(slot.covered_ns, numbers)
+            entry.add(
+                sum(_pick(slot.in_octets, book.forward)) + sum(_pick(slot.out_octets, book.backward)),
+                sum(_pick(slot.out_octets, book.forward)) + sum(_pick(slot.in_octets, book.backward)),
+            )
+            entry.covered_ns, entry.observed_ns = sum(covered), max(covered, default=0)
+        return self._totals(book, start_ns, amended=False)
+
+    def _totals(self, book: _Book, start_ns: int, *, amended: bool) -> SlotTotals:
+        entry = book.sums[start_ns]
+        return SlotTotals(
+            account=book.account.id,
+            start_ns=start_ns,
+            in_octets=entry.in_octets,
+            out_octets=entry.out_octets,
+            in_gap_octets=entry.in_gap_octets,
+            out_gap_octets=entry.out_gap_octets,
+            covered_ns=entry.covered_ns,
+            observed_ns=entry.observed_ns,
+            members=book.members,
+            amended=amended,
+            slot_ns=self.slot_ns,
+        )
+
+    def totals(self, account: str, start_ns: int) -> SlotTotals | None:
+        """An account's figures of a closed slot; None where it is not closed or no longer remembered."""
+        book = self._books[account]
+        if start_ns >= book.closed_to_ns or start_ns not in book.sums:
+            return None
+        return self._totals(book, start_ns, amended=False)
+
+    def save(self) -> dict[str, Any]:
+        """A structure of plain JSON types; load brings it back."""
+        return {
+            "version": VERSION,
+            "series": [list(series) for series in self._numbers],
+            "passed_ns": list(self._passed_ns),
+            "slots": [
+                [start_ns, list(slot.in_octets), list(slot.out_octets), list(slot.covered_ns)]
+                for start_ns, slot in self._slots.items()
+            ],
+            "accounts": {
+                id_: {
+                    "closed_to_ns": book.closed_to_ns,
+                    "amended": sorted(book.amended),
+                    "sums": [[start_ns, *astuple(entry)] for start_ns, entry in book.sums.items()],
+                }
+                for id_, book in self._books.items()
+            },
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what save gave, for the accounts and series that still exist; ValueError for another version."""
+        if saved["version"] != VERSION:
+            raise ValueError(f"slots of version {saved['version']} cannot be read, only {VERSION}")
+        moves = [
+            (old, self._numbers[device, interface])
+            for old, (device, interface) in enumerate(saved["series"])
+            if (device, interface) in self._numbers
+        ]
+        for old, new in moves:
+            self._passed_ns[new] = saved["passed_ns"][old]
+        for start_ns, *columns in saved["slots"]:
+            slot = self._slots[start_ns] = _Slot(len(self._numbers))
+            for target, column in zip((slot.in_octets, slot.out_octets, slot.covered_ns), columns, strict=True):
+                for old, new in moves:
+                    target[new] = column[old]
+        for id_, entry in saved["accounts"].items():
+            if (book := self._books.get(id_)) is not None:
+                book.closed_to_ns = entry["closed_to_ns"]
+                book.amended = set(entry["amended"])
+                book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}

@@ -1,0 +1,305 @@
+"""Slots: no octet lost, none counted twice, however polls are phased, late, lost or out of step."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poller.devicerates import DeviceRates
+from poller.rates import DeviceCounters
+from poller.readings import DeviceReading, InterfaceLayout
+from poller.sample import Quality
+from poller.slots import Account, Member, SlotLedger, SlotTotals, shares
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+START = 30_000_000 * MINUTE
+NAMES = ("Gi0/1", "Gi0/2")
+
+
+def counted(device: str, from_s: float, to_s: float, *octets: tuple[int, int], reason: str = "") -> DeviceRates:
+    """Rates of a device that counted so many octets in and out on each of its interfaces."""
+    rows = len(octets)
+    return DeviceRates(
+        device=device,
+        due_ns=START + int(to_s * SECOND),
+        layout=InterfaceLayout(NAMES[:rows], tuple(range(rows)), (0,) * rows, (True,) * rows),
+        rates=[None] * (8 * rows),
+        quality=[Quality.OBSERVED] * rows,
+        reason=[reason] * rows,
+        in_octets=[into for into, _ in octets],
+        out_octets=[out for _, out in octets],
+        from_ns=[START + int(from_s * SECOND)] * rows,
+        to_ns=[START + int(to_s * SECOND)] * rows,
+    )
+
+
+def account(id_: str, *members: tuple[str, str] | tuple[str, str, bool]) -> Account:
+    return Account(id_, tuple(Member(*member) for member in members))
+
+
+def ledger_of(*accounts: Account) -> SlotLedger:
+    return SlotLedger(accounts)
+
+
+def told(totals: list[SlotTotals]) -> list[tuple[float, int, int, float, bool]]:
+    return [
+        ((each.start_ns - START) / SECOND, each.in_octets, each.out_octets, each.coverage_ratio, each.amended)
+        for each in totals
+    ]
+
+
+@given(st.integers(0, 2**64), st.lists(st.integers(1, 10**12), min_size=1, max_size=50))
+def test_shares_are_proportional_to_the_octet_and_add_up_exactly(octets: int, parts: list[int]) -> None:
+    result = shares(octets, parts)
+    assert sum(result) == octets
+    assert all(abs(share * sum(parts) - octets * part) < sum(parts) for share, part in zip(result, parts, strict=True))
+
+
+def test_an_interval_is_shared_over_its_slots_and_they_close_when_it_has_passed() -> None:
+    ledger = ledger_of(account("line", ("r1", "Gi0/1")))
+    ledger.add(counted("r1", 0, 45, (4500, 450)))
+    ledger.add(counted("r1", 45, 105, (6000, 600)))
+    assert told(ledger.close(START + 106 * SECOND)) == [(0.0, 6000, 600, 1.0, False)]
+    (second,) = ledger.close(START + 240 * SECOND)
+    assert told([second]) == [(60.0, 4500, 450, 0.75, False)]
+    assert (second.in_bits_per_second, second.out_bits_per_second) == (800.0, 80.0)
+
+
+def test_a_reversed_member_counts_its_out_as_in() -> None:
+    ledger = ledger_of(account("tenant", ("r1", "Gi0/1"), ("r1", "Gi0/2", True)))
+    ledger.add(counted("r1", 0, 60, (100, 10), (7, 3)))
+    assert told(ledger.close(START + 60 * SECOND)) == [(0.0, 103, 17, 1.0, False)]
+
+
+def test_a_series_listed_twice_counts_once() -> None:
+    ledger = ledger_of(account("tenant", ("r1", "Gi0/1"), ("r1", "Gi0/1")))
+    ledger.add(counted("r1", 0, 60, (100, 10)))
+    assert told(ledger.close(START + 60 * SECOND)) == [(0.0, 100, 10, 1.0, False)]
+
+
+def test_a_slot_waits_for_all_members_until_the_deadline() -> None:
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 60, (100, 10)))
+    assert ledger.close(START + 179 * SECOND) == []
+    assert told(ledger.close(START + 180 * SECOND)) == [(0.0, 100, 10, 0.5, False)]
+
+
+def test_late_data_amends_a_closed_slot_and_says_so() -> None:
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 60, (100, 10)))
+    ledger.close(START + 180 * SECOND)
+    ledger.add(counted("r2", 0, 60, (50, 5)))
+    assert told(ledger.close(START + 181 * SECOND)) == [(0.0, 150, 15, 1.0, True)]
+    assert ledger.close(START + 182 * SECOND) == []
+    known = ledger.totals("group", START)
+    assert known is not None
+    assert known.in_octets == 150
+
+
+def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
+    ledger = ledger_of(account("line", ("r1", "Gi0/1")))
+    ledger.add(counted("r1", 0, 30, (3000, 0)))
+    ledger.add(counted("r1", 30, 240, (21_000, 0), reason="gap"))
+    first, *others = ledger.close(START + 240 * SECOND)
+    assert (first.in_octets, first.in_gap_octets, first.in_bits_per_second) == (6000, 3000, 800.0)
+    assert [(each.in_octets, each.in_bits_per_second, each.coverage_ratio) for each in others] == [
+        (6000, None, 0.0)
+    ] * 3
+
+
+def test_what_is_older_than_the_memory_goes_into_the_oldest_slot_remembered() -> None:
+    ledger = SlotLedger([account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1"))], keep_slots=3)
+    ledger.add(counted("r1", 0, 600, (600, 0)))
+    before = sum(each.in_octets for each in ledger.close(START + 720 * SECOND))
+    ledger.add(counted("r2", 0, 600, (1000, 0)))
+    amended = ledger.close(START + 721 * SECOND)
+    assert before == 600
+    assert [each.amended for each in amended] == [True] * 3
+    assert sum(each.in_gap_octets for each in amended) == 700
+    assert sum(each.in_octets for each in amended) == 3 * 60 + 1000
+
+
+def test_slots_without_any_data_are_told_with_no_coverage_and_no_rate() -> None:
+    ledger = ledger_of(account("line", ("r1", "Gi0/1")))
+    ledger.close(START)
+    (empty,) = ledger.close(START + 180 * SECOND)
+    assert (empty.coverage_ratio, empty.in_bits_per_second) == (0.0, None)
+
+
+@dataclass(frozen=True)
+class Poll:
+    """One poll of the simulated device: what happened before it, and whether it was answered."""
+
+    after_s: float
+    load: float
+    lost: bool
+    reboot: bool
+
+
+POLLS = st.lists(
+    st.builds(
+        Poll,
+        after_s=st.integers(5000, 7000).map(lambda centi: centi / 100),
+        load=st.floats(0, 1),
+        lost=st.sampled_from([False, False, False, True]),
+        reboot=st.sampled_from([False] * 7 + [True]),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@dataclass
+class Simulated:
+    """A device that knows the truth: what it answers, and what a perfect observer may count."""
+
+    wide: bool
+    counter: int
+    uptime: int = 5_000_000
+    time_s: float = 17.0
+
+    def __post_init__(self) -> None:
+        self.speed = 10**9 if self.wide else 10**8
+        self.layout = self._layout()
+        self.truth = 0
+        self.baseline: int | None = None
+        self.intervals: list[tuple[float, float]] = []
+        self.last_s = 0.0
+        self.countable = 0
+        self.reread = False
+
+    def _layout(self) -> InterfaceLayout:
+        return InterfaceLayout(("Gi0/1",), (1,), (self.speed,), (self.wide,), discovered_ns=int(self.time_s))
+
+    def poll(self, event: Poll, *, rebooted_before: bool) -> DeviceReading | None:
+        octets = int(self.speed / 8 * event.after_s * event.load)
+        self.time_s += event.after_s
+        if event.reboot:
+            octets //= 2
+            self.counter, self.uptime = octets, int(event.after_s * 50)
+        else:
+            self.counter = (self.counter + octets) % (2**64 if self.wide else 2**32)
+            self.uptime = (self.uptime + round(event.after_s * 100)) % 2**32
+        self.truth += octets
+        if event.lost:
+            return None
+        if rebooted_before:
+            self.baseline, self.reread = None, True
+        else:
+            if self.reread:
+                self.layout, self.reread = self._layout(), False
+            if self.baseline is not None:
+                self.countable += self.truth - self.baseline
+                self.intervals.append((self.last_s, self.time_s))
+            self.baseline = self.truth
+        self.last_s = self.time_s
+        at = START + round(self.time_s * 100) * 10**7
+        return DeviceReading("r1", at, self.layout, [at], [self.uptime], [self.counter] * 2 + [0] * 6, [1], [None])
+
+
+def readings_of(device: Simulated, polls: list[Poll]) -> list[DeviceReading]:
+    readings, rebooted, silent = [], False, 0
+    for event in [Poll(60, 0.1, lost=False, reboot=False), *polls]:
+        silent = silent + 1 if event.lost else 0
+        happened = replace(event, lost=event.lost and silent < 4)
+        rebooted = rebooted or happened.reboot
+        reading = device.poll(happened, rebooted_before=rebooted)
+        if reading is not None:
+            readings.append(reading)
+            rebooted = False
+    return readings
+
+
+@given(
+    polls=POLLS,
+    wide=st.booleans(),
+    counter=st.integers(0, 2**32 - 1),
+    uptime=st.integers(0, 2**32 - 1),
+    data=st.data(),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_octets_over_slots_are_the_octets_counted(
+    polls: list[Poll], *, wide: bool, counter: int, uptime: int, data: st.DataObject
+) -> None:
+    """For any phasing, jitter, loss, reboot and wrap; and a save and load at any point changes nothing."""
+    device = Simulated(wide=wide, counter=counter + (2**62 if wide else 0), uptime=uptime)
+    readings = readings_of(device, polls)
+    saved_after = data.draw(st.integers(0, len(readings)))
+    counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
+    by_slot: dict[int, SlotTotals] = {}
+    for number, reading in enumerate(readings):
+        if number == saved_after:
+            counters = DeviceCounters.load(json.loads(json.dumps(counters.save())))
+            saved = json.loads(json.dumps(ledger.save()))
+            ledger = ledger_of(account("line", ("r1", "Gi0/1")))
+            ledger.restore(saved)
+        rates = counters.update(reading)
+        assert all(rate is None or 0 <= rate <= 1.05 * device.speed for rate in rates.rates[:2])
+        ledger.add(rates)
+        by_slot.update((each.start_ns, each) for each in ledger.close(reading.received_ns[0]))
+    by_slot.update((each.start_ns, each) for each in ledger.close(readings[-1].received_ns[0] + 240 * SECOND))
+    assert sum(each.in_octets for each in by_slot.values()) == device.countable
+    assert sum(each.out_octets for each in by_slot.values()) == device.countable
+    assert covered(by_slot) == expected_coverage(device)
+    assert all((each.in_bits_per_second or 0) <= 1.05 * device.speed for each in by_slot.values())
+
+
+def covered(by_slot: dict[int, SlotTotals]) -> dict[int, int]:
+    return {start_ns: each.covered_ns for start_ns, each in by_slot.items() if each.covered_ns}
+
+
+def expected_coverage(device: Simulated) -> dict[int, int]:
+    """By brute force over the intervals that were no gap."""
+    expected: defaultdict[int, int] = defaultdict(int)
+    for from_s, to_s in device.intervals:
+        if to_s - from_s > 135:
+            continue
+        from_ns, to_ns = (START + round(each * 100) * 10**7 for each in (from_s, to_s))
+        for slot in range(from_ns // MINUTE, to_ns // MINUTE + 1):
+            overlap = min(to_ns, (slot + 1) * MINUTE) - max(from_ns, slot * MINUTE)
+            if overlap > 0:
+                expected[slot * MINUTE] += overlap
+    return dict(expected)
+
+
+@given(
+    st.permutations(list(range(6))),
+    st.permutations(list(range(6))),
+    st.lists(st.integers(0, 10**9), min_size=12, max_size=12),
+)
+def test_the_order_of_arrival_within_a_slot_changes_nothing(
+    order: list[int], other: list[int], octets: list[int]
+) -> None:
+    def run(sequence: list[int]) -> list[SlotTotals]:
+        devices = [(f"r{number}", "Gi0/1") for number in range(6)]
+        ledger = ledger_of(account("all", *devices), account("half", *devices[:3]))
+        for turn in range(2):
+            for number in sequence:
+                offset = number * 7
+                rates = counted(
+                    f"r{number}", offset + 60 * turn, offset + 60 * turn + 60, (octets[number + 6 * turn], 1)
+                )
+                ledger.add(rates)
+        return ledger.close(START + 300 * SECOND)
+
+    assert run(order) == run(other)
+
+
+def test_a_saved_ledger_of_another_version_is_refused() -> None:
+    ledger = ledger_of(account("line", ("r1", "Gi0/1")))
+    with pytest.raises(ValueError, match="version 99"):
+        ledger.restore(ledger.save() | {"version": 99})
+
+
+def test_a_changed_configuration_keeps_what_still_exists() -> None:
+    ledger = ledger_of(account("old", ("r1", "Gi0/1")), account("line", ("r1", "Gi0/2")))
+    ledger.add(counted("r1", 0, 90, (900, 0), (1800, 0)))
+    ledger.close(START + 90 * SECOND)
+    fresh = ledger_of(account("line", ("r1", "Gi0/2")), account("new", ("r2", "Gi0/1")))
+    fresh.restore(ledger.save())
+    fresh.add(counted("r1", 90, 120, (0, 0), (600, 0)))
+    assert told(fresh.close(START + 120 * SECOND)) == [(60.0, 1200, 0, 1.0, False)]
