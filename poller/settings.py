@@ -1,14 +1,25 @@
 """How this daemon runs: its organisation, how it asks, where mail goes, where figures are kept, where the wall is."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from poller.secrets import SecretReference
 from poller.units import Duration, Volume
 
-Address: TypeAlias = IPv4Address | IPv6Address
+
+def parse_address(value: object) -> IPv4Address | IPv6Address:
+    """An address as text; ValueError says what it is not. Names are not resolved: a watch must not need DNS."""
+    if isinstance(value, IPv4Address | IPv6Address):
+        return value
+    try:
+        return ip_address(value) if isinstance(value, str) else ip_address("")
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IPv4 or IPv6 address") from None
+
+
+Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(parse_address)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -73,6 +73,8 @@ def load(directory: Path, profiles: Collection[str] | None = None) -> Configurat
         raise ConfigurationError([Problem(Place(str(directory)), "", "is no directory")])
     tree = Tree()
     files = _merge_files(directory, tree)
+    if tree.problems:
+        raise ConfigurationError(tree.problems)
     estate = _validate(tree)
     if estate is None:
         raise ConfigurationError(tree.problems)
@@ -84,7 +86,7 @@ def load(directory: Path, profiles: Collection[str] | None = None) -> Configurat
 
 def installed_profiles() -> frozenset[str]:
     """Names of the vendor profiles that travel with the product."""
-    return frozenset(path.stem for path in share("config/profiles").glob("*.yaml"))
+    return frozenset(path.stem for path in (share("config") / "profiles").glob("*.yaml"))
 
 
 def _merge_files(directory: Path, tree: Tree) -> list[Path]:
@@ -191,22 +193,30 @@ def _take_places(prefix: Path_, document: Document, tree: Tree) -> None:
 def _validate(tree: Tree) -> Estate | None:
     """The models' own checks; None where any failed, with the problems noted."""
     try:
-        estate = Estate.model_validate(tree.value)
+        return Estate.model_validate(tree.value)
     except ValidationError as error:
-        for detail in error.errors():
-            path = tuple(part for part in detail["loc"] if part != "[key]")
-            if detail["type"] == "missing":
-                where = tree.keys.get(path[:-1], tree.place(path[:-1]))
-                tree.problems.append(Problem(where, dotted(path), "is missing"))
-            elif detail["type"] == "extra_forbidden":
-                known = _fields_at(path[:-1])
-                hint = did_you_mean(str(path[-1]), known)
-                text = f"is no setting here.{hint}" if hint else f"is no setting here; there are {', '.join(known)}"
-                tree.problems.append(Problem(tree.keys.get(path, tree.place(path)), dotted(path), text))
-            else:
-                tree.add(path, sentence(detail))
-        return None
-    return estate
+        details = error.errors()
+    deeper = {detail["loc"][:-1] for detail in details}
+    for detail in details:
+        path = detail["loc"]
+        if detail["type"] == "too_short" and path in deeper:
+            continue  # the entries that were refused are told one by one
+        if path[-1] == "[key]":
+            _note_key(tree, path[:-1], sentence(detail))
+        elif detail["type"] == "missing":
+            where = tree.keys.get(path[:-1], tree.place(path[:-1]))
+            tree.problems.append(Problem(where, dotted(path), "is missing"))
+        elif detail["type"] == "extra_forbidden":
+            known = _fields_at(path[:-1])
+            hint = did_you_mean(str(path[-1]), known)
+            _note_key(tree, path, f"is no setting here.{hint}" if hint else f"is none of {', '.join(known)}")
+        elif path[2:] != ("id",):  # a bad id is told where it is written, as the key
+            tree.add(path, sentence(detail))
+    return None
+
+
+def _note_key(tree: Tree, path: Path_, text: str) -> None:
+    tree.problems.append(Problem(tree.keys.get(path, tree.place(path)), dotted(path), text))
 
 
 def _fields_at(path: Path_) -> list[str]:

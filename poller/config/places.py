@@ -18,6 +18,9 @@ _INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
 _REAL: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:e[+-]?\d+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "value")
+)
 _QUOTED: Final = frozenset(("'", '"', "|", ">"))
 _MOST_DEPTH: Final = 30
 
@@ -66,11 +69,15 @@ def _plain(node: yaml.Node, path: Path_, document: Document) -> Any:  # noqa: AN
     if len(path) > _MOST_DEPTH:
         document.problems.append(Problem(place, dotted(path), "is nested too deeply"))
         return None
+    if node.tag not in _TAGS:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        document.problems.append(Problem(place, dotted(path), f"the tag {tag} is not allowed: write plain values"))
+        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child, (*path, index), document) for index, child in enumerate(node.value)]
-    return _scalar(node, document)
+    return _scalar(node)
 
 
 def _mapping(node: yaml.MappingNode, path: Path_, document: Document) -> dict[str, Any]:
@@ -90,12 +97,8 @@ def _mapping(node: yaml.MappingNode, path: Path_, document: Document) -> dict[st
     return result
 
 
-def _scalar(node: yaml.Node, document: Document) -> Any:  # noqa: ANN401 - a plain scalar
+def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401 - a plain scalar
     text = str(node.value)
-    if node.tag.startswith("tag:yaml.org,2002:python") or node.tag.startswith("!"):
-        place = Place(document.file, node.start_mark.line + 1, node.start_mark.column + 1)
-        document.problems.append(Problem(place, "", f"the tag {node.tag} is not allowed: write plain values"))
-        return None
     if getattr(node, "style", None) in _QUOTED:
         return text
     if text in _WORDS:

@@ -20,14 +20,11 @@ _WANTED: Final = {
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
     "model_type": "must be a mapping of settings",
-    "ip_any_address": "must be an IPv4 or IPv6 address",
-    "ip_v4_address": "must be an IPv4 or IPv6 address",
-    "ip_v6_address": "must be an IPv4 or IPv6 address",
     "greater_than": "must be above {gt}",
     "greater_than_equal": "must be {ge} or more",
     "less_than_equal": "must be {le} or less",
     "less_than": "must be below {lt}",
-    "too_short": "needs at least {min_length}",
+    "too_short": "needs at least {min_length} entry",
 }
 _PATTERNS: Final = {
     "^[a-z0-9]": "an id is lower case letters, digits, - and _, and begins with a letter or digit",

@@ -1,0 +1,100 @@
+"""The configuration: strict, and everything that is wrong is told at once, where it is."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from poller.cli import app
+from poller.config import ConfigurationError, load
+
+BROKEN = Path(__file__).parent / "broken"
+PROFILES = ("fortigate", "panos")
+GOOD = """\
+organisation: {name: {ja: 庁内ネットワーク, en: Our network}}
+sites: {hall: {}}
+credentials: {core: {version: "2c", community: "env:COMMUNITY"}}
+devices:
+  fw-1: {addresses: [192.0.2.1], role: firewall, site: hall, credentials: core}
+"""
+
+
+def write(folder: Path, text: str, name: str = "hinomi.yaml") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in BROKEN.iterdir()))
+def test_a_broken_configuration_is_told_word_for_word(case: str) -> None:
+    """R72: file, line, column, path, and what was probably meant."""
+    with pytest.raises(ConfigurationError) as refusal:
+        load(BROKEN / case, PROFILES)
+    assert (BROKEN / case / "expected.txt").read_text(encoding="utf-8") == f"{refusal.value}\n"
+
+
+def test_there_are_twenty_broken_configurations_and_more() -> None:
+    assert len(list(BROKEN.iterdir())) >= 20
+
+
+def test_a_good_configuration_becomes_an_estate(tmp_path: Path) -> None:
+    configuration = load(write(tmp_path, GOOD), PROFILES)
+    device = configuration.estate.devices["fw-1"]
+    assert ("fw-1", "192.0.2.1", "fw-1") == (device.id, str(device.addresses[0]), device.name.ja)
+    assert tmp_path / "/var/lib/hinomi" == configuration.state_directory
+
+
+def test_weak_credentials_are_warned_of(tmp_path: Path) -> None:
+    """R8: versions 1 and 2c, MD5 and DES work, and are said to be weak."""
+    weak = (
+        'credentials:\n  old: {version: "3", security_name: u, auth: MD5, auth_password: "env:A", '
+        'priv: DES, priv_password: "env:B"}\n  older: {version: "1", community: "env:C"}\n'
+    )
+    configuration = load(write(tmp_path, f"organisation: {{name: Our network}}\n{weak}"), PROFILES)
+    expected = ["credentials.old.auth", "credentials.old.priv", "credentials.older.version"]
+    assert expected == sorted(warning.path for warning in configuration.warnings)
+
+
+def test_sections_may_be_spread_over_files(tmp_path: Path) -> None:
+    write(tmp_path, GOOD + "include: devices/*.yaml\n")
+    (tmp_path / "devices").mkdir()
+    write(tmp_path / "devices", "devices: {sw-1: {addresses: [192.0.2.2], role: switch, site: hall}}\n", "b.yaml")
+    configuration = load(tmp_path, PROFILES)
+    assert ["fw-1", "sw-1"] == list(configuration.estate.devices)
+    assert ["hinomi.yaml", "devices/b.yaml"] == [str(path.relative_to(tmp_path)) for path in configuration.files]
+
+
+def test_words_and_numbers_are_what_they_look_like(tmp_path: Path) -> None:
+    """YAML 1.1 would read no as false, 0755 as 493 and 12:30 as 750."""
+    text = GOOD.replace("fw-1:", "no:").replace("hall: {}", "hall: {name: 12:30, address: 0755}")
+    estate = load(write(tmp_path, text), PROFILES).estate
+    assert ["no"] == list(estate.devices)
+    assert ("12:30", "0755") == (estate.sites["hall"].name.ja, estate.sites["hall"].address)
+
+
+def test_secrets_are_read_by_reference_and_do_not_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R76: neither the value nor an f-string of it shows the secret."""
+    monkeypatch.setenv("COMMUNITY", "hunter2")
+    reference = load(write(tmp_path, GOOD), PROFILES).estate.credentials["core"].community
+    assert reference is not None
+    secret = reference.read(tmp_path)
+    assert "hunter2" == secret.reveal()
+    assert "hunter2" not in f"{secret} {secret!r} {[secret]} {reference}"
+
+
+def test_check_prints_problems_and_exits_with_2() -> None:
+    result = CliRunner().invoke(app, ["check", "-c", str(BROKEN / "unknown-site")])
+    assert 2 == result.exit_code
+    assert "devices.fw-1.site: there is no site 'hal'. Did you mean 'hall'?" in result.stderr
+
+
+def test_check_summarises_the_estate(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["check", "-c", str(write(tmp_path, GOOD)), "--lang", "ja"])
+    assert 0 == result.exit_code
+    assert "庁内ネットワーク" in result.stdout
+    assert "firewall 1" in result.stdout
+
+
+def test_check_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["check", "-c", str(tmp_path / "nowhere")])
+    assert 2 == result.exit_code
+    assert "nowhere: is no directory" in result.stderr
