@@ -1,0 +1,202 @@
+"""Circuits and line groups per slot: traffic against the contract, state by interface and probes, who is active.
+
+    Circuits.see_reading, see_failure, see_probe     what is known between slots
+    Circuits.samples(totals)                         one Sample a closed slot of a circuit or line group
+
+Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summed per slot over its members first (R62).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
+from poller.readings import DeviceReading, FailedPoll
+from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
+from poller.sample import FieldValue, Sample
+from poller.slots import KEEP_SLOTS, SlotTotals
+
+STALE_NS: Final = 150 * 10**9
+"""Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""
+LOSS_DEGRADED: Final = 0.01
+"""Round trip loss from which a circuit is degraded."""
+LOSS_DOWN: Final = 1.0
+_INTERFACE_UP: Final[Mapping[int, bool]] = {1: True, 2: False, 3: False, 6: False, 7: False}
+"""ifOperStatus (IF-MIB): up, down, testing, notPresent, lowerLayerDown; unknown and dormant say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEvidence:
+    """What echoes to the far edge of the contract say of one minute; delay is None where nothing came back."""
+
+    seen_ns: int
+    loss_ratio: float
+    delay_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The latest that is known of one circuit; interface_up None is unknown."""
+
+    interface_up: bool | None = None
+    interface_ns: int = 0
+    probe: ProbeEvidence | None = None
+    bits_per_second: float | None = None
+    slot_ns: int = 0
+
+
+def judge_circuit(evidence: Evidence, at_ns: int) -> tuple[State, str]:
+    """The state of a circuit at a moment, with the sentence behind it."""
+    interface = evidence.interface_up if at_ns - evidence.interface_ns <= STALE_NS else None
+    probe = evidence.probe
+    if probe is not None and at_ns - probe.seen_ns > STALE_NS:
+        probe = None
+    if interface is False:
+        return State.DOWN, "its interface is down"
+    if probe is not None and probe.loss_ratio >= LOSS_DOWN:
+        return State.DOWN, "the far edge does not answer"
+    if probe is not None and probe.loss_ratio >= LOSS_DEGRADED:
+        return State.DEGRADED, f"{probe.loss_ratio:.1%} of the echoes to the far edge are lost"
+    if interface:
+        return State.UP, "its interface is up"
+    if probe is not None:
+        return State.UP, "the far edge answers"
+    return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
+
+
+def judge_group(states: Iterable[State]) -> State:
+    """Up when all members are, down when all are, unknown when nothing is known of any; degraded between."""
+    found = set(states)
+    if len(found) == 1:
+        return found.pop()
+    return State.DEGRADED if found else State.UNKNOWN
+
+
+class Circuits:
+    """Everything between slots and the samples of circuits and line groups."""
+
+    def __init__(self, contracts: Contracts) -> None:
+        self._contracts = contracts
+        self._evidence = {circuit: Evidence() for circuit in contracts.circuits}
+        self._on_device: dict[str, list[tuple[str, str]]] = {}
+        for each in contracts.circuits.values():
+            self._on_device.setdefault(each.member.device, []).append((each.member.interface, each.id))
+        self._trackers = {
+            group.id: RedundancyTracker(group, contracts.circuits) for group in contracts.redundancy_groups.values()
+        }
+        self._views: dict[str, RedundancyView] = {}
+        self._told: dict[str, dict[int, dict[str, FieldValue]]] = {}
+
+    def see_reading(self, reading: DeviceReading) -> None:
+        """Take the interfaces' states from a poll."""
+        for interface, circuit in self._on_device.get(reading.device, ()):
+            evidence = self._evidence[circuit]
+            evidence.interface_ns, evidence.interface_up = reading.due_ns, None
+            if interface in reading.layout.names:
+                row = reading.layout.names.index(interface)
+                evidence.interface_up = _INTERFACE_UP.get(reading.oper_status[row])
+
+    def see_failure(self, failed: FailedPoll) -> None:
+        """A device that cannot be asked says nothing of its circuits: not up, and not down either."""
+        for _, circuit in self._on_device.get(failed.device, ()):
+            self._evidence[circuit].interface_up = None
+
+    def see_probe(self, circuit: str, probe: ProbeEvidence) -> None:
+        """Take a minute of echoes; circuits that are not known are passed over."""
+        if circuit in self._evidence:
+            self._evidence[circuit].probe = probe
+
+    def states(self, at_ns: int) -> dict[str, tuple[State, str]]:
+        """Every circuit's state at a moment, with its reason."""
+        return {circuit: judge_circuit(evidence, at_ns) for circuit, evidence in self._evidence.items()}
+
+    def follow(self, at_ns: int) -> list[RedundancyView]:
+        """Update every redundancy group to a moment: call when a state may have changed."""
+        states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
+        traffic = {circuit: each.bits_per_second for circuit, each in self._evidence.items()}
+        self._views = {group: each.update(at_ns, states, traffic) for group, each in self._trackers.items()}
+        return list(self._views.values())
+
+    def switch_overs(self) -> list[SwitchOver]:
+        """All that are remembered, oldest first."""
+        found = [each for tracker in self._trackers.values() for each in tracker.history]
+        return sorted(found, key=lambda each: each.at_ns)
+
+    def samples(self, totals: Iterable[SlotTotals], now_ns: int) -> list[Sample]:
+        """Samples of closed and amended slots of circuits and line groups; other accounts are passed over.
+
+        state and active are as known at now_ns; an amended slot is told again with what it was told with at first.
+        """
+        by_account: dict[str, list[SlotTotals]] = {}
+        for each in totals:
+            by_account.setdefault(each.account, []).append(each)
+        for circuit, evidence in self._evidence.items():
+            for each in by_account.get(circuit_account(circuit), ()):
+                if each.start_ns >= evidence.slot_ns:
+                    evidence.slot_ns, evidence.bits_per_second = each.start_ns, _both_ways(each)
+        self.follow(now_ns)
+        states = {circuit: state for circuit, (state, _) in self.states(now_ns).items()}
+        samples = [
+            self._circuit_sample(contract, each, states[contract.id])
+            for contract in self._contracts.circuits.values()
+            for each in by_account.get(circuit_account(contract.id), ())
+        ]
+        for group in self._contracts.line_groups.values():
+            state = judge_group(states[circuit] for circuit in group.circuits)
+            for each in by_account.get(line_group_account(group.id), ()):
+                fields = traffic_fields(group, each) | self._once(each, {"state": str(state)})
+                samples.append(Sample("line_group", (("line_group", group.id),), fields, each.start_ns))
+        return samples
+
+    def _circuit_sample(self, contract: CircuitContract, totals: SlotTotals, state: State) -> Sample:
+        known: dict[str, FieldValue] = {"state": str(state)}
+        if (view := self._views.get(contract.redundancy_group or "")) is not None:
+            known["active"] = contract.id in view.active
+        fields = traffic_fields(contract, totals) | self._once(totals, known)
+        tags = (("circuit", contract.id), ("kind", contract.kind), ("line_group", contract.line_group))
+        return Sample("circuit", tags, fields, totals.start_ns)
+
+    def _once(self, totals: SlotTotals, known: dict[str, FieldValue]) -> dict[str, FieldValue]:
+        """What a slot was first told with, as long as the ledger can amend it."""
+        told = self._told.setdefault(totals.account, {})
+        while len(told) > KEEP_SLOTS:
+            del told[next(iter(told))]
+        if totals.amended and totals.start_ns not in told:
+            return {}
+        return told.setdefault(totals.start_ns, known)
+
+    def save(self) -> dict[str, Any]:
+        """Active members and switch-overs as plain JSON types; evidence is seen again within a minute."""
+        return {"version": 1, "groups": {group: tracker.save() for group, tracker in self._trackers.items()}}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what save gave, for the groups that still exist; ValueError for another version."""
+        if saved["version"] != 1:
+            raise ValueError(f"circuits of version {saved['version']} cannot be read, only 1")
+        for group, entry in saved["groups"].items():
+            if group in self._trackers:
+                self._trackers[group].restore(entry)
+
+
+def _both_ways(totals: SlotTotals) -> float | None:
+    into, out = totals.in_bits_per_second, totals.out_bits_per_second
+    return None if into is None or out is None else into + out
+
+
+def traffic_fields(contract: CircuitContract | LineGroupContract, totals: SlotTotals) -> dict[str, FieldValue]:
+    """The traffic fields of the schema; rates and ratios are absent where nothing was observed."""
+    fields: dict[str, FieldValue] = {
+        "in_octets": totals.in_octets,
+        "out_octets": totals.out_octets,
+        "coverage_ratio": totals.coverage_ratio,
+    }
+    if not totals.observed_ns and not totals.in_octets and not totals.out_octets:
+        del fields["in_octets"], fields["out_octets"]
+    for way, rate in (("in", totals.in_bits_per_second), ("out", totals.out_bits_per_second)):
+        if rate is None:
+            continue
+        fields[f"{way}_bits_per_second"] = rate
+        fields[f"{way}_ceiling_ratio"] = rate / contract.ceiling_rate
+        if contract.committed_rate:
+            fields[f"{way}_committed_ratio"] = rate / contract.committed_rate
+    return fields

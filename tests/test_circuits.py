@@ -1,0 +1,249 @@
+"""Circuits, line groups, redundancy and delivery by table."""
+
+import json
+
+import pytest
+
+from poller.circuits import Circuits, Evidence, ProbeEvidence, judge_circuit, judge_group
+from poller.contracts import CircuitContract, Contracts, LineGroupContract, RedundancyContract
+from poller.delivery import LineSlot, judge_delivery
+from poller.readings import DeviceReading, FailedPoll, InterfaceLayout
+from poller.redundancy import RedundancyTracker, State
+from poller.sample import Sample
+from poller.schema import SCHEMA
+from poller.slots import Member, SlotTotals
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+NOW = 30_000_000 * MINUTE
+GIGABIT = 10**9
+
+
+def totals(account: str, in_bits: float, out_bits: float, *, at: int = NOW, amended: bool = False) -> SlotTotals:
+    octets_in, octets_out = int(in_bits * 60 / 8), int(out_bits * 60 / 8)
+    return SlotTotals(account, at, octets_in, octets_out, 0, 0, MINUTE, MINUTE, 1, amended)
+
+
+def circuit(id_: str, device: str, *, preferred: bool = True, group: str | None = None) -> CircuitContract:
+    return CircuitContract(
+        id=id_,
+        kind="internet",
+        ceiling_rate=4 * GIGABIT,
+        member=Member(device, "wan0"),
+        committed_rate=GIGABIT,
+        line_group="internet",
+        redundancy_group=group,
+        preferred_active=preferred,
+    )
+
+
+@pytest.fixture
+def contracts() -> Contracts:
+    return Contracts(
+        circuits={
+            "inet-1": circuit("inet-1", "rt-1", group="pair"),
+            "inet-2": circuit("inet-2", "rt-2", preferred=False, group="pair"),
+        },
+        line_groups={"internet": LineGroupContract("internet", ("inet-1", "inet-2"), 4 * GIGABIT, GIGABIT)},
+        redundancy_groups={"pair": RedundancyContract("pair", ("inet-1", "inet-2"))},
+        tenants={},
+    )
+
+
+def polled(device: str, oper_status: int, at: int = NOW) -> DeviceReading:
+    layout = InterfaceLayout(("lo0", "wan0"), (1, 2), (0, 10 * GIGABIT), (True, True))
+    return DeviceReading(device, at, layout, [at] * 2, [100] * 2, [0] * 16, [1, oper_status], [None] * 2)
+
+
+def by_tag(samples: list[Sample], value: str) -> Sample:
+    (found,) = [sample for sample in samples if sample.tags[0][1] == value]
+    return found
+
+
+def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    circuits.see_reading(polled("rt-1", 1))
+    (sample,) = circuits.samples([totals("circuit/inet-1", 800e6, 200e6)], NOW)
+    assert sample.fields == {
+        "in_octets": 6_000_000_000,
+        "out_octets": 1_500_000_000,
+        "coverage_ratio": 1.0,
+        "in_bits_per_second": 800e6,
+        "out_bits_per_second": 200e6,
+        "in_committed_ratio": 0.8,
+        "out_committed_ratio": 0.2,
+        "in_ceiling_ratio": 0.2,
+        "out_ceiling_ratio": 0.05,
+        "state": "up",
+        "active": True,
+    }
+    assert sample.tags == (("circuit", "inet-1"), ("kind", "internet"), ("line_group", "internet"))
+    assert set(sample.fields) <= {field.name for field in SCHEMA["circuit"].fields}
+
+
+def test_a_line_group_is_held_against_its_own_ceiling(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    circuits.see_reading(polled("rt-1", 1))
+    circuits.see_reading(polled("rt-2", 2))
+    (sample,) = circuits.samples([totals("line_group/internet", 3e9, 1e9)], NOW)
+    assert (sample.fields["in_ceiling_ratio"], sample.fields["state"]) == (0.75, "degraded")
+    assert set(sample.fields) <= {field.name for field in SCHEMA["line_group"].fields}
+
+
+def test_a_slot_without_data_has_no_traffic_fields_but_a_state(contracts: Contracts) -> None:
+    empty = SlotTotals("circuit/inet-1", NOW, 0, 0, 0, 0, 0, 0, 1)
+    (sample,) = Circuits(contracts).samples([empty], NOW)
+    assert sample.fields == {"coverage_ratio": 0.0, "state": "unknown", "active": False}
+
+
+def test_an_amended_slot_keeps_the_state_it_was_told_with(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    circuits.see_reading(polled("rt-1", 1))
+    circuits.samples([totals("circuit/inet-1", 100e6, 0)], NOW)
+    circuits.see_reading(polled("rt-1", 2, NOW + MINUTE))
+    (again,) = circuits.samples([totals("circuit/inet-1", 200e6, 0, amended=True)], NOW + MINUTE)
+    assert (again.fields["state"], again.fields["in_bits_per_second"], again.time_ns) == ("up", 200e6, NOW)
+
+
+@pytest.mark.parametrize(
+    ("interface", "loss", "expected"),
+    [
+        (True, None, State.UP),
+        (True, 0.0, State.UP),
+        (None, 0.0, State.UP),
+        (True, 0.02, State.DEGRADED),
+        (True, 1.0, State.DOWN),
+        (False, 0.0, State.DOWN),
+        (False, None, State.DOWN),
+        (None, None, State.UNKNOWN),
+    ],
+)
+def test_the_state_follows_interface_and_probe(
+    interface: bool | None,  # noqa: FBT001 - a column of the table
+    loss: float | None,
+    expected: State,
+) -> None:
+    evidence = Evidence(interface, NOW, None if loss is None else ProbeEvidence(NOW, loss))
+    assert judge_circuit(evidence, NOW + MINUTE)[0] is expected
+
+
+def test_old_evidence_says_nothing() -> None:
+    evidence = Evidence(interface_up=True, interface_ns=NOW, probe=ProbeEvidence(NOW, 0.0))
+    assert judge_circuit(evidence, NOW + 200 * SECOND)[0] is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([State.UP, State.UP], State.UP),
+        ([State.UP, State.DOWN], State.DEGRADED),
+        ([State.DOWN, State.DOWN], State.DOWN),
+        ([State.UNKNOWN, State.UNKNOWN], State.UNKNOWN),
+        ([State.UP, State.UNKNOWN], State.DEGRADED),
+        ([], State.UNKNOWN),
+    ],
+)
+def test_a_group_is_as_its_members(states: list[State], expected: State) -> None:
+    assert judge_group(states) is expected
+
+
+def test_a_device_that_does_not_answer_leaves_its_circuit_unknown(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    circuits.see_reading(polled("rt-1", 1))
+    circuits.see_failure(FailedPoll("rt-1", NOW + MINUTE, "no_answer", "nobody answered"))
+    assert circuits.states(NOW + MINUTE)["inet-1"][0] is State.UNKNOWN
+
+
+def test_a_failover_is_minor_and_the_loss_of_both_is_serious_and_the_history_tells(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+
+    def minute(number: int, first: int, second: int, bits: tuple[float, float]) -> tuple[tuple[str, ...], str]:
+        at = NOW + number * MINUTE
+        circuits.see_reading(polled("rt-1", first, at))
+        circuits.see_reading(polled("rt-2", second, at))
+        slots = [totals("circuit/inet-1", bits[0], 0, at=at), totals("circuit/inet-2", bits[1], 0, at=at)]
+        circuits.samples(slots, at)
+        (view,) = circuits.follow(at)
+        return view.active, view.severity
+
+    assert [
+        minute(0, 1, 1, (500e6, 1e3)),
+        minute(1, 2, 1, (300e6, 1e3)),
+        minute(2, 2, 1, (0.0, 500e6)),
+        minute(3, 1, 1, (1e3, 500e6)),
+        minute(4, 1, 1, (500e6, 1e3)),
+        minute(5, 1, 2, (500e6, 0.0)),
+        minute(6, 2, 2, (0.0, 0.0)),
+    ] == [
+        (("inet-1",), ""),
+        (("inet-2",), "minor"),
+        (("inet-2",), "minor"),
+        (("inet-2",), "minor"),
+        (("inet-1",), ""),
+        (("inet-1",), "minor"),
+        ((), "serious"),
+    ]
+    assert [((each.at_ns - NOW) // MINUTE, each.before, each.after) for each in circuits.switch_overs()] == [
+        (1, "inet-1", "inet-2"),
+        (4, "inet-2", "inet-1"),
+        (6, "inet-1", ""),
+    ]
+    again = Circuits(contracts)
+    again.restore(json.loads(json.dumps(circuits.save())))
+    assert again.switch_overs() == circuits.switch_overs()
+
+
+def test_traffic_alone_reveals_a_failover_that_left_both_interfaces_up(contracts: Contracts) -> None:
+    tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
+    up = {"inet-1": State.UP, "inet-2": State.UP}
+    tracker.update(NOW, up, {"inet-1": 300e6, "inet-2": 2e3})
+    view = tracker.update(NOW + MINUTE, up, {"inet-1": 3e3, "inet-2": 280e6})
+    assert (view.active, view.took_over, view.severity, view.spare) == (("inet-2",), True, "minor", 1)
+    assert view.reason == "the standby inet-2 took over"
+
+
+def test_unknown_members_are_no_proof_that_a_group_is_down(contracts: Contracts) -> None:
+    tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
+    view = tracker.update(NOW, {"inet-1": State.DOWN, "inet-2": State.UNKNOWN}, {})
+    assert (view.serving, view.severity) == (None, "minor")
+
+
+def test_in_a_shared_group_all_that_run_are_active(contracts: Contracts) -> None:
+    tracker = RedundancyTracker(RedundancyContract("pair", ("inet-1", "inet-2"), "shared", 2), contracts.circuits)
+    view = tracker.update(NOW, {"inet-1": State.UP, "inet-2": State.DEGRADED}, {})
+    assert (view.active, view.severity) == (("inet-1", "inet-2"), "")
+    view = tracker.update(NOW, {"inet-1": State.UP, "inet-2": State.DOWN}, {})
+    assert (view.active, view.severity) == (("inet-1",), "serious")
+
+
+def line(rates: list[float | None], loss: float | None = 0.0, delay: float | None = 0.004) -> list[LineSlot]:
+    return [LineSlot(NOW + number * MINUTE, rate, loss, delay) for number, rate in enumerate(rates)]
+
+
+def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_why() -> None:
+    found = judge_delivery(line([300e6] * 5 + [700e6, 705e6] * 6, loss=0.02), GIGABIT, 0.004)
+    assert found is not None
+    assert (found.signs, found.slots, found.from_ns) == (("loss",), 12, NOW + 5 * MINUTE)
+    assert found.sentence() == "flat at 70% of the committed rate for 12 slots, 2.0% of the echoes lost"
+
+
+def test_a_plateau_with_grown_delay_is_not_delivered() -> None:
+    found = judge_delivery(line([700e6] * 12, delay=0.055), GIGABIT, 0.004)
+    assert found is not None
+    assert found.sentence() == "flat at 70% of the committed rate for 12 slots, delay 55 ms instead of 4 ms"
+
+
+@pytest.mark.parametrize(
+    ("name", "slots"),
+    [
+        ("no loss and no delay: there is no more demand", line([700e6] * 12)),
+        ("varying traffic with loss", line([500e6, 700e6] * 6, loss=0.02)),
+        ("at the committed rate", line([970e6] * 12, loss=0.02)),
+        ("above it", line([1.5e9] * 12, loss=0.02)),
+        ("hardly used", line([50e6] * 12, loss=0.02)),
+        ("too short", line([700e6] * 9, loss=0.02)),
+        ("interrupted by a slot without data", line([700e6] * 6 + [None] + [700e6] * 6, loss=0.02)),
+    ],
+)
+def test_what_proves_nothing_is_no_finding(name: str, slots: list[LineSlot]) -> None:
+    assert judge_delivery(slots, GIGABIT, 0.004) is None, name
