@@ -56,6 +56,11 @@ class DeviceReading:
     engine_boots, engine_seconds: snmpEngineBoots and snmpEngineTime where known (SNMPv3 or SNMP-FRAMEWORK-MIB).
     system_uptime_ticks: hrSystemUptime where known, the second witness of a reboot (R29).
     values: device-level fields of poller.schema ("cpu_ratio", "sessions", ...) as read by the profile.
+    totals: counters behind device-level fields that are rates ("session_rate"), by field.
+    if_number, if_table_last_change: ifNumber and ifTableLastChange where known: a change means that ifIndexes may have
+    moved (R30).
+    device_uptime_ticks, device_received_ns: sysUpTime of the PDU with the device-level values, and its arrival; the one
+    uptime of a device without interfaces.
     failures: what could not be read, by table or field name, with the reason; the rest stands (R20).
     interval_ns: the device's polling interval at that time; a longer silence than two of them is a gap (R33).
     """
@@ -72,6 +77,11 @@ class DeviceReading:
     engine_seconds: int | None = None
     system_uptime_ticks: int | None = None
     values: Mapping[str, float | int | str] = field(default_factory=dict)
+    totals: Mapping[str, int] = field(default_factory=dict)
+    if_number: int | None = None
+    if_table_last_change: int | None = None
+    device_uptime_ticks: int | None = None
+    device_received_ns: int = 0
     failures: Mapping[str, str] = field(default_factory=dict)
     interval_ns: int = 60_000_000_000
 

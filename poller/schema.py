@@ -75,6 +75,8 @@ _MEASUREMENTS: Final = (
             Field("session_rate", float, "sessions/s", "new sessions per second"),
             Field("uptime_seconds", float, "s", "time since the agent started, wraps taken out"),
             Field("ha_role", str, "1", "active, standby, member, alone or unknown"),
+            Field("health", str, "1", "ok, warning or failed: fans, power supplies, sensors, the worst of all"),
+            Field("health_text", str, "1", "what is not ok"),
             Field("round_trip_delay_seconds", float, "s", "median echo delay (RFC 2681)"),
             Field("round_trip_loss_ratio", float, "ratio", "echoes lost (RFC 6673)"),
             Field("poll_seconds", float, "s", "time the poll took"),
