@@ -1,0 +1,331 @@
+"""One poll of one device: what is asked, and how the flat answers become a DeviceReading.
+
+    plan_poll(discovery, profile, patterns) -> PollPlan           pure, once per discovery
+    poll_device(snmp, prepared, plan, ...)  -> DeviceReading      awaits the agent
+    read_poll(plan, answers, ...)           -> DeviceReading      pure, the hot path: slices of flat lists
+
+An interface is asked for, in one PDU: octets, packets, errors and discards of both directions, ifOperStatus and
+ifCounterDiscontinuityTime. Packets are the sum of the 64-bit unicast, multicast and broadcast counters; where an agent
+has only some of them, or only 32 bits, unicast stands alone: a sum of counters that wrap could not be unwrapped.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import add
+from typing import Any, Final, Protocol, TypeAlias
+
+from poller.discovery import (
+    ENGINE_BOOTS,
+    ENGINE_TIME,
+    HR_SYSTEM_UPTIME,
+    IF_ENTRY,
+    IF_NUMBER,
+    IF_TABLE_LAST_CHANGE,
+    IF_X_ENTRY,
+    SYS_NAME,
+    Discovery,
+    Interface,
+)
+from poller.profile_values import Bound, bind_profile, evaluate_all
+from poller.profiles import Profile
+from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
+from probes.snmp.errors import SnmpError
+from probes.snmp.oid import Oid
+from probes.snmp.values import Value
+
+Group: TypeAlias = tuple[Oid, ...]
+Columns: TypeAlias = tuple[Oid, ...]
+
+_REPLY_OCTETS: Final = 1_300
+"""What the varbinds of one PDU may take (R15), with a margin for the header of v3."""
+_VALUE_OCTETS: Final = 8
+"""Type, length and content of a counter that has seen some traffic."""
+
+_OPER_STATUS: Final = (*IF_ENTRY, 8)
+_DISCONTINUITY: Final = (*IF_X_ENTRY, 19)
+_OCTETS: Final[Mapping[bool, tuple[Oid, Oid]]] = {
+    True: ((*IF_X_ENTRY, 6), (*IF_X_ENTRY, 10)),
+    False: ((*IF_ENTRY, 10), (*IF_ENTRY, 16)),
+}
+"""In and out, by wide."""
+_PACKETS: Final[Mapping[str, tuple[Columns, Columns]]] = {
+    "casts": (
+        ((*IF_X_ENTRY, 7), (*IF_X_ENTRY, 8), (*IF_X_ENTRY, 9)),
+        ((*IF_X_ENTRY, 11), (*IF_X_ENTRY, 12), (*IF_X_ENTRY, 13)),
+    ),
+    "unicast": (((*IF_X_ENTRY, 7),), ((*IF_X_ENTRY, 11),)),
+    "narrow": (((*IF_ENTRY, 11),), ((*IF_ENTRY, 17),)),
+}
+"""In and out, by Interface.packets; ifHC* and ifInUcastPkts, ifOutUcastPkts."""
+_ERRORS_AND_DISCARDS: Final = ((*IF_ENTRY, 14), (*IF_ENTRY, 20), (*IF_ENTRY, 13), (*IF_ENTRY, 19))
+"""ifInErrors, ifOutErrors, ifInDiscards, ifOutDiscards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive rows that are asked for with the same columns: width columns a row, casts of them in a packet sum."""
+
+    rows: int
+    width: int
+    casts: int
+    discontinuity: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """What a steady poll of a device asks, and how its answers are read.
+
+    groups: OIDs that travel in one PDU; the first device_groups of them hold device_oids, the others whole rows.
+    row_groups: per row, the index of its group. static: values that were read at discovery and are not asked again.
+    """
+
+    device: str
+    layout: InterfaceLayout
+    blocks: tuple[Block, ...]
+    groups: tuple[Group, ...]
+    device_groups: int
+    row_groups: tuple[int, ...]
+    device_oids: tuple[Oid, ...]
+    bound: tuple[Bound, ...]
+    static: Mapping[Oid, Value] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+class Answers(Protocol):
+    """What a poll by the SNMP session brings: values in the order asked, None for "no such"; the rest per group."""
+
+    values: Sequence[Any]
+    uptime_ticks: Sequence[int | None]
+    received_ns: Sequence[int]
+    failures: Mapping[int, SnmpError]
+
+
+# ---- plan
+
+
+def choose_interfaces(interfaces: Sequence[Interface], patterns: Sequence[str]) -> tuple[Interface, ...]:
+    """Those whose name one of the expressions matches as a whole; all where there is no expression."""
+    if not patterns:
+        return tuple(interfaces)
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return tuple(one for one in interfaces if any(pattern.fullmatch(one.name) for pattern in compiled))
+
+
+def plan_poll(
+    discovery: Discovery, profile: Profile, patterns: Sequence[str] = (), *, unverified: bool = False
+) -> PollPlan:
+    """The plan for a device; equal input gives an equal plan, so that it may be prepared once and kept."""
+    chosen = sorted(choose_interfaces(discovery.interfaces, patterns), key=_shape)
+    known = dict(discovery.values)
+    bound, missing = bind_profile(profile, known, unverified=unverified)
+    device_oids = tuple(dict.fromkeys([*_device_wide(discovery), *(oid for entry in bound for oid in entry.oids)]))
+    device_oids = device_oids or (() if chosen else (SYS_NAME,))
+    device_groups = pack([(oid,) for oid in device_oids])
+    rows = [row_oids(interface) for interface in chosen]
+    row_groups = pack(rows)
+    return PollPlan(
+        device=discovery.device,
+        layout=_layout(chosen),
+        blocks=_blocks(chosen),
+        groups=(*(group for group, _ in device_groups), *(group for group, _ in row_groups)),
+        device_groups=len(device_groups),
+        row_groups=tuple(
+            len(device_groups) + place for place, (_, count) in enumerate(row_groups) for _ in range(count)
+        ),
+        device_oids=device_oids,
+        bound=tuple(bound),
+        static={oid: value for oid, value in known.items() if oid not in set(device_oids)},
+        missing=missing,
+    )
+
+
+def _device_wide(discovery: Discovery) -> list[Oid]:
+    """Beside the profile's objects: what tells that interfaces were renumbered or the device restarted."""
+    asked = [IF_NUMBER] if discovery.if_number is not None else []
+    if discovery.if_table_last_change is not None:
+        asked.append(IF_TABLE_LAST_CHANGE)
+    return [*asked, *discovery.witnesses]
+
+
+def _shape(interface: Interface) -> tuple[bool, str, bool]:
+    return not interface.wide, interface.packets, not interface.discontinuity
+
+
+def row_oids(interface: Interface) -> Group:
+    """All that is asked of one interface, in the order that read_poll expects."""
+    inward, outward = _PACKETS[interface.packets]
+    columns = [*_OCTETS[interface.wide], *inward, *outward, *_ERRORS_AND_DISCARDS, _OPER_STATUS]
+    if interface.discontinuity:
+        columns.append(_DISCONTINUITY)
+    return tuple((*column, interface.if_index) for column in columns)
+
+
+def pack(rows: Sequence[Group]) -> list[tuple[Group, int]]:
+    """Rows put together into PDUs whose replies stay small enough, each with the number of its rows; none is split."""
+    packed: list[tuple[list[Oid], int]] = []
+    room = 0
+    for row in rows:
+        needed = sum(_varbind_octets(oid) for oid in row)
+        if needed > room:
+            packed.append(([], 0))
+            room = _REPLY_OCTETS
+        oids, count = packed[-1]
+        oids.extend(row)
+        packed[-1] = (oids, count + 1)
+        room -= needed
+    return [(tuple(oids), count) for oids, count in packed]
+
+
+def _varbind_octets(oid: Oid) -> int:
+    """About what a varbind takes: sequence and OID with their headers (X.690, 8.19), and a value."""
+    return 4 + len(oid) - 1 + sum((arc.bit_length() - 1) // 7 for arc in oid if arc > 0x7F) + _VALUE_OCTETS  # noqa: PLR2004 - seven bits an octet
+
+
+def _layout(chosen: Sequence[Interface]) -> InterfaceLayout:
+    return InterfaceLayout(
+        names=tuple(one.name for one in chosen),
+        if_indexes=tuple(one.if_index for one in chosen),
+        speeds=tuple(one.speed for one in chosen),
+        wide=tuple(one.wide for one in chosen),
+        aliases=tuple(one.alias for one in chosen),
+    )
+
+
+def _blocks(chosen: Sequence[Interface]) -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    previous = None
+    for one in chosen:
+        if _shape(one) == previous:
+            last = blocks[-1]
+            blocks[-1] = Block(last.rows + 1, last.width, last.casts, last.discontinuity)
+        else:
+            casts = len(_PACKETS[one.packets][0])
+            blocks.append(Block(1, len(row_oids(one)), casts, one.discontinuity))
+        previous = _shape(one)
+    return tuple(blocks)
+
+
+# ---- read
+
+
+async def poll_device(
+    poll: Callable[[], Any], plan: PollPlan, due_ns: int, before: DeviceReading | None = None
+) -> DeviceReading | FailedPoll:
+    """Await one poll (a call that yields Answers) and read it; every failure becomes a FailedPoll with its sentence."""
+    try:
+        answers: Answers = await poll()
+    except SnmpError as error:
+        return FailedPoll(plan.device, due_ns, error.reason, str(error))
+    return read_poll(plan, answers, due_ns, before)
+
+
+def read_poll(
+    plan: PollPlan, answers: Answers, due_ns: int, before: DeviceReading | None = None
+) -> DeviceReading | FailedPoll:
+    """The reading that the answers make; before is the last reading of the device, for device-level rates."""
+    if answers.failures and len(answers.failures) == len(plan.groups):
+        error = next(iter(answers.failures.values()))
+        return FailedPoll(plan.device, due_ns, error.reason, str(error))
+    known = len(plan.device_oids)
+    flat = answers.values
+    counters, oper_status, discontinuity = read_rows(plan.blocks, flat[known:] if known else flat)
+    given: dict[Oid, Value] = dict(zip(plan.device_oids, flat, strict=False))
+    read = evaluate_all(plan.bound, {**plan.static, **given} if plan.static else given)
+    failures = {**plan.missing, **read.missing, **_group_failures(plan, answers)}
+    received, uptime = answers.received_ns, answers.uptime_ticks
+    device_wide = plan.device_groups > 0
+    reading = DeviceReading(
+        device=plan.device,
+        due_ns=due_ns,
+        layout=plan.layout,
+        received_ns=[received[group] for group in plan.row_groups],
+        uptime_ticks=[uptime[group] for group in plan.row_groups],
+        counters=counters,
+        oper_status=oper_status,
+        discontinuity_ticks=discontinuity,
+        engine_boots=_whole(given.get(ENGINE_BOOTS)),
+        engine_seconds=_whole(given.get(ENGINE_TIME)),
+        system_uptime_ticks=_whole(given.get(HR_SYSTEM_UPTIME)),
+        values=read.values,
+        totals=read.totals,
+        if_number=_whole(given.get(IF_NUMBER)),
+        if_table_last_change=_whole(given.get(IF_TABLE_LAST_CHANGE)),
+        device_uptime_ticks=uptime[0] if device_wide else None,
+        device_received_ns=received[0] if device_wide else 0,
+        failures=failures,
+    )
+    read.values.update(device_rates(before, reading))
+    return reading
+
+
+def _whole(value: Value) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _group_failures(plan: PollPlan, answers: Answers) -> dict[str, str]:
+    """By table: the device's own values, or "interfaces" with how many rows it is about."""
+    failures: dict[str, str] = {}
+    for group, error in answers.failures.items():
+        if group < plan.device_groups:
+            failures["device"] = str(error)
+        else:
+            rows = [name for name, at in zip(plan.layout.names, plan.row_groups, strict=True) if at in answers.failures]
+            failures["interfaces"] = f"{len(rows)} interfaces from {rows[0]} on: {error}"
+    return failures
+
+
+def read_rows(
+    blocks: Sequence[Block], flat: Sequence[int | None]
+) -> tuple[list[int | None], list[int], list[int | None]]:
+    """Counters (row-major), ifOperStatus and ifCounterDiscontinuityTime of all rows, from the values as asked."""
+    counters: list[int | None] = []
+    oper_status: list[int] = []
+    discontinuity: list[int | None] = []
+    start = 0
+    for block in blocks:
+        width, casts = block.width, block.casts
+        end = start + block.rows * width
+        out: list[int | None] = [None] * (block.rows * len(COUNTERS))
+        out[0::8] = flat[start:end:width]
+        out[1::8] = flat[start + 1 : end : width]
+        out[2::8] = _sums(flat, (start + 2, end, width), casts)
+        out[3::8] = _sums(flat, (start + 2 + casts, end, width), casts)
+        rest = start + 2 + 2 * casts
+        for place in range(4, 8):
+            out[place::8] = flat[rest + place - 4 : end : width]
+        counters += out
+        oper_status += [status or 0 for status in flat[rest + 4 : end : width]]
+        discontinuity += flat[rest + 5 : end : width] if block.discontinuity else [None] * block.rows
+        start = end
+    return counters, oper_status, discontinuity
+
+
+def _sums(flat: Sequence[int | None], where: tuple[int, int, int], casts: int) -> Sequence[int | None]:
+    """Per row the sum of so many neighbouring columns, None where one of them is missing."""
+    start, end, width = where
+    columns = [flat[start + cast : end : width] for cast in range(casts)]
+    total: Any = columns[0]
+    try:
+        for column in columns[1:]:
+            total = list(map(add, total, column))
+    except TypeError:
+        return [None if None in row else sum(row) for row in zip(*columns, strict=True)]
+    result: Sequence[int | None] = total
+    return result
+
+
+_TICKS: Final = 2**32
+_LARGEST_GAP_TICKS: Final = 360_000
+"""An hour: a rate over a longer gap says nothing about now."""
+
+
+def device_rates(before: DeviceReading | None, reading: DeviceReading) -> dict[str, float]:
+    """Device-level fields per second from their totals in two readings; nothing after a restart, a reset or a wrap."""
+    if before is None or before.device_uptime_ticks is None or reading.device_uptime_ticks is None:
+        return {}
+    ticks = (reading.device_uptime_ticks - before.device_uptime_ticks) % _TICKS
+    if not 0 < ticks <= _LARGEST_GAP_TICKS:
+        return {}
+    deltas = {name: total - before.totals[name] for name, total in reading.totals.items() if name in before.totals}
+    return {name: delta * 100 / ticks for name, delta in deltas.items() if delta >= 0}
