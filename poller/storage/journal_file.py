@@ -196,7 +196,7 @@ class JournalFile:
         with self._transaction():
             count = 0
             for record in records:
-                self._connection.execute(
+                count += self._connection.execute(
                     "INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, ?)",
                     (
                         record.number,
@@ -206,8 +206,7 @@ class JournalFile:
                         zlib.crc32(record.body),
                         record.body,
                     ),
-                )
-                count += 1
+                ).rowcount
             for name, number in acknowledged.items():
                 self._connection.execute("INSERT OR REPLACE INTO reader VALUES (?, ?)", (name, number))
             self._connection.execute(

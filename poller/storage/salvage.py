@@ -1,20 +1,23 @@
-"""A damaged journal is moved aside, never wiped, and everything that can still be read goes into a new one.
-
-SQLite walks its tree from the root: one broken page hides all below it. So the second way reads the file page by page
-without the tree (SQLite file format 2, sections 1.6 and 2.1): every leaf page of a table is recognised by itself.
-"""
+"""A damaged journal is moved aside, never wiped, and everything that can still be read goes into a new one."""
 
 import logging
+import mmap
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from poller.storage.journal_file import JournalFile, StoredRecord, connect
+from poller.storage.pages import page_size, table_rows, wal_pages
 
 _log = logging.getLogger(__name__)
+_AT_ONCE: Final = 100
+"""Records in one transaction of the new file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,11 @@ def salvage(path: Path, readers: Collection[str], now_ns: int) -> tuple[JournalF
     acknowledged = _read_cursors(aside, readers)
     file = JournalFile(path, now_ns)
     floor = min(acknowledged.values(), default=0)
-    count = 0
     last = max(acknowledged.values(), default=0)
-    for record in _read_records(aside):
-        if record.intact and record.number > floor:
-            count += file.restore([record], {}, record.number)
-            last = max(last, record.number)
+    count = 0
+    wanted = (record for record in _read_records(aside) if record.number > floor)
+    while records := list(islice(wanted, _AT_ONCE)):
+        count += file.restore(records, {}, max(record.number for record in records))
     file.restore([], acknowledged, last)
     _log.warning("journal salvaged path=%s aside=%s records=%d", path, aside, count)
     return file, Salvaged(aside, count, acknowledged)
@@ -75,22 +77,27 @@ def _read_cursors(aside: Path, readers: Collection[str]) -> dict[str, int]:
 
 
 def _read_records(aside: Path) -> Iterator[StoredRecord]:
-    """Every record that SQLite can reach: upwards to the first damage, then downwards from the end to it."""
-    connection = connect(aside, read_only=True)
-    try:
-        seen = 0
-        for order in ("ASC", "DESC"):
-            try:
-                for row in connection.execute(
-                    f"SELECT number, body, samples, written_ns, checksum FROM record ORDER BY number {order}"  # noqa: S608
-                ):
-                    if order == "DESC" and row[0] <= seen:
-                        return
-                    seen = max(seen, row[0]) if order == "ASC" else seen
-                    yield StoredRecord(row[0], row[1], row[2], row[3], zlib.crc32(row[1]) == row[4])
-            except sqlite3.DatabaseError as error:
-                _log.warning("journal salvage order=%s stopped_after=%d error=%s", order, seen, error)
-            else:
-                return
-    finally:
-        connection.close()
+    """Every record whose body is what was written, in no order, some of them twice."""
+    with _mapped(aside) as file, _mapped(aside.with_name(f"{aside.name}-wal")) as wal:
+        size = page_size(file)
+        for number, columns in table_rows(file, wal_pages(wal, size), size):
+            match columns:
+                case (None, int(written_ns), int(samples), int(), int(checksum), bytes(body)):
+                    if zlib.crc32(body) == checksum:
+                        yield StoredRecord(number, body, samples, written_ns, intact=True)
+                case _:
+                    continue
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[memoryview]:
+    """The file's bytes without reading them all; none where there is no such file."""
+    if not path.exists() or path.stat().st_size == 0:
+        yield memoryview(b"")
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        view = memoryview(mapped)
+        try:
+            yield view
+        finally:
+            view.release()
