@@ -28,12 +28,16 @@ class CircuitContract:
 
 @dataclass(frozen=True, slots=True)
 class LineGroupContract:
-    """Several circuits as one line; circuits are those of nested groups too, each once."""
+    """Several circuits as one line; circuits are those of nested groups too, each once.
+
+    parts: where the measured parts of the line are counted that belong to no tenant, such as web publishing.
+    """
 
     id: str
     circuits: tuple[str, ...]
     ceiling_rate: int
     committed_rate: int | None = None
+    parts: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Contracts:
                 Account(line_group_account(each.id), tuple(self.circuits[circuit].member for circuit in each.circuits))
                 for each in self.line_groups.values()
             ),
+            *(Account(parts_account(each.id), each.parts) for each in self.line_groups.values() if each.parts),
             *(account for each in self.tenants.values() for account in _tenant_accounts(each)),
         ]
 
@@ -100,6 +105,11 @@ def circuit_account(circuit: str) -> str:
 def line_group_account(line_group: str) -> str:
     """The account id of a line group."""
     return f"line_group/{line_group}"
+
+
+def parts_account(line_group: str) -> str:
+    """The account id of what a line group carries for no tenant."""
+    return f"line_parts/{line_group}"
 
 
 def tenant_account(tenant: str, line: str | None = None) -> str:
@@ -121,6 +131,7 @@ def contracts_of(estate: Estate) -> Contracts:
             circuits=tuple(dict.fromkeys(_circuits_of(estate, group.id))),
             ceiling_rate=group.ceiling_rate,
             committed_rate=group.committed_rate,
+            parts=tuple(_member(part.measured_by) for part in group.parts if part.measured_by is not None),
         )
         for group in estate.line_groups.values()
     }

@@ -11,7 +11,7 @@ Octets of a gap count in volumes, but neither in rates nor in coverage, because 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -53,7 +53,8 @@ class SlotTotals:
     start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
     in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
     covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
-    amended: told before with other figures.
+    previous: what was told of this slot before; None when it is told for the first time. A sum kept elsewhere is
+        corrected by adding the new figures and taking off the previous ones.
     """
 
     account: str
@@ -65,8 +66,13 @@ class SlotTotals:
     covered_ns: int
     observed_ns: int
     members: int
-    amended: bool = False
     slot_ns: int = SLOT_NS
+    previous: "SlotTotals | None" = None
+
+    @property
+    def amended(self) -> bool:
+        """Whether the slot was told before with other figures."""
+        return self.previous is not None
 
     @property
     def coverage_ratio(self) -> float:
@@ -137,6 +143,7 @@ class _Book:
     """One account: its members by number, how far it is closed, its sums by slot.
 
     closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
+    told: closed slots that have been amended since they were told, with the figures of then.
     """
 
     account: Account
@@ -144,7 +151,13 @@ class _Book:
     backward: tuple[int, ...]
     closed_to_ns: int = 0
     sums: dict[int, _Sum] = field(default_factory=dict)
-    amended: set[int] = field(default_factory=set)
+    told: dict[int, _Sum] = field(default_factory=dict)
+
+    def amend(self, start_ns: int) -> _Sum:
+        """The sum of a closed slot, to be changed; what was told of it is remembered until it is told again."""
+        entry = self.sums.setdefault(start_ns, _Sum())
+        self.told.setdefault(start_ns, replace(entry))
+        return entry
 
     @property
     def members(self) -> int:
@@ -244,15 +257,14 @@ class SlotLedger:
                 still_open = True
                 continue
             oldest_ns = book.closed_to_ns - self._keep_ns
-            entry = book.sums.setdefault(max(start_ns, oldest_ns), _Sum())
+            late = start_ns < book.closed_to_ns
+            entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, _Sum())
             in_octets, out_octets = octets[::-1] if backward else octets
             if part_ns and start_ns >= oldest_ns:
                 entry.add(in_octets, out_octets)
                 entry.cover(part_ns, book.members, self.slot_ns)
             else:
                 entry.add_gap(in_octets, out_octets)
-            if start_ns < book.closed_to_ns:
-                book.amended.add(max(start_ns, oldest_ns))
         if still_open:
             slot = self._slots.get(start_ns)
             if slot is None:
@@ -265,8 +277,8 @@ class SlotLedger:
         """Slots that are complete or past their deadline, and amended ones again, in order of time."""
         told: list[SlotTotals] = []
         for book in self._books.values():
-            told.extend(self._totals(book, start_ns, amended=True) for start_ns in book.amended)
-            book.amended.clear()
+            told.extend(self._totals(book, start_ns, book.told[start_ns]) for start_ns in book.told)
+            book.told.clear()
             told.extend(self._close_book(book, now_ns))
         lowest_ns = min((book.closed_to_ns for book in self._books.values()), default=now_ns)
         for start_ns in [start_ns for start_ns in self._slots if start_ns < lowest_ns]:
@@ -298,10 +310,13 @@ class SlotLedger:
                 sum(_pick(slot.out_octets, book.forward)) + sum(_pick(slot.in_octets, book.backward)),
             )
             entry.covered_ns, entry.observed_ns = sum(covered), max(covered, default=0)
-        return self._totals(book, start_ns, amended=False)
+        return self._totals(book, start_ns)
 
-    def _totals(self, book: _Book, start_ns: int, *, amended: bool) -> SlotTotals:
-        entry = book.sums[start_ns]
+    def _totals(self, book: _Book, start_ns: int, told: _Sum | None = None) -> SlotTotals:
+        previous = None if told is None else self._told(book, start_ns, told, None)
+        return self._told(book, start_ns, book.sums[start_ns], previous)
+
+    def _told(self, book: _Book, start_ns: int, entry: _Sum, previous: SlotTotals | None) -> SlotTotals:
         return SlotTotals(
             account=book.account.id,
             start_ns=start_ns,
@@ -312,8 +327,8 @@ class SlotLedger:
             covered_ns=entry.covered_ns,
             observed_ns=entry.observed_ns,
             members=book.members,
-            amended=amended,
             slot_ns=self.slot_ns,
+            previous=previous,
         )
 
     def totals(self, account: str, start_ns: int) -> SlotTotals | None:
@@ -321,7 +336,7 @@ class SlotLedger:
         book = self._books[account]
         if start_ns >= book.closed_to_ns or start_ns not in book.sums:
             return None
-        return self._totals(book, start_ns, amended=False)
+        return self._totals(book, start_ns)
 
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; load brings it back."""
@@ -336,7 +351,7 @@ class SlotLedger:
             "accounts": {
                 id_: {
                     "closed_to_ns": book.closed_to_ns,
-                    "amended": sorted(book.amended),
+                    "told": [[start_ns, *astuple(entry)] for start_ns, entry in book.told.items()],
                     "sums": [[start_ns, *astuple(entry)] for start_ns, entry in book.sums.items()],
                 }
                 for id_, book in self._books.items()
@@ -362,5 +377,5 @@ class SlotLedger:
         for id_, entry in saved["accounts"].items():
             if (book := self._books.get(id_)) is not None:
                 book.closed_to_ns = entry["closed_to_ns"]
-                book.amended = set(entry["amended"])
+                book.told = {start_ns: _Sum(*figures) for start_ns, *figures in entry["told"]}
                 book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}

@@ -21,7 +21,8 @@ GIGABIT = 10**9
 
 def totals(account: str, in_bits: float, out_bits: float, *, at: int = NOW, amended: bool = False) -> SlotTotals:
     octets_in, octets_out = int(in_bits * 60 / 8), int(out_bits * 60 / 8)
-    return SlotTotals(account, at, octets_in, octets_out, 0, 0, MINUTE, MINUTE, 1, amended)
+    previous = SlotTotals(account, at, 0, 0, 0, 0, 0, 0, 1) if amended else None
+    return SlotTotals(account, at, octets_in, octets_out, 0, 0, MINUTE, MINUTE, 1, previous=previous)
 
 
 def circuit(id_: str, device: str, *, preferred: bool = True, group: str | None = None) -> CircuitContract:

@@ -62,8 +62,16 @@ class PortState:
     out_packet_octets: int = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What a vendor adds: columns, made anew after every start, and meters behind them that a start sets to 0."""
+
+    columns: Callable[[], Iterable[Column]] = tuple
+    meters: Sequence[Meter] = ()
+
+
 class Box:
-    """A device. `more` makes the vendor's columns; it is called again after every start."""
+    """A device."""
 
     def __init__(
         self,
@@ -71,7 +79,7 @@ class Box:
         ports: Sequence[PortState],
         boot_ns: int,
         engine_id: bytes,
-        more: Callable[[], Iterable[Column]] = tuple,
+        extension: Extension | None = None,
     ) -> None:
         self.identity = identity
         self.ports = list(ports)
@@ -79,7 +87,7 @@ class Box:
         self.engine_id = engine_id
         self.engine_boots = 1 + zlib.crc32(engine_id) % 40
         self.table_changed_ns = boot_ns
-        self._more = more
+        self._extension = extension or Extension()
         self.view = self._view()
 
     def port(self, name: str) -> PortState:
@@ -107,6 +115,8 @@ class Box:
             entry.outbound.reset(time_ns)
             entry.discontinuity_ns = 0
             entry.last_change_ns = time_ns
+        for meter in self._extension.meters:
+            meter.reset(time_ns)
         if shuffle_seed is not None:
             self._shuffle(shuffle_seed)
         self.view = self._view()
@@ -137,7 +147,7 @@ class Box:
             entry.if_index = index
 
     def _view(self) -> View:
-        return View([*self._system(), *self._interfaces(), *self._more()])
+        return View([*self._system(), *self._interfaces(), *self._extension.columns()])
 
     def _ticks_of(self, moment_ns: int) -> int:
         """A moment as sysUpTime was then; 0 for what was before the start."""

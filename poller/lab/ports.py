@@ -2,8 +2,8 @@
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from poller.estate import Device, Estate, Role
@@ -61,14 +61,14 @@ def make_ports(estate: Estate, device: Device) -> tuple[Port, ...]:
         parent = name.rpartition(".")[0]
         named.setdefault(parent, Port(parent, "trunk", max(named[name].speed, 10**10)))
     fitting = _FITTINGS[device.role]
-    pattern = _pattern_of(named, fitting.pattern)
+    pattern, speed = _like(named, fitting)
     ports = list(named.values())
     number = 0 if pattern.endswith(("eth{}", "/{}")) else 1
     while len(ports) < len(named) + fitting.count:
         name = pattern.format(number)
         number += 1
         if name not in named:
-            ports.append(_background_port(device, name, fitting, len(ports) - len(named)))
+            ports.append(_background_port(device, Port(name, "", speed), fitting.load, len(ports) - len(named)))
     return tuple(ports)
 
 
@@ -88,20 +88,19 @@ def _named_ports(estate: Estate, device: str) -> Iterator[tuple[str, Port]]:
                 yield name, Port(name, part.name.en, _speed(max(part.needed_rate, 10**9)))
 
 
-def _pattern_of(named: Iterable[str], otherwise: str) -> str:
-    """How this device names its ports, learnt from those that the estate names."""
-    for name in named:
+def _like(named: Mapping[str, Port], fitting: _Fitting) -> tuple[str, int]:
+    """How this device names its ports, learnt from those that the estate names, and how fast they are."""
+    for name, port in named.items():
         match = _NUMBERED.fullmatch(name)
         if match is not None and "." not in name and not name.lower().startswith(("vlan", "tun", "lo")):
-            return match["stem"] + "{}"
-    return otherwise
+            return match["stem"] + "{}", port.speed
+    return fitting.pattern, fitting.speed
 
 
-def _background_port(device: Device, name: str, fitting: _Fitting, number: int) -> Port:
-    draw = zlib.crc32(f"{device.id}/{name}".encode())
-    load = fitting.load * (5 + draw % 96) // 100 // (1 + number)
-    share = load * MILLION // 10**9
-    return Port(name, "", fitting.speed, (draw % BACKGROUNDS, share, share * (20 + draw // 7 % 60) // 100))
+def _background_port(device: Device, port: Port, load: int, number: int) -> Port:
+    draw = zlib.crc32(f"{device.id}/{port.name}".encode())
+    share = load * (5 + draw % 96) // 100 // (1 + number) * MILLION // 10**9
+    return replace(port, background=(draw % BACKGROUNDS, share, share * (20 + draw // 7 % 60) // 100))
 
 
 def background_curve(number: int, seed: int = 0) -> Curve:

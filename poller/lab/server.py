@@ -24,6 +24,7 @@ from poller.lab.ears import Ears, Peer
 from poller.lab.mib import RecordedView
 from poller.lab.snmprec import parse_recording
 from poller.lab.world import World, engine_id_of
+from poller.profiles import Profiles, load_profiles
 from poller.secrets import SecretReference
 from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser
 
@@ -67,12 +68,14 @@ class LabOptions:
     port: of every agent instead of the estate's; 0 for any free one.
     community: answered by every agent besides its own credentials.
     recordings: what devices replay instead of being simulated, by device id.
+    profiles: what vendors' devices are like; the product's own unless given.
     """
 
     port: int | None = None
     community: str | None = None
     seed: int = 0
     recordings: Mapping[str, Path] | None = None
+    profiles: Profiles | None = None
 
 
 class Lab:
@@ -84,7 +87,7 @@ class Lab:
         self.estate = estate
         self.options = options or LabOptions()
         self._clock = clock
-        self.world = World(estate, clock(), self.options.seed)
+        self.world = World(estate, self.options.profiles or load_profiles(), clock(), self.options.seed)
         self._conducts: dict[str, _Conduct] = {device: _Conduct() for device in estate.devices}
         self._ears: dict[int, Ears] = {}
         self._agents = {device.id: self._agent(device, directory) for device in estate.devices.values()}

@@ -1,6 +1,6 @@
 """The simulated network as it is now: boxes, flows, what is broken; everything that can happen to it, with its moment.
 
-    world = World(estate, time_ns)
+    world = World(estate, load_profiles(), time_ns)
     world.fail_circuit("int-1", time_ns)     the standby takes over, the tenants' octets follow
 
 No socket and no clock: the lab's server and the tests give the moment. Moments must not go back.
@@ -13,14 +13,21 @@ from dataclasses import replace
 from typing import Final
 
 from poller.estate import Device, Estate
-from poller.lab.box import DOWN, UP, Box, Identity, PortState
+from poller.lab.box import DOWN, UP, Box, Extension, Identity, PortState
 from poller.lab.meters import MILLION, Flow, Meter
 from poller.lab.network import Carried, Conditions, InterfaceKey, Plan, make_plan, routes
 from poller.lab.ports import BACKGROUNDS, background_curve, make_ports
 from poller.lab.traffic import Integral, day_of
+from poller.lab.vendor import Truth, likeness, vendor_columns
+from poller.lab.vitals import Vitals
+from poller.profiles import AUTO, Profiles
 
 _DAY_NS: Final = 86_400 * 10**9
 _LONGEST_UPTIME_DAYS: Final = 210
+_WORK_A_SESSION: Final = 60_000
+"""Octets of the background after which a box with room for two million sessions has opened another one."""
+_ANY_PROFILE: Final = "host_resources"
+"""What a device is like whose profile is to be detected."""
 _ENTERPRISE: Final = 32473
 """The enterprise number for examples (RFC 5612)."""
 
@@ -32,8 +39,9 @@ class UnknownName(ValueError):  # noqa: N818 - it says what is the matter
 class World:
     """All boxes of an estate and what flows between them."""
 
-    def __init__(self, estate: Estate, time_ns: int, seed: int = 0) -> None:
+    def __init__(self, estate: Estate, profiles: Profiles, time_ns: int, seed: int = 0) -> None:
         self.estate = estate
+        self._profiles = profiles
         self.plan: Plan = make_plan(estate, seed)
         self.conditions = Conditions()
         self._seed = seed
@@ -158,9 +166,44 @@ class World:
             inbound, outbound = (Meter(some, time_ns, start) for some in flows)
             sizes = {"in_packet_octets": draw.randrange(600, 1100), "out_packet_octets": draw.randrange(350, 800)}
             ports.append(PortState(port, place, inbound, outbound, **sizes))
+        profile = self._profiles[_ANY_PROFILE if device.profile == AUTO else device.profile]
+        look = likeness(profile)
         site = self.estate.sites[device.site]
-        identity = Identity(device.id, f"{device.name.en} (simulated)", (1, 3, 6, 1, 4, 1, _ENTERPRISE), site.name.en)
-        return Box(identity, ports, boot_ns, engine_id_of(device.id))
+        work = Meter([Flow(self._background[0], time_ns)], time_ns, start=10**12)
+        truth = self._truth(device, work)
+        return Box(
+            Identity(device.id, look.description, look.object_id, site.name.en),
+            ports,
+            boot_ns,
+            engine_id_of(device.id),
+            Extension(lambda: vendor_columns(profile, truth), [work]),
+        )
+
+    def _truth(self, device: Device, work: Meter) -> Truth:
+        """What the vendor's objects of a device must come to."""
+        vitals = Vitals.of(device)
+        alone = device.redundancy_group is None
+        shared = not alone and self.estate.redundancy_groups[device.redundancy_group or ""].mode == "shared"
+
+        def waits() -> bool:
+            return self.stands_by(device.id)
+
+        def role() -> str:
+            if alone:
+                return "alone"
+            return "member" if shared else "standby" if waits() else "active"
+
+        return Truth(
+            {
+                "cpu_ratio": lambda now: vitals.cpu_ratio(now, stands_by=waits()),
+                "memory_ratio": vitals.memory_ratio,
+                "sessions": vitals.sessions,
+                "sessions_limit": lambda _now: vitals.sessions_limit,
+                "session_rate": lambda now: vitals.session_rate(now, stands_by=waits()),
+            },
+            opened=lambda now: work.read(now) // (_WORK_A_SESSION * 2_000_000 // vitals.sessions_limit),
+            ha_role=role,
+        )
 
     def _port(self, device: str, interface: str) -> PortState:
         try:

@@ -1,0 +1,131 @@
+"""The one socket of an address family through which all echoes go, raw or ping, with the kernel's timestamps."""
+
+import array
+import errno
+import logging
+import secrets
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from probes.errors import LocalError
+from probes.icmp_packet import Framing
+
+_LOG: Final = logging.getLogger(__name__)
+
+_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python names it from 3.13 on
+_SO_RCVBUFFORCE: Final = 33  # the same; needs CAP_NET_ADMIN
+_SOL_RAW: Final = 255
+_ICMP_FILTER: Final = 1  # linux/icmp.h: a set bit blocks the type
+_ICMP6_FILTER: Final = 1  # linux/icmpv6.h, RFC 3542, 3.2: the same with 256 types
+_PASSED_V4: Final = (0, 3, 11)
+_PASSED_V6: Final = (1, 3, 129)
+
+RECEIVE_BUFFER_OCTETS: Final = 4 * 1024 * 1024
+"""Holds about 5,000 answers, ten seconds of 500 a second, should the loop stand still."""
+
+NOT_PERMITTED: Final = (
+    "not allowed to send ICMP echoes: give the daemon the capability CAP_NET_RAW (systemd: "
+    "AmbientCapabilities=CAP_NET_RAW), or its group the right to ping sockets "
+    '(sysctl net.ipv4.ping_group_range="GID GID")'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EchoSocket:
+    """An open, non-blocking socket.
+
+    identifier: what stands in the echo header; a ping socket's is chosen by the kernel.
+    kernel_timestamps: False means that delays come from our own clock, and are too long by the time we were busy.
+    """
+
+    socket: socket.socket
+    framing: Framing
+    identifier: int
+    kernel_timestamps: bool
+
+
+def open_echo_socket(family: socket.AddressFamily) -> EchoSocket:
+    """A raw socket, else a ping socket. Raises LocalError, with what to do, where neither is allowed."""
+    try:
+        return _raw(family)
+    except PermissionError:
+        pass
+    except OSError as error:
+        raise _no_socket(family, error) from error
+    try:
+        return _ping(family)
+    except PermissionError as error:
+        raise LocalError(NOT_PERMITTED) from error
+    except OSError as error:
+        raise _no_socket(family, error) from error
+
+
+def open_ping_socket(family: socket.AddressFamily) -> EchoSocket:
+    """A ping socket (ping_group_range), for a daemon without CAP_NET_RAW; refusals by routers stay unknown to it."""
+    try:
+        return _ping(family)
+    except PermissionError as error:
+        raise LocalError(NOT_PERMITTED) from error
+    except OSError as error:
+        raise _no_socket(family, error) from error
+
+
+def receive_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The kernel's wall clock at arrival (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(value)
+            return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    return None
+
+
+_TIMESPEC: Final = struct.Struct("@ll")
+ANCILLARY_OCTETS: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+
+
+def _raw(family: socket.AddressFamily) -> EchoSocket:
+    protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
+    opened = socket.socket(family, socket.SOCK_RAW, protocol)
+    if family == socket.AF_INET6:
+        words = array.array("I", [0xFFFFFFFF] * 8)
+        for passed in _PASSED_V6:
+            words[passed // 32] &= ~(1 << passed % 32) & 0xFFFFFFFF
+        opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, words.tobytes())
+        return _ready(opened, Framing.IPV6, secrets.randbits(16))
+    blocked = ~sum(1 << passed for passed in _PASSED_V4) & 0xFFFFFFFF
+    opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("@I", blocked))
+    return _ready(opened, Framing.IPV4_RAW, secrets.randbits(16))
+
+
+def _ping(family: socket.AddressFamily) -> EchoSocket:
+    protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
+    opened = socket.socket(family, socket.SOCK_DGRAM, protocol)
+    opened.bind(("", 0))
+    identifier = opened.getsockname()[1]
+    return _ready(opened, Framing.IPV6 if family == socket.AF_INET6 else Framing.IPV4_PING, identifier)
+
+
+def _ready(opened: socket.socket, framing: Framing, identifier: int) -> EchoSocket:
+    opened.setblocking(False)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_OCTETS)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError as error:
+        _LOG.warning(
+            "icmp kernel_timestamps=no reason=%r delays are taken from our own clock and are too long when we are busy",
+            error.strerror,
+        )
+        return EchoSocket(opened, framing, identifier, kernel_timestamps=False)
+    return EchoSocket(opened, framing, identifier, kernel_timestamps=True)
+
+
+def _no_socket(family: socket.AddressFamily, error: OSError) -> LocalError:
+    name = "IPv6" if family == socket.AF_INET6 else "IPv4"
+    if error.errno == errno.EAFNOSUPPORT:
+        return LocalError(f"this machine has no {name}: the {name} targets cannot be probed")
+    return LocalError(f"no {name} socket for ICMP echoes: {error.strerror}")

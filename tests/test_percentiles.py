@@ -1,0 +1,107 @@
+"""The 95th percentile: by hand, against numpy, and over months with holes."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poller.percentiles import MonthBins, ceiling_rank, percentile
+from poller.slots import SlotTotals
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+START = 30_000_000 * MINUTE
+
+
+def slot(number: int, in_bits: float, *, observed: float = 1.0, previous: SlotTotals | None = None) -> SlotTotals:
+    observed_ns = int(observed * MINUTE)
+    octets = int(in_bits * observed_ns / 8e9)
+    return SlotTotals(
+        "line", START + number * MINUTE, octets, octets // 2, 0, 0, observed_ns, observed_ns, 1, previous=previous
+    )
+
+
+def test_of_8640_values_the_percentile_is_the_8208th() -> None:
+    values = [float(number) for number in range(1, 8641)]
+    random.Random(7).shuffle(values)
+    found = percentile(values)
+    assert found is not None
+    assert (found.value, found.rank, found.bins, found.provisional) == (8208.0, 8208, 8640, False)
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(1, 1), (2, 2), (19, 19), (20, 19), (21, 20), (100, 95), (8640, 8208), (8928, 8482), (288, 274)]
+)
+def test_the_rank_is_rounded_up_without_floating_point(count: int, rank: int) -> None:
+    assert ceiling_rank(count) == rank
+
+
+@given(st.lists(st.floats(0, 1e11), min_size=1, max_size=400))
+def test_the_percentile_is_numpys_inverted_cdf_on_the_same_bins(values: list[float]) -> None:
+    found = percentile(values)
+    assert found is not None
+    assert found.value == np.sort(values)[ceiling_rank(len(values)) - 1]
+    if len(values) % 20:  # at exact twentieths numpy's own 0.95 * n is a float, and may be rounded up by one rank
+        assert found.value == np.percentile(values, 95, method="inverted_cdf")
+
+
+def test_missing_bins_are_left_out_and_below_95_percent_coverage_the_figure_is_provisional() -> None:
+    values: list[float | None] = [float(number) for number in range(100)]
+    values[::25] = [None] * 4
+    complete = percentile(values)
+    assert complete is not None
+    assert (complete.bins, complete.coverage_ratio, complete.provisional) == (96, 0.96, False)
+    values[1:3] = [None, None]
+    partial = percentile(values)
+    assert partial is not None
+    assert (partial.bins, partial.provisional) == (94, True)
+
+
+def test_without_any_data_there_is_no_percentile() -> None:
+    assert percentile([None, None]) is None
+
+
+def test_bins_are_averages_over_what_was_observed_and_leave_out_what_was_hardly_observed() -> None:
+    bins = MonthBins(START, START + 20 * MINUTE)
+    for number in range(5):
+        bins.add(slot(number, 1e6 * (number + 1)))
+    bins.add(slot(5, 8e6))
+    bins.add(slot(6, 8e6, observed=0.5))
+    for number in (10, 11, 12):
+        bins.add(slot(number, 4e6))
+    assert bins.rates(outward=False) == [3e6, None, 4e6, None]
+    assert bins.rates(outward=True, until_ns=START + 14 * MINUTE) == [1.5e6, None]
+
+
+def test_octets_of_a_gap_give_no_percentile_sample() -> None:
+    bins = MonthBins(START, START + 5 * MINUTE)
+    for number in range(5):
+        bins.add(SlotTotals("line", START + number * MINUTE, 10**9, 10**9, 10**9, 10**9, 0, 0, 1))
+    assert bins.rates(outward=False) == [None]
+
+
+def test_an_amended_slot_corrects_its_bin() -> None:
+    bins = MonthBins(START, START + 5 * MINUTE)
+    first = slot(0, 1e6, observed=0.5)
+    for each in (first, *(slot(number, 2e6) for number in range(1, 5)), slot(0, 2e6, previous=first)):
+        bins.add(each)
+    assert bins.rates(outward=False) == [2e6]
+
+
+def test_slots_of_another_month_are_passed_over() -> None:
+    bins = MonthBins(START, START + 5 * MINUTE)
+    bins.add(slot(-1, 1e6))
+    bins.add(slot(5, 1e6))
+    assert bins.rates(outward=False) == [None]
+
+
+def test_a_saved_month_is_the_same_month() -> None:
+    bins = MonthBins(START, START + 30 * 288 * 5 * MINUTE)
+    for number in range(100):
+        bins.add(slot(number, 1e6 * number))
+    again = MonthBins.load(json.loads(json.dumps(bins.save())))
+    assert again.rates(outward=False) == bins.rates(outward=False)
+    assert again.end_ns == bins.end_ns
