@@ -15,14 +15,31 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from poller.secrets import SecretReference
-from poller.settings import Address, Mail, Model, Name, Organisation, Polling, Port, Storage, Wall
+from poller.settings import (
+    Address,
+    Flag,
+    Mail,
+    Model,
+    Name,
+    Organisation,
+    Period,
+    Polling,
+    Port,
+    Positive,
+    Storage,
+    Wall,
+    Whole,
+    parse_word,
+)
 from poller.units import Duration, Rate, Ratio, Volume
 
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
+Share: TypeAlias = Annotated[Ratio, Field(le=1)]
+"""A ratio that cannot be above the whole."""
 
 
 class Scope(StrEnum):
@@ -70,7 +87,7 @@ class Credentials(Model):
     """How to ask a device by SNMP. Secrets only by reference: "file:...", "env:...", "credential:..."."""
 
     id: Id
-    version: Literal["1", "2c", "3"]
+    version: Annotated[Literal["1", "2c", "3"], BeforeValidator(parse_word)]
     community: SecretReference | None = None
     security_name: str | None = None
     auth: Literal["MD5", "SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512"] | None = None
@@ -98,16 +115,16 @@ class Device(Model):
     parents: tuple[Id, ...] = ()
     redundancy_group: Id | None = None
     scope: Scope = Scope.INSIDE
-    interval: Duration | None = None
+    interval: Period | None = None
     interfaces: tuple[str, ...] = ()
     """Regular expressions on ifName; empty means all."""
-    sessions_limit: Annotated[int, Field(gt=0)] | None = None
+    sessions_limit: Annotated[Whole, Field(gt=0)] | None = None
     """Where the device has no object for it (operator's setting by model)."""
-    design_cpu_ratio: Ratio | None = None
-    ping: bool = True
+    design_cpu_ratio: Share | None = None
+    ping: Flag = True
     source_address: Address | None = None
-    packets_per_second: Annotated[float, Field(gt=0)] | None = None
-    in_flight: Annotated[int, Field(ge=1, le=64)] | None = None
+    packets_per_second: Positive | None = None
+    in_flight: Annotated[Whole, Field(ge=1, le=64)] | None = None
 
 
 class RedundancyGroup(Model):
@@ -116,7 +133,7 @@ class RedundancyGroup(Model):
     id: Id
     name: Name
     mode: Literal["active_standby", "shared"] = "active_standby"
-    needed: Annotated[int, Field(ge=1)] = 1
+    needed: Annotated[Whole, Field(ge=1)] = 1
     """Members that must be up for the group to serve."""
 
 
@@ -163,7 +180,7 @@ class Circuit(Model):
     preferred: Literal["active", "standby"] = "active"
     site: Id | None = None
     scope: Scope = Scope.OUTSIDE
-    availability: Ratio | None = None
+    availability: Share | None = None
     """The service level promised for it (稼働率), 0..1; None where none is promised."""
 
 
@@ -233,18 +250,18 @@ class Service(Model):
     name: Name
     kind: Literal["dns", "http", "smtp", "ntp", "tcp", "tls"]
     target: str
-    interval: Duration = 60.0
+    interval: Period = 60.0
     query: str | None = None
     """DNS: the name asked for."""
     expect: str | None = None
     """DNS: the record expected ("NXDOMAIN" to expect none); HTTP: text in the page."""
     proxy: str | None = None
-    blocked: bool = False
+    blocked: Flag = False
     """HTTP: the filter must block it."""
     devices: tuple[Id, ...] = ()
     calendar: Id | None = None
-    response_seconds: Annotated[float, Field(gt=0)] = 3.0
-    availability: Ratio | None = None
+    response_seconds: Positive = 3.0
+    availability: Share | None = None
 
 
 class Contact(Model):
@@ -266,7 +283,7 @@ class Calendar(Model):
     name: Name
     hours: Mapping[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], str] = {}
     """By weekday, "08:30-17:15"; a day that is not named is closed."""
-    japanese_holidays: bool = True
+    japanese_holidays: Flag = True
     closed: tuple[str, ...] = ()
     """Further closed days each year, "12-29"."""
 
@@ -320,9 +337,9 @@ class Maintenance(Model):
     end: str
     repeat: Literal["weekly", "monthly"] | None = None
     where: Selector = Selector()
-    mute_mails: bool = True
-    stop_polling: bool = False
-    exclude_from_service_level: bool = True
+    mute_mails: Flag = True
+    stop_polling: Flag = False
+    exclude_from_service_level: Flag = True
     contacts: tuple[Id, ...] = ()
 
 

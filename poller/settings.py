@@ -1,9 +1,11 @@
 """How this daemon runs: its organisation, how it asks, where mail goes, where figures are kept, where the wall is."""
 
+from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Literal, TypeAlias
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from poller.secrets import SecretReference
 from poller.units import Duration, Volume
@@ -20,13 +22,50 @@ def parse_address(value: object) -> IPv4Address | IPv6Address:
 
 
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(parse_address)]
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+
+
+def parse_flag(value: object) -> bool:
+    """True or false as such, so that nobody has to know which of YAML's many other words count."""
+    if isinstance(value, bool):
+        return value
+    meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(value).lower(), str(value).lower())
+    hint = f". Did you mean {meant}?" if meant in {"true", "false"} else ""
+    raise ValueError(f'must be true or false, not "{value}"{hint}')
+
+
+def parse_number(value: object) -> object:
+    """Anything but true and false, which Python would count as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+def parse_word(value: object) -> object:
+    """A whole number written without quotes is the text it looks like (version: 3)."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def parse_timezone(value: str) -> str:
+    """A zone of the IANA database."""
+    zones = available_timezones()
+    if value not in zones:
+        near = get_close_matches(value, zones, n=1)
+        raise ValueError(f"{value!r} is no time zone" + (f". Did you mean {near[0]!r}?" if near else ""))
+    return value
+
+
+Flag: TypeAlias = Annotated[bool, BeforeValidator(parse_flag)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(parse_number)]
+Positive: TypeAlias = Annotated[float, Field(gt=0), BeforeValidator(parse_number)]
+Period: TypeAlias = Annotated[Duration, Field(gt=0)]
+"""A duration that is not nothing."""
+Port: TypeAlias = Annotated[Whole, Field(ge=1, le=65535)]
 
 
 class Model(BaseModel):
-    """Frozen, and no key that is not known."""
+    """Frozen, and no key that is not known; a number is text where text is asked for (contract_number: 4711)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 class Name(Model):
@@ -44,7 +83,7 @@ class Organisation(Model):
     """Who runs this network."""
 
     name: Name
-    timezone: str = "Asia/Tokyo"
+    timezone: Annotated[str, AfterValidator(parse_timezone)] = "Asia/Tokyo"
     lang: Literal["ja", "en"] = "ja"
     logo: str | None = None
 
@@ -52,13 +91,13 @@ class Organisation(Model):
 class Polling(Model):
     """How devices are asked unless a device says otherwise (R7, R22, R23)."""
 
-    interval: Duration = 60.0
+    interval: Period = 60.0
     port: Port = 161
-    timeout: Duration = 1.5
-    tries: Annotated[int, Field(ge=1, le=10)] = 3
-    in_flight: Annotated[int, Field(ge=1, le=64)] = 1
-    packets_per_second: Annotated[float, Field(gt=0)] | None = None
-    echo_interval: Duration = 5.0
+    timeout: Period = 1.5
+    tries: Annotated[Whole, Field(ge=1, le=10)] = 3
+    in_flight: Annotated[Whole, Field(ge=1, le=64)] = 1
+    packets_per_second: Positive | None = None
+    echo_interval: Period = 5.0
     """Between two echoes to one target (ICMP)."""
 
 
@@ -87,12 +126,12 @@ class Storage(Model):
 
     directory: str = "/var/lib/hinomi"
     journal_bytes: Volume = 20 * 10**9
-    journal_days: Annotated[float, Field(gt=0)] = 7
-    raw_days: Annotated[int, Field(gt=0)] = 90
+    journal_days: Positive = 7
+    raw_days: Annotated[Whole, Field(gt=0)] = 90
 
 
 class Wall(Model):
     """Where the wall is served; loopback needs no login."""
 
     listen: Address = IPv4Address("127.0.0.1")
-    port: Annotated[int, Field(ge=0, le=65535)] = 8480
+    port: Annotated[Whole, Field(ge=0, le=65535)] = 8480

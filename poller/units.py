@@ -15,7 +15,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, 
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)([kKMGT]?)(?:bps|bit/s)?")
 _VOLUME: Final = re.compile(r"(\d+(?:\.\d+)?)([kKMGTP]?)B")
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_RATIO: Final = re.compile(r"(\d+(?:\.\d+)?)%")
+_RATIO: Final = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 def parse_rate(value: object) -> int:
@@ -46,7 +46,7 @@ def parse_duration(value: object) -> float:
 def parse_ratio(value: object) -> float:
     """0.8 of "80%" or 0.8; ValueError says how to write one."""
     if isinstance(value, str) and (match := _RATIO.fullmatch(value.strip())) is not None:
-        return float(match[1]) / 100.0
+        return float(match[1]) / 100.0 if match[2] else float(match[1])
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
         return float(value)
     raise ValueError(f'{value!r} is not a ratio: write "80%" or 0.8')

@@ -1,7 +1,8 @@
 """YAML with the place of every value.
 
 Plain data only: mappings, lists and scalars. A scalar is a boolean only when written true or false, a number only when
-written in decimal; `no`, `0755` and `12:30` are the texts they look like.
+it is a whole one in decimal; `no`, `0755`, `12:30` and `1.10` are the texts they look like, until a setting asks for a
+number.
 """
 
 import re
@@ -15,7 +16,6 @@ from poller.config.problems import Place, Problem
 
 Path_: TypeAlias = tuple[str | int, ...]
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
-_REAL: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:e[+-]?\d+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "~": None, "": None}
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS: Final = frozenset(
@@ -105,7 +105,7 @@ def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401 - a plain scalar
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _REAL.fullmatch(text) else text
+    return text
 
 
 def dotted(path: Path_) -> str:

@@ -45,6 +45,8 @@ def sentence(detail: ErrorDetails) -> str:
         return _pattern(str(context["pattern"]), written)
     if kind in _WANTED:
         text = _WANTED[kind].format(**context)
+        if kind == "less_than_equal" and context["le"] == 1 and isinstance(written, int | str):
+            return f'{text}, not {_shown(written)}. Did you mean "{written}%"?'
         return text if isinstance(written, dict | list) else f"{text}, not {_shown(written)}"
     return detail["msg"]
 
@@ -52,7 +54,7 @@ def sentence(detail: ErrorDetails) -> str:
 def _choices(expected: str, written: object) -> str:
     choices = [choice.strip().strip("'") for choice in expected.replace(" or ", ", ").split(",")]
     hint = did_you_mean(str(written), choices) if isinstance(written, str) else ""
-    return f"{_shown(written)} is not known; it is one of {', '.join(choices)}.{hint}"
+    return f"{_shown(written)} is not known; it is one of {', '.join(choices)}{'.' + hint if hint else ''}"
 
 
 def _pattern(pattern: str, written: object) -> str:
