@@ -1,0 +1,361 @@
+"""From alerts to incidents: alerts with one cause are one incident (R53, R56, R58).
+
+An alert that fires joins the open incident of whatever inhibits it (its parent is down), else the open incident with
+the same anchor (group, circuit, device) and family (fault or load), else it opens one. A parent that fires after its
+children, before anything was told about them, takes their incident over as its root.
+
+Severity is the rule's, lowered to minor while the subject's redundancy group still serves: a standby that took over is
+minor, no redundancy left is serious. An incident is as severe as its worst alert that is active and not inhibited.
+
+An incident closes when none of its alerts is active. A child that is still firing `RECHECK` after its parent
+recovered, by a reading from after the recovery, leaves for an incident of its own, and is told.
+"""
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down
+from poller.alerts.rules import Key
+from poller.alerts.states import SECOND, Alert
+from poller.alerts.subjects import Subject
+from poller.estate import Estate, Rule, Scope, Severity
+from poller.sample import FieldValue
+
+RECHECK: Final = 180 * SECOND
+GATHERING: Final = 15 * SECOND
+"""Alerts this soon after the first belong to how the fault began."""
+_RANK: Final = {Severity.NOTICE: 0, Severity.MINOR: 1, Severity.SERIOUS: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing we know: what the reading was, of whom, since when (or at what time)."""
+
+    subject: str
+    field: str
+    value: FieldValue | None
+    at_ns: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One alert of an incident; inhibited_by is the parent's subject while that explains it."""
+
+    rule: str
+    subject: str
+    severity: Severity
+    since_ns: int
+    value: FieldValue | None = None
+    resolved_ns: int | None = None
+    inhibited_by: str | None = None
+    freed_ns: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """The alert's key."""
+        return (self.rule, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a person said about an incident; kind is acknowledge or comment."""
+
+    kind: str
+    who: str
+    text: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58)."""
+
+    count: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    severity: Severity | None = None
+    repeats: int = 0
+    flapping: bool = False
+    recovered: bool = False
+    digest_ns: int | None = None
+    digest_recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One fault with one cause. anchor and fault say what joins it; root is the alert that is its cause."""
+
+    id: str
+    anchor: str
+    fault: bool
+    root: Key
+    began_ns: int
+    opened_ns: int
+    severity: Severity
+    worst: Severity
+    closed_ns: int | None = None
+    members: tuple[Member, ...] = ()
+    affected: Affected = field(default_factory=Affected)
+    scope: str = "undetermined"
+    evidence: tuple[Evidence, ...] = ()
+    flapping: bool = False
+    redundancy_left: bool = False
+    merged_into: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    told: Told = field(default_factory=Told)
+    serious_since_ns: int | None = None
+
+    @property
+    def turned_serious(self) -> bool:
+        """True where it was less than serious at first."""
+        return self.serious_since_ns is not None and self.serious_since_ns - self.opened_ns > GATHERING
+
+    @property
+    def acknowledged(self) -> Remark | None:
+        """The first acknowledgement."""
+        return next((remark for remark in self.remarks if remark.kind == "acknowledge"), None)
+
+    @property
+    def root_member(self) -> Member:
+        """The alert that is the cause."""
+        return next((member for member in self.members if member.key == self.root), self.members[0])
+
+    @property
+    def ended_ns(self) -> int | None:
+        """When the last alert's condition ended; None while open."""
+        return (
+            None if self.closed_ns is None else max((m.resolved_ns or 0 for m in self.members), default=self.closed_ns)
+        )
+
+    @property
+    def active(self) -> tuple[Member, ...]:
+        """Members that are not resolved."""
+        return tuple(member for member in self.members if member.resolved_ns is None)
+
+
+def is_worse(one: Severity, other: Severity | None) -> bool:
+    """True where one matters more than other (None: nothing)."""
+    return other is None or _RANK[one] > _RANK[other]
+
+
+def _still_so(member: Member, alert: Alert | None, now_ns: int) -> bool:
+    """True where a member is bad by a reading from after its parent's recovery, and had its time."""
+    if member.freed_ns is None or member.resolved_ns is not None or alert is None:
+        return False
+    return now_ns - member.freed_ns >= RECHECK and alert.raised and alert.seen_ns > member.freed_ns
+
+
+def incident_id(at_ns: int, number: int, zone: ZoneInfo) -> str:
+    """An id such as 2026-1121-003: the local date and the day's number."""
+    return f"{datetime.fromtimestamp(at_ns // SECOND, zone):%Y-%m%d}-{number:03}"
+
+
+class IncidentBook:
+    """The incidents that are open, and the lately closed; time is given, nothing is read or written here."""
+
+    def __init__(self, estate: Estate, incidents: Mapping[str, Incident] | None = None) -> None:
+        self._estate = estate
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._dependencies = Dependencies(estate)
+        self.incidents: dict[str, Incident] = dict(incidents or {})
+        self.changed: set[str] = set()
+        self._number: tuple[str, int] = ("", 0)
+        for id_ in self.incidents:
+            self.reserve(id_)
+
+    def reserve(self, used: str) -> None:
+        """Never give out an id up to this one again."""
+        day, _, number = used.rpartition("-")
+        self._number = max(self._number, (day, int(number)))
+
+    def open_incidents(self) -> list[Incident]:
+        """Open incidents, the worst and oldest first."""
+        found = [incident for incident in self.incidents.values() if incident.closed_ns is None]
+        return sorted(found, key=lambda incident: (-_RANK[incident.severity], incident.began_ns, incident.id))
+
+    def of(self, key: Key) -> Incident | None:
+        """The open incident that an alert belongs to."""
+        for incident in self.incidents.values():
+            if incident.closed_ns is None and any(m.key == key and m.resolved_ns is None for m in incident.members):
+                return incident
+        return None
+
+    def put(self, incident: Incident) -> None:
+        """Keep the incident, and remember that it changed."""
+        if self.incidents.get(incident.id) != incident:
+            self.incidents[incident.id] = incident
+            self.changed.add(incident.id)
+
+    def fire(self, alert: Alert, rule: Rule, down: AbstractSet[str], now_ns: int) -> str:
+        """Take a firing alert in; the id of its incident."""
+        subject = Subject.parse(alert.subject)
+        inhibitor = self._dependencies.inhibitor(subject, down) if is_fault(rule) else None
+        member = Member(alert.rule, alert.subject, rule.severity, alert.since_ns, alert.value, inhibited_by=inhibitor)
+        incident = self.of(alert.key) or self._cause(inhibitor) or self._same_anchor(subject, rule)
+        if incident is None:
+            incident = self._take_over(member, down) if says_down(rule) else None
+        if incident is None:
+            incident = self._open(member, rule, now_ns)
+        else:
+            others = tuple(other for other in incident.members if other.key != member.key)
+            incident = replace(incident, members=(*others, member))
+        self.put(incident)
+        return incident.id
+
+    def resolve(self, alert: Alert, now_ns: int) -> str | None:
+        """Mark the alert's member as resolved; the id of its incident."""
+        incident = self.of(alert.key)
+        if incident is None:
+            return None
+        members = tuple(
+            replace(m, resolved_ns=alert.resolved_ns or now_ns) if m.key == alert.key and m.resolved_ns is None else m
+            for m in incident.members
+        )
+        self.put(replace(incident, members=members))
+        return incident.id
+
+    def refresh(self, alerts: Mapping[Key, Alert], down: AbstractSet[str], now_ns: int) -> list[tuple[Key, str]]:
+        """Bring every open incident up to what is true now.
+
+        Returns the children that left their parent's incident, with the ids of their own.
+        """
+        moved: list[tuple[Key, str]] = []
+        for incident in self.open_incidents():
+            freed, left = self._free(incident, alerts, down, now_ns)
+            for member in left:
+                rule = self._estate.rules.get(member.rule)
+                alert = alerts.get(member.key)
+                if rule is not None and alert is not None:
+                    self.put(replace(freed, members=tuple(m for m in freed.members if m.key != member.key)))
+                    freed = self.incidents[freed.id]
+                    moved.append((member.key, self.fire(alert, rule, down, now_ns)))
+            self.put(self._settle(self.incidents.get(freed.id, freed) if left else freed, alerts, down, now_ns))
+        for _, id_ in moved:
+            self.put(self._settle(self.incidents[id_], alerts, down, now_ns))
+        return moved
+
+    def _free(
+        self, incident: Incident, alerts: Mapping[Key, Alert], down: AbstractSet[str], now_ns: int
+    ) -> tuple[Incident, list[Member]]:
+        """The incident with its members' inhibition as it is now, and the members that must be told by themselves."""
+        members = tuple(self._reconsider(member, down, now_ns) for member in incident.members)
+        leaving = [
+            member
+            for member in members
+            if member.key != incident.root and _still_so(member, alerts.get(member.key), now_ns)
+        ]
+        return replace(incident, members=members), leaving
+
+    def _reconsider(self, member: Member, down: AbstractSet[str], now_ns: int) -> Member:
+        """The member, inhibited by whatever explains it now."""
+        rule = self._estate.rules.get(member.rule)
+        if member.resolved_ns is not None or rule is None or not is_fault(rule):
+            return member
+        inhibitor = self._dependencies.inhibitor(Subject.parse(member.subject), down)
+        if inhibitor is not None:
+            return replace(member, inhibited_by=inhibitor, freed_ns=None)
+        freed = now_ns if member.inhibited_by is not None else member.freed_ns
+        return replace(member, inhibited_by=None, freed_ns=freed)
+
+    def _settle(self, incident: Incident, alerts: Mapping[Key, Alert], down: AbstractSet[str], now_ns: int) -> Incident:
+        """The incident with severity, scope, affected and end worked out from its members."""
+        active = incident.active
+        if not active:
+            return replace(incident, closed_ns=now_ns, flapping=False)
+        telling = [m for m in active if m.inhibited_by is None and m.freed_ns is None] or list(active)
+        severity = max((self.severity(member, down) for member in telling), key=_RANK.__getitem__)
+        reached = self._dependencies.affected([Subject.parse(m.subject) for m in active], down)
+        before = incident.affected
+        return replace(
+            incident,
+            severity=severity,
+            serious_since_ns=(incident.serious_since_ns or now_ns) if severity is Severity.SERIOUS else None,
+            worst=severity if is_worse(severity, incident.worst) else incident.worst,
+            affected=Affected(
+                tuple(dict.fromkeys((*before.tenants, *reached.tenants))),
+                tuple(dict.fromkeys((*before.services, *reached.services))),
+                tuple(dict.fromkeys((*before.circuits, *reached.circuits))),
+            ),
+            redundancy_left=self._redundancy_left(incident, down),
+            flapping=any(alerts[m.key].flapping_since_ns is not None for m in active if m.key in alerts),
+        )
+
+    def severity(self, member: Member, down: AbstractSet[str]) -> Severity:
+        """The rule's severity, or minor while the subject's redundancy group still serves (R56)."""
+        rule = self._estate.rules.get(member.rule)
+        if rule is None or member.severity is not Severity.SERIOUS or not is_fault(rule):
+            return member.severity
+        group = self._dependencies.group_of(Subject.parse(member.subject))
+        return Severity.MINOR if group is not None and self._dependencies.serves(group, down) else Severity.SERIOUS
+
+    def _redundancy_left(self, incident: Incident, down: AbstractSet[str]) -> bool:
+        group = self._dependencies.group_of(Subject.parse(incident.root[1]))
+        return group is not None and self._dependencies.serves(group, down)
+
+    def _cause(self, inhibitor: str | None) -> Incident | None:
+        if inhibitor is None:
+            return None
+        return self._first(lambda incident: any(m.subject == inhibitor for m in incident.active))
+
+    def _same_anchor(self, subject: Subject, rule: Rule) -> Incident | None:
+        anchor, fault = self._dependencies.anchor(subject), is_fault(rule)
+        return self._first(lambda incident: incident.anchor == anchor and incident.fault is fault)
+
+    def _first(self, fits: Callable[[Incident], bool]) -> Incident | None:
+        return next((incident for incident in self.open_incidents() if fits(incident)), None)
+
+    def _take_over(self, member: Member, down: AbstractSet[str]) -> Incident | None:
+        """Untold incidents that this alert explains become one, with this alert as root."""
+        explained = [
+            incident
+            for incident in self.incidents.values()
+            if incident.closed_ns is None
+            and incident.fault
+            and incident.told.first_ns is None
+            and all(self._dependencies.inhibitor(Subject.parse(m.subject), down) for m in incident.active)
+        ]
+        if not explained:
+            return None
+        kept, *merged = sorted(explained, key=lambda incident: incident.id)
+        for incident in merged:
+            self.put(replace(incident, closed_ns=incident.opened_ns, merged_into=kept.id, members=incident.members))
+        members = tuple(member for incident in explained for member in incident.members)
+        subject = Subject.parse(member.subject)
+        anchor = self._dependencies.anchor(subject)
+        began = min(member.since_ns, kept.began_ns)
+        return replace(
+            kept, anchor=anchor, root=member.key, began_ns=began, members=members, scope=self._scope(subject)
+        )
+
+    def _open(self, member: Member, rule: Rule, now_ns: int) -> Incident:
+        day = incident_id(now_ns, 0, self._zone)[:9]
+        number = self._number[1] + 1 if self._number[0] == day else 1
+        id_ = f"{day}-{number:03}"
+        self.reserve(id_)
+        subject = Subject.parse(member.subject)
+        return Incident(
+            id=id_,
+            anchor=self._dependencies.anchor(subject),
+            fault=is_fault(rule),
+            root=member.key,
+            began_ns=member.since_ns,
+            opened_ns=now_ns,
+            severity=member.severity,
+            worst=Severity.NOTICE,
+            members=(member,),
+            scope=self._scope(subject),
+        )
+
+    def _scope(self, subject: Subject) -> str:
+        """Which side of the demarcation point, by the estate."""
+        subject = self._dependencies.standing_for(subject)
+        if subject.kind == "circuit" and subject.id in self._estate.circuits:
+            return self._estate.circuits[subject.id].scope.value
+        if subject.kind in {"device", "interface", "notification"} and subject.id in self._estate.devices:
+            return self._estate.devices[subject.id].scope.value
+        return Scope.INSIDE.value if subject.kind in {"service", "daemon"} else "undetermined"

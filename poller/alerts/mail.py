@@ -1,0 +1,151 @@
+"""The mail itself: a subject that tells all on a phone, a text that stands alone, headers for threads and machines.
+
+Every mail of one incident to one contact is one thread: the first carries the thread's Message-ID, the others refer
+to it. A Message-ID is made of incident, number and contact, so the same decision makes the same one again. Headers
+cannot be injected: every text passes words.clean, and email.policy refuses line breaks in headers besides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from poller.alerts.incidents import Incident
+from poller.alerts.notices import Kind
+from poller.alerts.page import Page, Postmark, headline
+from poller.alerts.states import SECOND
+from poller.alerts.words import (
+    Times,
+    clean,
+    duration_text,
+    pick,
+)
+from poller.estate import Contact, Estate, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail, ready for the outbox; message has CRLF line ends."""
+
+    message_id: str
+    subject: str
+    message: bytes
+
+
+def render(incident: Incident, mark: Postmark, contact: Contact, estate: Estate) -> Letter:
+    """The mail about one incident to one contact, in the contact's language."""
+    page = Page(incident, mark, contact, estate)
+    subject = clean(page.subject(), 180)
+    domain = estate.mail.sender.rpartition("@")[2]
+    root = f"<{incident.id}.1.{contact.id}@{domain}>"
+    message_id = f"<{incident.id}.{mark.number}.{contact.id}@{domain}>"
+    message = _envelope(contact, estate, mark, message_id, subject)
+    if mark.number > 1:
+        message["In-Reply-To"] = root
+        message["References"] = root
+    message["X-Hinomi-Incident"] = incident.id
+    message["X-Hinomi-Severity"] = incident.severity.value
+    message["X-Hinomi-Kind"] = mark.kind.value
+    message["X-Hinomi-Scope"] = incident.scope
+    message.set_content(page.text(), charset="utf-8", cte="base64")
+    return Letter(message_id, subject, message.as_bytes())
+
+
+def render_digest(incidents: Sequence[Incident], mark: Postmark, contact: Contact, estate: Estate) -> Letter:
+    """The morning's mail of minor faults: one line each, those that still last first."""
+    lang, times = contact.lang, Times(estate)
+    lasting = [incident for incident in incidents if incident.closed_ns is None]
+    over = [incident for incident in incidents if incident.closed_ns is not None]
+    counts = pick(
+        lang,
+        f"継続中{len(lasting)}件、復旧済み{len(over)}件",
+        f"{len(lasting)} ongoing, {len(over)} over",
+    )
+    subject = clean(pick(lang, f"【軽微】まとめ：{counts}", f"[Minor] Digest: {counts}"), 180)
+    date = times.local(mark.now_ns)
+    domain = estate.mail.sender.rpartition("@")[2]
+    message_id = f"<digest.{date:%Y-%m%d-%H%M}.{contact.id}@{domain}>"
+    message = _envelope(contact, estate, mark, message_id, subject)
+    message["X-Hinomi-Severity"] = Severity.MINOR.value
+    message["X-Hinomi-Kind"] = mark.kind.value
+    message.set_content(_digest_text(lasting, over, contact, estate), charset="utf-8", cte="base64")
+    return Letter(message_id, subject, message.as_bytes())
+
+
+def render_test(contact: Contact, estate: Estate, now_ns: int) -> Letter:
+    """A mail that only proves the way: for `hinomi test-mail`."""
+    times = Times(estate)
+    mark = Postmark(Kind.TEST, "asked for by an operator", 1, now_ns, None)
+    subject = pick(contact.lang, "【試験】火の見からの試験メールです", "[Test] A test mail from Hinomi")
+    domain = estate.mail.sender.rpartition("@")[2]
+    message_id = f"<test.{now_ns}.{contact.id}@{domain}>"
+    message = _envelope(contact, estate, mark, message_id, subject)
+    message["X-Hinomi-Kind"] = mark.kind.value
+    text = pick(
+        contact.lang,
+        f"これは通知経路の試験メールです。対応は不要です。\n送信 {times.full(now_ns)}\n",
+        f"This mail proves the way of notices. Nothing needs to be done.\nSent {times.full(now_ns)}\n",
+    )
+    message.set_content(text, charset="utf-8", cte="base64")
+    return Letter(message_id, subject, message.as_bytes())
+
+
+def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str, subject: str) -> EmailMessage:
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = subject
+    message["From"] = _address(pick(contact.lang, "火の見", "Hinomi"), estate.mail.sender)
+    message["To"] = _address(clean(contact.name.lang(contact.lang), 60), contact.email or "")
+    message["Date"] = format_datetime(Times(estate).local(mark.now_ns))
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Hinomi-Reason"] = clean(mark.why)
+    if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT}:
+        message["Importance"] = "high"
+    return message
+
+
+def _address(name: str, address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain)
+
+
+def _digest_text(lasting: Sequence[Incident], over: Sequence[Incident], contact: Contact, estate: Estate) -> str:
+    lang, times = contact.lang, Times(estate)
+    lines = [
+        pick(
+            lang,
+            "前回のまとめ以降に検知した軽微な障害をお知らせします。",
+            "Minor faults since the last digest.",
+        )
+    ]
+    for title, group in (
+        (pick(lang, "■ 継続中", "# Ongoing"), lasting),
+        (pick(lang, "■ 復旧済み", "# Over"), over),
+    ):
+        if not group:
+            continue
+        lines += ["", title]
+        for incident in sorted(group, key=lambda entry: entry.began_ns):
+            what = headline(incident, estate, lang)
+            began = times.day(incident.began_ns, lang)
+            if incident.ended_ns is None:
+                when = pick(lang, f"{began} から継続中", f"since {began}")
+            else:
+                took = duration_text((incident.ended_ns - incident.began_ns) / SECOND, lang)
+                when = pick(lang, f"{began} から{took}", f"{began}, {took}")
+            note = _took_over(incident, lang)
+            lines.append(
+                pick(lang, f"・{what}　{when}{note}（{incident.id}）", f"- {what}, {when}{note} ({incident.id})")
+            )
+    lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
+    if estate.mail.wall_url:
+        lines.append(f"  {clean(estate.mail.wall_url)}")
+    return "\n".join(lines) + "\n"
+
+
+def _took_over(incident: Incident, lang: str) -> str:
+    if not incident.redundancy_left:
+        return ""
+    return pick(lang, "、予備系で継続", ", standby in service")

@@ -1,0 +1,213 @@
+"""What to tell, to whom, and why (R57, R58): decided anew at every step from what is true and what was told.
+
+Level-triggered, so that a restart, the end of a maintenance window or of a silence needs no case of its own: an
+incident whose truth differs from what was told is told, unless something holds it, and every decision has its reason.
+
+    serious   told at once (after `settle`, in which alerts with the same cause come together), repeated every
+              `repeat_interval` until somebody acknowledges; from the first repeat on the officers hear of it too
+    minor     held for the digest at `digest_at` of the next business day; if it turns serious it leaves at once;
+              if it ends before, the digest says so
+    notice    only shown
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import time
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from poller.alerts.calendar import BUSINESS, next_opening
+from poller.alerts.incidents import Incident, Told
+from poller.alerts.states import SECOND
+from poller.estate import Contact, Estate, Severity
+
+
+class Kind(StrEnum):
+    """What a notice is."""
+
+    FIRST = "first"
+    RAISED = "raised"
+    REPEAT = "repeat"
+    EASED = "eased"
+    FLAPPING = "flapping"
+    STEADY = "steady"
+    RECOVERED = "recovered"
+    DIGEST = "digest"
+    TEST = "test"
+
+
+class Why(StrEnum):
+    """The reason of a decision; it stands in every mail and in the store."""
+
+    NEW = "new serious fault"
+    TURNED_SERIOUS = "a held or minor fault turned serious"
+    UNACKNOWLEDGED = "nobody has acknowledged it"
+    PARTLY_OVER = "no longer serious, but not over"
+    TURNS_TOO_OFTEN = "flapping: single changes are not told until it is calm"
+    CALM_AGAIN = "calm again"
+    OVER = "over"
+    BUSINESS_DAY = "minor faults, held until the next business day"
+    SETTLING = "waiting for alerts with the same cause"
+    PARENT_UNSETTLED = "waiting to learn whether its parent is down"
+    MUTED = "muted"
+    NOTHING_NEW = "nothing new"
+    ACKNOWLEDGED = "acknowledged"
+    HELD = "minor: held for the digest"
+    SHOWN_ONLY = "notice: only shown"
+    ASKED = "asked for by an operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Times and limits of telling, in seconds."""
+
+    settle: float = 3.0
+    parent_wait: float = 30.0
+    repeat_interval: float = 900.0
+    digest_at: time = time(8, 30)
+    storm_mails: int = 10
+    storm_window: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What holds a notice back.
+
+    muted_by names the maintenance window or silence; parent_pending: a parent is failing and not yet judged.
+    """
+
+    muted_by: str | None = None
+    parent_pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Tell (kind) or not (None), and why."""
+
+    kind: Kind | None
+    why: Why
+
+
+def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:
+    """What to tell about one incident by a mail of its own now."""
+    told = incident.told
+    if around.muted_by is not None:
+        return Decision(None, Why.MUTED)
+    if incident.closed_ns is not None:
+        if told.severity is Severity.SERIOUS and not told.recovered:
+            return Decision(Kind.RECOVERED, Why.OVER)
+        return Decision(None, Why.NOTHING_NEW)
+    if incident.severity is Severity.SERIOUS:
+        return _decide_serious(incident, around, policy, now_ns)
+    if told.severity is Severity.SERIOUS:
+        return Decision(Kind.EASED, Why.PARTLY_OVER)
+    return Decision(None, Why.HELD if incident.severity is Severity.MINOR else Why.SHOWN_ONLY)
+
+
+def _decide_serious(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:  # noqa: PLR0911 - one a reason
+    told = incident.told
+    if told.severity is not Severity.SERIOUS:
+        age = (now_ns - incident.opened_ns) / SECOND
+        if told.first_ns is None and told.digest_ns is None:
+            if around.parent_pending and age < policy.parent_wait:
+                return Decision(None, Why.PARENT_UNSETTLED)
+            if age < policy.settle:
+                return Decision(None, Why.SETTLING)
+            if not incident.turned_serious:
+                return Decision(Kind.FIRST, Why.NEW)
+        return Decision(Kind.RAISED, Why.TURNED_SERIOUS)
+    if incident.flapping is not told.flapping:
+        if incident.flapping:
+            return Decision(Kind.FLAPPING, Why.TURNS_TOO_OFTEN)
+        return Decision(Kind.STEADY, Why.CALM_AGAIN)
+    if incident.acknowledged is not None:
+        return Decision(None, Why.ACKNOWLEDGED)
+    if told.last_ns is not None and now_ns - told.last_ns >= policy.repeat_interval * SECOND:
+        return Decision(Kind.REPEAT, Why.UNACKNOWLEDGED)
+    return Decision(None, Why.NOTHING_NEW)
+
+
+def remember(incident: Incident, kind: Kind, now_ns: int) -> Incident:
+    """The incident once the notice is on its way."""
+    told = incident.told
+    told = replace(
+        told,
+        count=told.count + 1,
+        first_ns=now_ns if told.first_ns is None else told.first_ns,
+        last_ns=now_ns,
+        severity=incident.severity if incident.closed_ns is None else told.severity,
+        repeats=told.repeats + (kind is Kind.REPEAT),
+        flapping=incident.flapping,
+        recovered=told.recovered or kind is Kind.RECOVERED,
+    )
+    return replace(incident, told=told)
+
+
+def digest_due_ns(incident: Incident, estate: Estate, policy: Policy) -> int | None:
+    """When the incident's minor news are due for the digest; None where there are none."""
+    told = incident.told
+    calendar = estate.calendars.get("business", BUSINESS)
+    zone = ZoneInfo(estate.organisation.timezone)
+    if incident.merged_into is not None or told.severity is Severity.SERIOUS:
+        return None
+    if told.digest_ns is None:
+        shown = incident.worst if incident.closed_ns is not None else incident.severity
+        if shown is Severity.NOTICE or (shown is Severity.SERIOUS and incident.closed_ns is None):
+            return None
+        since = incident.opened_ns if told.last_ns is None else told.last_ns
+        return next_opening(calendar, since, policy.digest_at, zone)
+    if incident.closed_ns is not None and not told.digest_recovered:
+        return next_opening(calendar, incident.closed_ns, policy.digest_at, zone)
+    return None
+
+
+def remember_digest(incident: Incident, now_ns: int) -> Incident:
+    """The incident once a digest has told of it."""
+    told: Told = replace(incident.told, digest_ns=now_ns, digest_recovered=incident.closed_ns is not None)
+    return replace(incident, told=told)
+
+
+def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
+    """Whom to tell.
+
+    The people who run the network; the provider of an affected circuit where the fault may be outside; the contacts of
+    affected tenants; officers once nobody has acknowledged, and from then on.
+    """
+    providers = {
+        estate.circuits[circuit].provider for circuit in incident.affected.circuits if circuit in estate.circuits
+    }
+    tenants = {
+        contact
+        for tenant in incident.affected.tenants
+        if tenant in estate.tenants
+        for contact in estate.tenants[tenant].contacts
+    }
+    outside = incident.fault and incident.scope != "inside"
+    on_service = bool(incident.affected.services)
+    chosen = []
+    for contact in estate.contacts.values():
+        concerned = {
+            "operator": True,
+            "engineer": True,
+            "officer": kind is Kind.REPEAT or incident.told.repeats > 0,
+            "provider": outside and contact.id in providers,
+            "tenant": contact.id in tenants and kind is not Kind.REPEAT,
+            "supplier": on_service,
+        }[contact.role] or (contact.id in tenants and kind is not Kind.REPEAT)
+        if concerned and contact.email is not None and _wants(contact, incident, kind):
+            chosen.append(contact)
+    return chosen
+
+
+def _wants(contact: Contact, incident: Incident, kind: Kind) -> bool:
+    severity = incident.severity if kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT, Kind.DIGEST} else incident.worst
+    return severity in contact.severities
+
+
+def digest_recipients(incidents: Iterable[Incident], estate: Estate) -> dict[str, list[Incident]]:
+    """By contact, the minor incidents that the digest tells it; operators and engineers, and whom else it concerns."""
+    found: dict[str, list[Incident]] = {}
+    for incident in incidents:
+        for contact in recipients(incident, Kind.DIGEST, estate):
+            found.setdefault(contact.id, []).append(incident)
+    return found

@@ -1,0 +1,316 @@
+"""The text of a mail about one incident: what, who, where, what to do, in that order; short enough for a phone."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from poller.alerts.incidents import Incident, Member
+from poller.alerts.notices import Kind
+from poller.alerts.states import SECOND
+from poller.alerts.subjects import Subject
+from poller.alerts.words import (
+    Times,
+    clean,
+    condition,
+    duration_text,
+    join,
+    pick,
+    reading_text,
+    scope_text,
+    subject_name,
+    value_text,
+)
+from poller.estate import Circuit, Contact, Estate
+
+NAMED_TENANTS: Final = 8
+"""More tenants than these are only counted in the first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postmark:
+    """What a mail says about itself: its kind, why it was sent, its number in the thread, when the next one follows."""
+
+    kind: Kind
+    why: str
+    number: int
+    now_ns: int
+    next_ns: int | None
+
+
+def headline(incident: Incident, estate: Estate, lang: str) -> str:
+    """What is broken and how, in half a line."""
+    root = incident.root_member
+    rule = estate.rules.get(root.rule)
+    subject = Subject.parse(root.subject)
+    name = subject_name(subject, estate, lang)
+    if rule is None:
+        return name
+    what = condition(rule, lang)
+    value = reading_text(root, rule, lang)
+    together = {
+        member.subject
+        for member in incident.members
+        if member.rule == root.rule
+        and member.inhibited_by is None
+        and (member.resolved_ns is None or incident.closed_ns)
+    }
+    if len(together) > 1 and incident.anchor.startswith("group/"):
+        group = estate.redundancy_groups.get(incident.anchor.partition("/")[2])
+        if group is not None:
+            return f"{clean(group.name.lang(lang), 60)} {_all_of(subject, len(together), lang)}{what}"
+    return f"{name} {what}{' ' + value if value else ''}"
+
+
+def _all_of(subject: Subject, count: int, lang: str) -> str:
+    """That it is all of a group."""
+    if subject.kind == "circuit" and count == 2:  # noqa: PLR2004 - a pair
+        return pick(lang, "主・副とも", "main and backup both ")
+    return pick(lang, f"{count}系統とも", f"all {count} ")
+
+
+class Page:
+    """One mail's text, section by section."""
+
+    def __init__(self, incident: Incident, mark: Postmark, contact: Contact, estate: Estate) -> None:
+        self.incident = incident
+        self.mark = mark
+        self.contact = contact
+        self.estate = estate
+        self.lang = contact.lang
+        self.times = Times(estate)
+        self.rule = estate.rules.get(incident.root_member.rule)
+
+    def say(self, ja: str, en: str) -> str:
+        """The words in the reader's language."""
+        return pick(self.lang, ja, en)
+
+    def subject(self) -> str:
+        """Severity, what, since when, who, which side: enough to decide whether to get up."""
+        incident, mark = self.incident, self.mark
+        what = headline(incident, self.estate, self.lang)
+        began = self.times.short(incident.began_ns)
+        if mark.kind is Kind.RECOVERED:
+            ended = incident.ended_ns or mark.now_ns
+            took = duration_text((ended - incident.began_ns) / SECOND, self.lang)
+            until = self.times.short(ended)
+            return self.say(
+                f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
+                f"[Recovered] {what} ({began}-{until}, {took}){self._scope_short()}",
+            )
+        label = {
+            Kind.FIRST: self.say("【重大・対応要】", "[SERIOUS] "),
+            Kind.RAISED: self.say("【重大に変更・対応要】", "[NOW SERIOUS] "),
+            Kind.REPEAT: self.say(
+                f"【重大・未確認 再通知{incident.told.repeats + 1}】",
+                f"[SERIOUS, unacknowledged, {incident.told.repeats + 1}] ",
+            ),
+            Kind.EASED: self.say("【一部復旧・軽微】", "[Partly over, now minor] "),
+            Kind.FLAPPING: self.say("【重大・不安定】", "[SERIOUS, flapping] "),
+            Kind.STEADY: self.say("【重大・安定、なお継続】", "[SERIOUS, steady, still so] "),
+        }.get(mark.kind, "")
+        since = self.say(f"（{began}〜）", f" (since {began})")
+        return f"{label}{what}{since}{self._reach_short()}{self._scope_short()}"
+
+    def _reach_short(self) -> str:
+        reach = self._tenants()
+        if not reach:
+            return ""
+        if len(reach) == 1:
+            return self.say(f"影響 {reach[0]}", f" affects {reach[0]}")
+        return self.say(f"影響{len(reach)}団体", f" affects {len(reach)} tenants")
+
+    def _scope_short(self) -> str:
+        if not self.incident.fault:
+            return ""
+        return self.say("／", "; ") + scope_text(self.incident, self.lang)
+
+    def _tenants(self) -> list[str]:
+        """Names of affected tenants as far as this reader may know them: a tenant reads of itself alone."""
+        tenants = [self.estate.tenants[id_] for id_ in self.incident.affected.tenants if id_ in self.estate.tenants]
+        if self.contact.role == "tenant":
+            tenants = [tenant for tenant in tenants if self.contact.id in tenant.contacts]
+        return [clean(tenant.name.lang(self.lang), 40) for tenant in tenants]
+
+    def text(self) -> str:
+        """The plain text, sections with nothing to say left out."""
+        sections = [self._what(), self._reach(), self._where(), self._todo(), self._links()]
+        return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+    def _what(self) -> list[str]:
+        incident = self.incident
+        lines = [self.say("■ 何が起きたか", "# What happened"), self._sentence()]
+        began, found = self.times.full(incident.began_ns), self.times.clock(incident.opened_ns)
+        now = self.times.clock(self.mark.now_ns)
+        if incident.ended_ns is not None:
+            took = duration_text((incident.ended_ns - incident.began_ns) / SECOND, self.lang)
+            ended = self.times.full(incident.ended_ns)
+            lines.append(
+                self.say(
+                    f"  発生 {began} ／ 復旧 {ended}（{took}） ／ この通知 {now}",
+                    f"  began {began} / ended {ended} ({took}) / this notice {now}",
+                )
+            )
+        else:
+            lag = duration_text((incident.opened_ns - incident.began_ns) / SECOND, self.lang)
+            lines.append(
+                self.say(
+                    f"  発生 {began} ／ 確定 {found}（検知から{lag}） ／ この通知 {now}",
+                    f"  began {began} / confirmed {found} (after {lag}) / this notice {now}",
+                )
+            )
+        return lines
+
+    def _sentence(self) -> str:
+        what = headline(self.incident, self.estate, self.lang)
+        kind = self.mark.kind
+        if kind is Kind.RECOVERED:
+            return self.say(f"{what}は復旧しました。", f"{what}: this is over.")
+        redundancy = ""
+        if self.incident.redundancy_left:
+            redundancy = self.say("予備系で継続しています。", " The standby is in service.")
+        elif self.incident.anchor.startswith("group/") and self.incident.fault:
+            redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
+        extra = {
+            Kind.FLAPPING: self.say(
+                "状態が短時間に繰り返し変化しています。安定するまで個々の変化は通知しません。",
+                " It changes again and again; single changes are not told until it is calm.",
+            ),
+            Kind.STEADY: self.say(
+                "状態の繰り返し変化は収まりましたが、障害は続いています。", " Calm again, but still so."
+            ),
+            Kind.EASED: self.say(
+                "重大ではなくなりましたが、復旧は完了していません。", " No longer serious, but not over."
+            ),
+            Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
+        }.get(kind, "")
+        return self.say(f"{what}の状態です。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
+
+    def _reach(self) -> list[str]:
+        tenants = self._tenants()
+        lines = []
+        if tenants and self.contact.role == "provider":
+            lines.append(self.say(f"接続団体 {len(tenants)}団体", f"{len(tenants)} connected organisations"))
+        elif tenants:
+            named = join(tenants[:NAMED_TENANTS], self.lang)
+            more = self.say("ほか", " and more") if len(tenants) > NAMED_TENANTS else ""
+            lines.append(
+                self.say(
+                    f"接続団体 {len(tenants)}団体：{named}{more}",
+                    f"{len(tenants)} connected organisations: {named}{more}",
+                )
+            )
+        services = [self.estate.services[s] for s in self.incident.affected.services if s in self.estate.services]
+        if services:
+            names = join((clean(service.name.lang(self.lang), 40) for service in services), self.lang)
+            lines.append(self.say(f"サービス：{names}", f"Services: {names}"))
+        children = [member for member in self.incident.members if member.inhibited_by is not None]
+        if children:
+            lines.append(
+                self.say(
+                    f"この障害の先にあり確認できない対象：{len(children)}件",
+                    f"Behind this fault and not to be judged: {len(children)}",
+                )
+            )
+        if not lines and self.incident.fault:
+            lines.append(
+                self.say(
+                    "影響を受ける接続団体は確認されていません。", "No connected organisation is known to be affected."
+                )
+            )
+        return [self.say("■ 影響", "# Who is affected"), *lines] if lines else []
+
+    def _where(self) -> list[str]:
+        if not self.incident.fault:
+            return self._readings()
+        lines = [
+            self.say("■ どこか（切り分け）", "# Where"),
+            self.say(f"判定：{scope_text(self.incident, 'ja')}", f"Verdict: {scope_text(self.incident, 'en')}"),
+        ]
+        if self.contact.role in {"provider", "tenant"}:
+            return lines
+        for entry in self.incident.evidence:
+            subject = Subject.parse(entry.subject)
+            name = subject_name(subject, self.estate, self.lang)
+            value = value_text(subject.kind, entry.field, entry.value, self.lang)
+            since = self.times.clock(entry.at_ns)
+            lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
+        return lines
+
+    def _readings(self) -> list[str]:
+        lines = []
+        for member in self.incident.members:
+            rule = self.estate.rules.get(member.rule)
+            if rule is not None and reading_text(member, rule, self.lang):
+                lines.append(self._reading(member))
+        return [self.say("■ 測定値", "# Readings"), *lines] if lines else []
+
+    def _reading(self, member: Member) -> str:
+        rule = self.estate.rules[member.rule]
+        name = subject_name(Subject.parse(member.subject), self.estate, self.lang)
+        meaning = clean(rule.name.lang(self.lang), 60)
+        since = self.times.clock(member.since_ns)
+        return f"  {name} {meaning} {reading_text(member, rule, self.lang)} " + self.say(
+            f"{since} から", f"since {since}"
+        )
+
+    def _todo(self) -> list[str]:
+        if self.mark.kind is Kind.RECOVERED or self.contact.role == "tenant":
+            return self._remarks()
+        steps = [] if self.rule is None else [clean(line) for line in self.rule.runbook.splitlines() if line.strip()]
+        if self.contact.role == "provider":
+            steps = []
+        lines = [f"  {number}. {step}" for number, step in enumerate(steps, 1)]
+        for circuit in self._circuits():
+            provider = self.estate.contacts.get(circuit.provider or "")
+            number = self.say(f"回線番号 {circuit.contract_number}", f"circuit number {circuit.contract_number}")
+            name = clean(circuit.name.lang(self.lang), 40)
+            if provider is not None and self.contact.role != "provider":
+                phone = clean(f"{provider.name.lang(self.lang)} {provider.phone}".strip(), 80)
+                lines.append(self.say(f"  連絡先：{phone}（{name} {number}）", f"  Call: {phone} ({name}, {number})"))
+            elif circuit.contract_number:
+                lines.append(f"  {name} {number}")
+        return [self.say("■ まず行うこと", "# What to do first"), *lines] if lines else []
+
+    def _circuits(self) -> list[Circuit]:
+        if not self.incident.fault or self.incident.scope == "inside":
+            return []
+        found = [self.estate.circuits[c] for c in self.incident.affected.circuits if c in self.estate.circuits]
+        return [c for c in found if self.contact.role != "provider" or c.provider == self.contact.id]
+
+    def _remarks(self) -> list[str]:
+        if self.contact.role in {"tenant", "provider"}:
+            return []
+        lines = []
+        for remark in self.incident.remarks:
+            what = self.say("確認", "acknowledged") if remark.kind == "acknowledge" else self.say("記録", "comment")
+            lines.append(
+                f"  {self.times.clock(remark.at_ns)} {what} {clean(remark.who, 40)} {clean(remark.text)}".rstrip()
+            )
+        return [self.say("■ 対応の記録", "# What was done"), *lines] if lines else []
+
+    def _links(self) -> list[str]:
+        if self.contact.role in {"tenant", "provider"}:
+            return [self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")]
+        url = (
+            f"{clean(self.estate.mail.wall_url).rstrip('/')}/incidents/{self.incident.id}"
+            if self.estate.mail.wall_url
+            else ""
+        )
+        if self.mark.kind is Kind.RECOVERED:
+            return [self.say("■ この件の記録", "# Record"), f"  {url or f'hinomi incident {self.incident.id}'}"]
+        lines = [self.say("■ この件を見る・受ける", "# See it, take it")]
+        if url:
+            lines.append(f"  {url}")
+        lines.append(
+            self.say(
+                f"  確認済みにする： hinomi ack {self.incident.id}", f"  acknowledge: hinomi ack {self.incident.id}"
+            )
+        )
+        if self.mark.next_ns is not None:
+            when = self.times.short(self.mark.next_ns)
+            lines.append(
+                self.say(
+                    f"次の通知：確認されない場合 {when} に再通知します。状況が変わればこのスレッドに続報します。",
+                    f"Next: at {when} again if nobody acknowledges. Changes follow in this thread.",
+                )
+            )
+        return lines

@@ -1,0 +1,52 @@
+"""What an alert is about: one subject, named by the tags that identify a series."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from poller.sample import Sample
+
+IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
+    "device": ("device",),
+    "interface": ("device", "interface"),
+    "circuit": ("circuit",),
+    "line_group": ("line_group",),
+    "tenant": ("tenant", "line"),
+    "service": ("service",),
+    "notification": ("device", "name"),
+    "daemon": ("node", "part"),
+}
+"""The tags that name a subject, by measurement; the others only describe it. Alerts about alerts there are none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """kind is a measurement, id the entry of the estate, part what lies within it (interface, line, notification)."""
+
+    kind: str
+    id: str
+    part: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Subject":
+        """The subject written by str(): "circuit/bo-1", "interface/sw-1/Gi0/1"; ValueError where there is no kind."""
+        kind, slash, rest = text.partition("/")
+        if not slash:
+            raise ValueError(f"{text!r} is no subject: write KIND/ID or KIND/ID/PART")
+        id_, _, part = rest.partition("/")
+        return cls(kind, id_, part)
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}/{self.part}" if self.part else f"{self.kind}/{self.id}"
+
+
+def subject_of(sample: Sample) -> Subject | None:
+    """The subject of a sample, roll-ups included; None where a measurement names none."""
+    kind = sample.measurement.removesuffix("_5m")
+    names = IDENTITY.get(kind)
+    if names is None:
+        return None
+    tags = dict(sample.tags)
+    if names[0] not in tags:
+        return None
+    return Subject(kind, *(tags.get(name, "") for name in names))

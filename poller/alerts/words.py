@@ -1,0 +1,196 @@
+"""How things are called in a mail, in Japanese and English: subjects, conditions, values, times, verdicts.
+
+Text that came from the network or the configuration passes clean() before it stands in a header or a line (R77).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from poller.alerts.incidents import Incident, Member
+from poller.alerts.rules import split_on
+from poller.alerts.states import SECOND
+from poller.alerts.subjects import Subject
+from poller.estate import Estate, Rule
+from poller.sample import FieldValue
+from poller.schema import SCHEMA
+from poller.units import format_rate, format_volume
+
+_SPACE: Final = re.compile(r"\s+")
+LONGEST: Final = 200
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """One line without control, format or private characters, cut at `longest`: fit for a header, a log and a page.
+
+    Line breaks become spaces, so nothing can begin a header of its own; bidirectional overrides go too.
+    """
+    flat = _SPACE.sub(" ", text)
+    kept = "".join(sign for sign in flat if unicodedata.category(sign)[0] != "C").strip()
+    return kept if len(kept) <= longest else kept[: longest - 1] + "…"
+
+
+_DOWN: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
+    ("device.up", False): ("応答なし", "not answering"),
+    ("circuit.state", "down"): ("断", "down"),
+    ("circuit.state", "degraded"): ("品質低下", "degraded"),
+    ("line_group.state", "down"): ("断", "down"),
+    ("line_group.state", "degraded"): ("品質低下", "degraded"),
+    ("service.up", False): ("利用不可", "not usable"),
+    ("interface.oper_status", 2): ("リンク断", "link down"),
+}
+_VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
+    ("up", True): ("応答あり", "answering"),
+    ("up", False): ("応答なし", "not answering"),
+    ("oper_status", 1): ("リンク up", "link up"),
+    ("oper_status", 2): ("リンク down", "link down"),
+    ("state", "up"): ("正常", "up"),
+    ("state", "down"): ("断", "down"),
+    ("state", "degraded"): ("品質低下", "degraded"),
+    ("state", "unknown"): ("不明", "unknown"),
+}
+
+
+def pick(lang: str, ja: str, en: str) -> str:
+    """The words in "ja" or "en"."""
+    return en if lang == "en" else ja
+
+
+def join(names: Iterable[str], lang: str) -> str:
+    """A list as it is written in the language."""
+    return pick(lang, "、", ", ").join(names)
+
+
+def subject_name(subject: Subject, estate: Estate, lang: str) -> str:
+    """What people call the subject: its name in the estate, its id beside it where they differ."""
+    tables: Mapping[str, Mapping[str, object]] = {
+        "device": estate.devices,
+        "interface": estate.devices,
+        "notification": estate.devices,
+        "circuit": estate.circuits,
+        "line_group": estate.line_groups,
+        "tenant": estate.tenants,
+        "service": estate.services,
+    }
+    entry = tables.get(subject.kind, {}).get(subject.id)
+    name = clean(entry.name.lang(lang), 60) if entry is not None else subject.id  # type: ignore[attr-defined]
+    if subject.kind == "tenant":
+        line = estate.line_groups.get(subject.part) or estate.circuits.get(subject.part)
+        return f"{name} {clean(line.name.lang(lang), 60)}" if line is not None else name
+    if subject.part:
+        return f"{name} {clean(subject.part, 60)}"
+    return name
+
+
+def condition(rule: Rule, lang: str) -> str:
+    """What is wrong, in a word or two."""
+    known = _DOWN.get((rule.on, rule.equals)) if rule.equals is not None else None
+    return pick(lang, *known) if known is not None else clean(rule.name.lang(lang), 80)
+
+
+def value_text(measurement: str, field: str, value: FieldValue | None, lang: str) -> str:  # noqa: PLR0911 - one a unit
+    """A value with its unit, as people write it."""
+    if value is None:
+        return pick(lang, "値なし", "no value")
+    known = _VALUES.get((field, value))
+    if known is not None:
+        return pick(lang, *known)
+    if isinstance(value, str | bool):
+        return clean(str(value), 80)
+    unit = SCHEMA[measurement].field(field).unit
+    if unit == "bits/s":
+        return format_rate(value)
+    if unit == "octets":
+        return format_volume(int(value))
+    if unit == "ratio":
+        percent = value * 100
+        return f"{percent:.1f}%" if percent < 10 and percent != int(percent) else f"{percent:.0f}%"  # noqa: PLR2004 - two significant digits
+    if unit == "days":
+        return pick(lang, f"{value:.0f}日", f"{value:.0f} days")
+    if unit == "s":
+        return pick(lang, f"{value:.2f}秒", f"{value:.2f} s")
+    return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+
+
+def threshold_text(rule: Rule, lang: str) -> str:
+    """The level that was passed; empty where the rule compares with a state."""
+    measurement, field = split_on(rule)
+    if rule.above is not None:
+        level = value_text(measurement, field, rule.above, lang)
+        return pick(lang, f"しきい値 {level} 超", f"threshold above {level}")
+    if rule.below is not None:
+        level = value_text(measurement, field, rule.below, lang)
+        return pick(lang, f"しきい値 {level} 未満", f"threshold below {level}")
+    return ""
+
+
+def reading_text(member: Member, rule: Rule, lang: str) -> str:
+    """The value that raised the alert with its threshold: "91%（しきい値 80% 超）"; empty for states."""
+    level = threshold_text(rule, lang)
+    if not level or member.value is None:
+        return ""
+    value = value_text(*split_on(rule), member.value, lang)
+    return pick(lang, f"{value}（{level}）", f"{value} ({level})")
+
+
+def scope_text(incident: Incident, lang: str) -> str:
+    """Which side of the demarcation point."""
+    return {
+        "inside": pick(lang, "契約範囲内（当方側）", "inside our contract"),
+        "outside": pick(
+            lang, "契約範囲外（回線事業者側）の可能性大", "probably outside our contract (provider's side)"
+        ),
+    }.get(incident.scope, pick(lang, "責任分界点のどちら側かは未判定", "side of the demarcation point undetermined"))
+
+
+def duration_text(seconds: float, lang: str) -> str:
+    """A duration such as 53分, 1時間04分, 2日3時間; seconds below a minute."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - a minute
+        return pick(lang, f"{whole}秒", f"{whole} s")
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        short = pick(lang, f"{minutes}分", f"{minutes} min")
+        return short if not rest else short + pick(lang, f"{rest:02}秒", f" {rest:02} s")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:  # noqa: PLR2004 - two days
+        return pick(lang, f"{hours}時間{minutes:02}分", f"{hours} h {minutes:02} min")
+    days, hours = divmod(hours, 24)
+    return pick(lang, f"{days}日{hours}時間", f"{days} d {hours} h")
+
+
+class Times:
+    """Moments in the organisation's time."""
+
+    def __init__(self, estate: Estate) -> None:
+        self._zone = ZoneInfo(estate.organisation.timezone)
+
+    def full(self, at_ns: int) -> str:
+        """As 2026-11-21 03:12:41."""
+        return f"{self._at(at_ns):%Y-%m-%d %H:%M:%S}"
+
+    def clock(self, at_ns: int) -> str:
+        """As 03:12:41."""
+        return f"{self._at(at_ns):%H:%M:%S}"
+
+    def short(self, at_ns: int) -> str:
+        """As 3:12, for a subject."""
+        at = self._at(at_ns)
+        return f"{at.hour}:{at.minute:02}"
+
+    def day(self, at_ns: int, lang: str) -> str:
+        """As 11月21日(土) 3:12 or Sat 21 Nov 03:12."""
+        at = self._at(at_ns)
+        if lang == "en":
+            return f"{at:%a %d %b %H:%M}"
+        return f"{at.month}月{at.day}日({'月火水木金土日'[at.weekday()]}) {at.hour}:{at.minute:02}"
+
+    def local(self, at_ns: int) -> datetime:
+        """The local time."""
+        return self._at(at_ns)
+
+    def _at(self, at_ns: int) -> datetime:
+        return datetime.fromtimestamp(at_ns // SECOND, self._zone)
