@@ -1,0 +1,170 @@
+"""Roll-ups: mean, max, octets and coverage of five minutes."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poller.devicerates import DeviceRates
+from poller.readings import DeviceReading, InterfaceLayout
+from poller.rollups import InterfaceRollups, Rollups
+from poller.sample import FieldValue, Quality, Sample
+from poller.schema import SCHEMA
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+START = 30_000_000 * MINUTE
+TAGS = (("circuit", "inet"), ("kind", "internet"), ("line_group", ""))
+
+
+def circuit(number: int, in_bits: float, *, coverage: float = 1.0) -> Sample:
+    fields: dict[str, FieldValue] = {
+        "in_bits_per_second": in_bits,
+        "in_octets": int(in_bits * 7.5 * coverage),
+        "coverage_ratio": coverage,
+        "state": "up",
+        "active": True,
+    }
+    return Sample("circuit", TAGS, fields, START + number * MINUTE)
+
+
+def rolled(*samples: Sample) -> Mapping[str, FieldValue]:
+    rollups = Rollups()
+    for sample in samples:
+        rollups.add(sample)
+    (found,) = rollups.close(START + 8 * MINUTE)
+    assert set(found.fields) <= {field.name for field in SCHEMA[found.measurement].fields}
+    return found.fields
+
+
+def test_five_slots_become_mean_max_octets_and_coverage() -> None:
+    assert rolled(*(circuit(number, 1e6 * (number + 1)) for number in range(5))) == {
+        "in_bits_per_second_mean": 3e6,
+        "in_bits_per_second_max": 5e6,
+        "in_octets": 112_500_000,
+        "coverage_ratio": 1.0,
+    }
+
+
+def test_a_slot_seen_by_half_counts_half() -> None:
+    fields = rolled(circuit(0, 1e6), circuit(1, 4e6, coverage=0.5))
+    assert (fields["in_bits_per_second_mean"], fields["coverage_ratio"]) == (2e6, 0.3)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e10), st.sampled_from([0.25, 0.5, 1.0])), min_size=1, max_size=5))
+def test_the_mean_is_the_octets_over_the_observed_time(slots: list[tuple[float, float]]) -> None:
+    fields = rolled(*(circuit(number, rate, coverage=part) for number, (rate, part) in enumerate(slots)))
+    expected = sum(rate * part for rate, part in slots) / sum(part for _, part in slots)
+    assert fields["in_bits_per_second_mean"] == pytest.approx(expected)
+
+
+def test_a_whole_window_is_told_at_once_and_a_partial_one_at_the_deadline() -> None:
+    rollups = Rollups()
+    for number in range(7):
+        rollups.add(circuit(number, 1e6))
+    assert [each.time_ns for each in rollups.close(START + 7 * MINUTE)] == [START]
+    assert rollups.close(START + 13 * MINUTE - 1) == []
+    assert [each.time_ns for each in rollups.close(START + 13 * MINUTE)] == [START + 5 * MINUTE]
+    assert rollups.close(START + 60 * MINUTE) == []
+
+
+def test_an_amended_slot_tells_its_window_again() -> None:
+    rollups = Rollups()
+    for number in range(5):
+        rollups.add(circuit(number, 1e6))
+    rollups.close(START + 5 * MINUTE)
+    rollups.add(circuit(2, 6e6))
+    (again,) = rollups.close(START + 6 * MINUTE)
+    assert (again.time_ns, again.fields["in_bits_per_second_mean"], again.fields["in_octets"]) == (
+        START,
+        2e6,
+        75_000_000,
+    )
+
+
+def test_what_comes_after_everything_was_forgotten_is_counted() -> None:
+    rollups = Rollups()
+    rollups.add(circuit(7 * 60, 1e6))
+    rollups.add(circuit(0, 1e6))
+    assert rollups.too_late_total == 1
+
+
+def test_a_device_is_covered_by_its_observed_polls_and_keeps_the_highest_count() -> None:
+    tags = (("device", "fw-1"), ("role", "firewall"), ("site", "dc"))
+    polls: list[dict[str, FieldValue]] = [
+        {"cpu_ratio": 0.2, "sessions": 100, "quality": "observed"},
+        {"cpu_ratio": 0.4, "sessions": 300, "quality": "observed"},
+        {"quality": "failed", "reason": "no_answer"},
+    ]
+    assert rolled(*(Sample("device", tags, fields, START + n * MINUTE) for n, fields in enumerate(polls))) == {
+        "cpu_ratio_mean": pytest.approx(0.3),
+        "cpu_ratio_max": 0.4,
+        "sessions_max": 300,
+        "coverage_ratio": 0.4,
+    }
+
+
+def test_measurements_without_a_rollup_are_passed_over() -> None:
+    rollups = Rollups()
+    rollups.add(Sample("alert", (("rule", "x"),), {"state": "firing"}, START))
+    assert rollups.close(START + 60 * MINUTE) == []
+
+
+def test_a_saved_rollup_goes_on_where_it_was() -> None:
+    rollups = Rollups()
+    for number in range(3):
+        rollups.add(circuit(number, 1e6 * number))
+    again = Rollups.load(json.loads(json.dumps(rollups.save())))
+    for each in (rollups, again):
+        each.add(circuit(3, 8e6))
+    assert again.close(START + 8 * MINUTE) == rollups.close(START + 8 * MINUTE)
+
+
+def poll(
+    number: int, rates: list[float | None], names: tuple[str, ...] = ("Gi0/1",)
+) -> tuple[DeviceReading, DeviceRates]:
+    rows = len(names)
+    layout = InterfaceLayout(names, tuple(range(rows)), (10**9,) * rows, (True,) * rows)
+    at = START + number * MINUTE + 7 * SECOND
+    quality = [Quality.UNKNOWN if rates[8 * row] is None else Quality.OBSERVED for row in range(rows)]
+    zeros = [0] * rows
+    told = DeviceRates("fw-1", at, layout, rates, quality, [""] * rows, zeros, zeros, zeros, zeros)
+    reading = DeviceReading("fw-1", at, layout, [at] * rows, [0] * rows, [0] * 8 * rows, [1] * rows, [None] * rows)
+    return reading, told
+
+
+def test_interfaces_roll_up_by_column() -> None:
+    rollups = InterfaceRollups()
+    for number, bits in enumerate((1e8, 3e8, None)):
+        rollups.add(*poll(number, [bits, 0.0, 5.0, 5.0, None, None, None, None]))
+    assert rollups.close(START + 6 * MINUTE) == []
+    (sample,) = rollups.close(START + 7 * MINUTE)
+    assert sample.fields == {
+        "in_bits_per_second_mean": 2e8,
+        "in_bits_per_second_max": 3e8,
+        "out_bits_per_second_mean": 0.0,
+        "out_bits_per_second_max": 0.0,
+        "in_packets_per_second_mean": 5.0,
+        "in_packets_per_second_max": 5.0,
+        "out_packets_per_second_mean": 5.0,
+        "out_packets_per_second_max": 5.0,
+        "in_ratio_mean": 0.2,
+        "in_ratio_max": 0.3,
+        "out_ratio_mean": 0.0,
+        "out_ratio_max": 0.0,
+        "oper_status_max": 1,
+        "coverage_ratio": 0.4,
+    }
+    assert (sample.measurement, sample.time_ns) == ("interface_5m", START)
+    assert set(sample.fields) <= {field.name for field in SCHEMA["interface_5m"].fields}
+
+
+def test_a_rediscovery_within_a_window_goes_on_by_name() -> None:
+    rollups = InterfaceRollups()
+    rollups.add(*poll(0, [1e8] * 8))
+    rollups.add(*poll(1, [None] * 8 + [3e8] * 8, ("new", "Gi0/1")))
+    told = {sample.tags[1][1]: sample.fields for sample in rollups.close(START + 7 * MINUTE)}
+    assert told["Gi0/1"]["in_bits_per_second_mean"] == 2e8
+    assert told["new"] == {"oper_status_max": 1, "coverage_ratio": 0.0}
