@@ -174,9 +174,6 @@ class Lab:
         try:
             for device in self.estate.devices.values():
                 self._listen(device)
-        except OSError as error:
-            self._close()
-            raise CannotSimulate(f"the lab cannot listen: {error.strerror or error}") from error
         except CannotSimulate:
             self._close()
             raise
@@ -214,7 +211,10 @@ class Lab:
     def _listen(self, device: Device) -> None:
         port = self._wanted_port(device)
         if port not in self._ears:
-            self._ears[port] = Ears(port, lambda datagram, address, peer: self._hear(port, datagram, address, peer))
+            try:
+                self._ears[port] = Ears(port, lambda datagram, address, peer: self._hear(port, datagram, address, peer))
+            except OSError as error:
+                raise CannotSimulate(f"the lab cannot listen on UDP port {port}: {error.strerror or error}") from error
         for address in device.addresses:
             if not address.is_loopback:
                 text = f"device {device.id} has the address {address}: the lab answers on loopback only (127.0.0.0/8)"
