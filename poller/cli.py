@@ -7,6 +7,7 @@ import typer
 
 from poller import __version__
 from poller.cli_check import check
+from poller.cli_lab import lab_app
 
 app = typer.Typer(
     name="hinomi",
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(check)
+app.add_typer(lab_app, name="lab")
 
 
 def _show_version(value: bool) -> None:

@@ -1,52 +1,34 @@
 """The lab as it runs: agents on loopback for every device of an estate, in this process and on its loop.
 
-    async with Lab(estate, directory) as lab:
-        lab.world.fail_circuit("int-1", lab.now())
+    async with Lab(estate, directory, LabOptions(port=0)) as lab:
+        address, port = lab.address("fw-1")
+        lab.fail_circuit("int-1")
         lab.silence("fw-1")
 
 The clock is an argument, so that a test decides what time it is.
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from poller.estate import Credentials, Device, Estate
-from poller.lab.agent import Access, Agent
+from poller.estate import Device, Estate
+from poller.lab.access import make_access
+from poller.lab.agent import Agent
 from poller.lab.ears import Ears, Peer
-from poller.lab.mib import RecordedView
-from poller.lab.snmprec import parse_recording
-from poller.lab.world import World, engine_id_of
+from poller.lab.notifications import Trap, cold_start, link_trap, storm_trap, trap_datagram
+from poller.lab.replay import ReplayedBox
+from poller.lab.scenario import Notifications, Scenario, Step, timeline
+from poller.lab.world import World
 from poller.profiles import Profiles, load_profiles
-from poller.secrets import SecretReference
-from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser
 
 Clock = Callable[[], int]
 """UTC unix nanoseconds."""
-
-_AUTH: Mapping[str, AuthProtocol] = {
-    "MD5": AuthProtocol.MD5,
-    "SHA-1": AuthProtocol.SHA1,
-    "SHA-224": AuthProtocol.SHA224,
-    "SHA-256": AuthProtocol.SHA256,
-    "SHA-384": AuthProtocol.SHA384,
-    "SHA-512": AuthProtocol.SHA512,
-}
-_PRIV: Mapping[str, PrivProtocol] = {
-    "DES": PrivProtocol.DES,
-    "AES-128": PrivProtocol.AES128,
-    "AES-192": PrivProtocol.AES192,
-    "AES-256": PrivProtocol.AES256,
-    "AES-192-C": PrivProtocol.AES192_REEDER,
-    "AES-256-C": PrivProtocol.AES256_REEDER,
-}
 
 
 class CannotSimulate(Exception):  # noqa: N818 - it says what is the matter
@@ -69,6 +51,7 @@ class LabOptions:
     community: answered by every agent besides its own credentials.
     recordings: what devices replay instead of being simulated, by device id.
     profiles: what vendors' devices are like; the product's own unless given.
+    notifications: where the notifications of simulated devices go; nowhere unless given.
     """
 
     port: int | None = None
@@ -76,6 +59,7 @@ class LabOptions:
     seed: int = 0
     recordings: Mapping[str, Path] | None = None
     profiles: Profiles | None = None
+    notifications: Notifications | None = None
 
 
 class Lab:
@@ -84,13 +68,14 @@ class Lab:
     def __init__(
         self, estate: Estate, directory: Path, options: LabOptions | None = None, clock: Clock = time.time_ns
     ) -> None:
-        self.estate = estate
+        self.estate = simulated(estate)
         self.options = options or LabOptions()
         self._clock = clock
-        self.world = World(estate, self.options.profiles or load_profiles(), clock(), self.options.seed)
-        self._conducts: dict[str, _Conduct] = {device: _Conduct() for device in estate.devices}
+        self.world = World(self.estate, self.options.profiles or load_profiles(), clock(), self.options.seed)
+        self._conducts: dict[str, _Conduct] = {device: _Conduct() for device in self.estate.devices}
         self._ears: dict[int, Ears] = {}
-        self._agents = {device.id: self._agent(device, directory) for device in estate.devices.values()}
+        self._agents = {device.id: self._agent(device, directory) for device in self.estate.devices.values()}
+        self._sent = 0
         self._at: dict[tuple[int, str], str] = {}
         """Device by port asked for and address."""
 
@@ -103,10 +88,49 @@ class Lab:
         """Requests heard since the start."""
         return sum(agent.requests for agent in self._agents.values())
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """UDP ports that are listened on."""
+        return tuple(sorted(ears.port for ears in self._ears.values()))
+
     def address(self, device: str) -> Peer:
         """Where a device answers."""
         entry = self.estate.devices[device]
         return str(_address(entry)), self._ears[self._wanted_port(entry)].port
+
+    # ---- what can be made to happen, at once
+
+    def fail_circuit(self, circuit: str) -> None:
+        """A circuit dies: its interface goes down, the group's next member carries its traffic."""
+        self.world.fail_circuit(circuit, self.now())
+        self._tell_link(circuit)
+
+    def restore_circuit(self, circuit: str) -> None:
+        """It is repaired; the preferred member carries again."""
+        self.world.restore_circuit(circuit, self.now())
+        self._tell_link(circuit)
+
+    def set_interface(self, device: str, interface: str, *, up: bool) -> None:
+        """An interface goes up or down, with its notification."""
+        self.world.set_interface(device, interface, self.now(), up=up)
+        self._tell(device, link_trap(self.world.box(device), interface))
+
+    def multiply_tenant(self, tenant: str, factor: float, line: str | None = None) -> None:
+        """A tenant uses so many times as much as usual; 1 is as usual."""
+        self.world.multiply_tenant(tenant, factor, self.now(), line)
+
+    def fail_over(self, group: str, to: str | None = None) -> str:
+        """Another device of a redundancy group takes over; returns its id."""
+        return self.world.fail_over(group, self.now(), to)
+
+    def reboot(self, device: str, *, reshuffle: bool = False) -> None:
+        """A device starts anew, perhaps with other ifIndexes."""
+        self.world.reboot(device, self.now(), reshuffle=reshuffle)
+        self._tell(device, cold_start())
+
+    def clear_counters(self, device: str, interface: str | None = None) -> None:
+        """Somebody clears the counters of a device or of one interface."""
+        self.world.clear_counters(device, self.now(), interface)
 
     def silence(self, device: str) -> None:
         """Its agent is dead: no answer until `wake`."""
@@ -120,18 +144,36 @@ class Lab:
         """Its agent takes that long for each answer; 0 is as usual."""
         self._conduct(device).delay_seconds = seconds
 
-    def send_from(self, device: str, datagram: bytes, peer: Peer) -> None:
-        """A datagram that a device sends by itself, such as a notification."""
-        entry = self.estate.devices[device]
-        self._ears[self._wanted_port(entry)].send(datagram, str(_address(entry)), peer)
+    def notify(self, device: str, count: int) -> None:
+        """It sends so many notifications at once."""
+        box = self.world.box(device)
+        for _ in range(count):
+            self._tell(device, storm_trap(box, self._sent))
+
+    @property
+    def notifications_sent(self) -> int:
+        """Since the start."""
+        return self._sent
+
+    async def play(self, scenario: Scenario, speed: float = 1.0, told: Callable[[Step], None] | None = None) -> None:
+        """Let a scenario happen, its moments so many times sooner; returns after its last step, if it has one."""
+        start_ns = self.now()
+        for moment_ns, step in timeline(scenario.events, start_ns, scenario.loop):
+            due_ns = start_ns + int((moment_ns - start_ns) / speed)
+            await self._wait_until(due_ns)
+            step.act(self)
+            if told is not None and step.text:
+                told(step)
+
+    async def _wait_until(self, moment_ns: int) -> None:
+        """Come back at that moment of the lab's clock, which may run otherwise than the loop's."""
+        while (rest_ns := moment_ns - self.now()) > 0:  # noqa: ASYNC110 - nobody else knows when the clock gets there
+            await asyncio.sleep(rest_ns / 10**9)
 
     async def __aenter__(self) -> Self:
         try:
             for device in self.estate.devices.values():
                 self._listen(device)
-        except OSError as error:
-            self._close()
-            raise CannotSimulate(f"the lab cannot listen: {error.strerror or error}") from error
         except CannotSimulate:
             self._close()
             raise
@@ -148,18 +190,35 @@ class Lab:
         self._ears.clear()
         self._at.clear()
 
+    def _tell_link(self, circuit: str) -> None:
+        at = self.estate.circuits[circuit].measured_by
+        self._tell(at.device, link_trap(self.world.box(at.device), at.interface))
+
+    def _tell(self, device: str, trap: Trap) -> None:
+        """Send a notification, where there is somebody to hear it."""
+        to = self.options.notifications
+        if to is None or not self._ears:
+            return
+        self._sent += 1
+        uptime = self.world.box(device).uptime_ticks(self.now())
+        entry = self.estate.devices[device]
+        datagram = trap_datagram(trap, uptime, self._sent, to.community.encode())
+        self._ears[self._wanted_port(entry)].send(datagram, str(_address(entry)), to.peer)
+
     def _wanted_port(self, device: Device) -> int:
         return self.options.port if self.options.port is not None else device.port or self.estate.polling.port
 
     def _listen(self, device: Device) -> None:
         port = self._wanted_port(device)
         if port not in self._ears:
-            self._ears[port] = Ears(port, lambda datagram, address, peer: self._hear(port, datagram, address, peer))
+            try:
+                self._ears[port] = Ears(port, lambda datagram, address, peer: self._hear(port, datagram, address, peer))
+            except OSError as error:
+                raise CannotSimulate(f"the lab cannot listen on UDP port {port}: {error.strerror or error}") from error
         for address in device.addresses:
             if not address.is_loopback:
-                raise CannotSimulate(
-                    f"device {device.id} has the address {address}: the lab answers on loopback only (127.0.0.0/8)"
-                )
+                text = f"device {device.id} has the address {address}: the lab answers on loopback only (127.0.0.0/8)"
+                raise CannotSimulate(text)
             other = self._at.setdefault((port, str(address)), device.id)
             if other != device.id:
                 raise CannotSimulate(f"devices {other} and {device.id} have the same address {address} and port")
@@ -198,73 +257,15 @@ class Lab:
             ears.send(datagram, address, peer)
 
 
-class ReplayedBox:
-    """A box that knows nothing but its recording."""
-
-    def __init__(self, path: Path, name: str, start_ns: int) -> None:
-        self.recording = parse_recording(path.read_text(encoding="utf-8", errors="replace"))
-        self.view = RecordedView(self.recording.objects)
-        self.engine_id = engine_id_of(name)
-        self.engine_boots = 1
-        self._start_ns = start_ns
-
-    def engine_seconds(self, time_ns: int) -> int:
-        """snmpEngineTime: since the start of the replay."""
-        return (time_ns - self._start_ns) // 10**9
-
-
-@asynccontextmanager
-async def serve_recording(
-    path: Path, access: Access | None = None, address: str = "127.0.0.1", clock: Clock = time.time_ns
-) -> AsyncIterator[Peer]:
-    """Replay a recording at an address and a free port, by default to the community "public"; gives both."""
-    agent = Agent(
-        ReplayedBox(path, path.stem, clock()), access or Access(communities=frozenset({b"public"})), room=65_000
-    )
-    heard: list[Ears] = []
-
-    def hear(datagram: bytes, ours: str, peer: Peer) -> None:
-        if ours == address and (answer := agent.receive(datagram, clock())) is not None:
-            heard[0].send(answer, ours, peer)
-
-    heard.append(Ears(0, hear))
-    with contextlib.closing(heard[0]):
-        yield address, heard[0].port
-
-
-def make_access(credentials: Credentials | None, directory: Path, community: str | None = None) -> Access:
-    """Who may ask a device that the poller asks with these credentials; raises SecretUnavailable.
-
-    Without credentials and without another community it is "public".
-    """
-    communities = {community.encode()} if community is not None else set()
-    if credentials is None:
-        return Access(frozenset(communities or {b"public"}))
-    if credentials.version == "3":
-        user = usm_user(credentials, directory)
-        return Access(frozenset(communities), {user.security_name.encode(): user})
-    if credentials.community is not None:
-        communities.add(credentials.community.read(directory).reveal().encode())
-    return Access(frozenset(communities))
-
-
-def usm_user(credentials: Credentials, directory: Path) -> UsmUser:
-    """The v3 user of credentials; raises SecretUnavailable, BadRequest where an agent would refuse it."""
-
-    def password(reference: SecretReference | None) -> bytes:
-        return b"" if reference is None else reference.read(directory).reveal().encode()
-
-    return UsmUser(
-        credentials.security_name or "",
-        _AUTH[credentials.auth] if credentials.auth else None,
-        password(credentials.auth_password),
-        _PRIV[credentials.priv] if credentials.priv else None,
-        password(credentials.priv_password),
-    )
-
-
 def _address(device: Device) -> IPv4Address:
     for address in device.addresses:
         if isinstance(address, IPv4Address):
             return address
     raise CannotSimulate(f"device {device.id} has no IPv4 address: the lab answers on 127.0.0.0/8")
+
+
+def simulated(estate: Estate) -> Estate:
+    """The estate without devices at 127.0.0.1, which is this machine itself and has an agent of its own."""
+    return estate.model_copy(
+        update={"devices": {key: one for key, one in estate.devices.items() if str(one.addresses[0]) != "127.0.0.1"}}
+    )
