@@ -22,6 +22,7 @@ from probes.snmp.errors import NoAnswer, SnmpError, UsmReport
 from probes.snmp.oid import Oid, parse_oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
+from probes.snmp.walk import Table
 
 Kept: TypeAlias = int | bytes | Oid
 """A value worth keeping: what an agent has, not what it lacks."""
@@ -139,6 +140,10 @@ class Agent(Protocol):
         """Every varbind below root."""
         ...
 
+    async def table(self, target: SnmpTarget, columns: Sequence[Oid]) -> Table:
+        """Columns beside each other."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -246,10 +251,16 @@ async def _walk(snmp: Agent, target: SnmpTarget, name: str, root: Oid, failures:
 
 
 async def _interfaces(snmp: Agent, target: SnmpTarget, failures: dict[str, str]) -> tuple[Interface, ...]:
-    columns: dict[str, dict[int, Kept]] = {}
-    for name, root in _COLUMNS.items():
-        rows = await _walk(snmp, target, name, root, failures)
-        columns[name] = {oid[-1]: value for oid, value in rows.items() if len(oid) == len(root) + 1}
+    """Two tables, because some agents leave rows out of ifXTable and a row must be as long as its columns to be read."""
+    columns: dict[str, dict[int, Kept]] = {name: {} for name in _COLUMNS}
+    for entry in (IF_ENTRY, IF_X_ENTRY):
+        roots = {root: name for name, root in _COLUMNS.items() if root[: len(entry)] == entry}
+        table = await snmp.table(target, tuple(roots))
+        failures.update((roots[root], f"{error.reason}: {error}") for root, error in table.failed.items())
+        for index, row in table.rows.items():
+            for root, value in row.items():
+                if len(index) == 1 and _is_kept(value):
+                    columns[roots[root]][index[0]] = value  # type: ignore[assignment] # told apart by _is_kept
     return build_interfaces(columns)
 
 
@@ -366,6 +377,8 @@ _SPREAD_SECONDS: Final = 7_200.0
 """... each device at its own time, so that the estate is not walked at once."""
 GONE_SECONDS: Final = 600.0
 """Rows that stay without an answer are looked at again at most this often."""
+YOUNG_SECONDS: Final = 180.0
+"""An agent that was up for less may have had no value yet: net-snmp has its first hrProcessorLoad after a minute."""
 _TOLERANCE_SECONDS: Final = 60.0
 _TICKS: Final = 2**32
 INDEXES_MOVED: Final = frozenset({"restarted", "interfaces_changed"})
@@ -376,7 +389,7 @@ INDEXES_MOVED: Final = frozenset({"restarted", "interfaces_changed"})
 class Rediscovery:
     """Why to discover again: reason is a short word, text a phrase for the operator."""
 
-    reason: Literal["restarted", "interfaces_changed", "rows_gone", "daily"]
+    reason: Literal["restarted", "interfaces_changed", "rows_gone", "agent_was_young", "daily"]
     text: str
 
 
@@ -399,6 +412,13 @@ def needs_rediscovery(
     answered = any(ticks is not None for ticks in reading.uptime_ticks)
     if gone and answered and age_seconds >= GONE_SECONDS:
         return Rediscovery("rows_gone", f"{len(gone)} interfaces have no counters, the first is {gone[0]}")
+    if (
+        discovery.missing
+        and discovery.uptime_ticks is not None
+        and discovery.uptime_ticks < YOUNG_SECONDS * 100
+        and age_seconds >= YOUNG_SECONDS
+    ):
+        return Rediscovery("agent_was_young", f"{', '.join(discovery.missing)} were missing soon after its start")
     spread = zlib.crc32(discovery.device.encode()) % int(_SPREAD_SECONDS)
     if age_seconds >= RENEW_SECONDS + spread:
         return Rediscovery("daily", f"the last one is {age_seconds / 3600:.0f} hours old")

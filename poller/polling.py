@@ -30,7 +30,7 @@ from poller.discovery import (
 from poller.profile_values import Bound, bind_profile, evaluate_all
 from poller.profiles import Profile
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
-from probes.snmp.errors import SnmpError
+from probes.snmp.errors import NoAnswer, RemoteError, SnmpError
 from probes.snmp.oid import Oid
 from probes.snmp.values import Value
 
@@ -216,8 +216,14 @@ async def poll_device(
     try:
         answers: Answers = await poll()
     except SnmpError as error:
-        return FailedPoll(plan.device, due_ns, error.reason, str(error))
+        return failed_poll(plan.device, due_ns, error)
     return read_poll(plan, answers, due_ns, before)
+
+
+def failed_poll(device: str, due_ns: int, error: SnmpError) -> FailedPoll:
+    """The failure as the poll's outcome, with who is to blame: silence, a wrong answer, or ourselves."""
+    answered = True if isinstance(error, RemoteError) else False if isinstance(error, NoAnswer) else None
+    return FailedPoll(device, due_ns, error.reason, str(error), answered)
 
 
 def read_poll(
@@ -225,8 +231,7 @@ def read_poll(
 ) -> DeviceReading | FailedPoll:
     """The reading that the answers make; before is the last reading of the device, for device-level rates."""
     if answers.failures and len(answers.failures) == len(plan.groups):
-        error = next(iter(answers.failures.values()))
-        return FailedPoll(plan.device, due_ns, error.reason, str(error))
+        return failed_poll(plan.device, due_ns, next(iter(answers.failures.values())))
     known = len(plan.device_oids)
     flat = answers.values
     counters, oper_status, discontinuity = read_rows(plan.blocks, flat[known:] if known else flat)

@@ -90,10 +90,13 @@ class DeviceReading:
 class FailedPoll:
     """One poll of one device that brought nothing.
 
-    reason is a short word (no_answer, wrong_password, unreachable, send_failed, overrun ...), text a whole sentence.
+    reason is a short word (no_answer, wrong_password, unreachable, send_failed ...), text a whole sentence.
+    answered: False where nobody answered in time, True where the agent answered wrongly (a refused password), None
+    where we could not ask, which says nothing of the device.
     """
 
     device: str
     due_ns: int
     reason: str
     text: str
+    answered: bool | None = False

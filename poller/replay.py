@@ -15,6 +15,7 @@ from probes.snmp.errors import SnmpError
 from probes.snmp.oid import Oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
+from probes.snmp.walk import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ class RecordedAgent:
             if oid[: len(root)] != root:
                 return
             yield VarBind(oid, self.objects[oid])
+
+    async def table(self, target: SnmpTarget, columns: Sequence[Oid]) -> Table:
+        """As Snmp.table."""
+        table = Table()
+        for column in columns:
+            async for one in self.walk(target, column):
+                table.rows.setdefault(one.oid[len(column) :], {})[column] = one.value
+        return table
 
     def poll(self, groups: Sequence[Sequence[Oid]], received_ns: int) -> ReplayedAnswers:
         """As Snmp.poll of prepared groups."""
