@@ -7,7 +7,9 @@ import typer
 
 from poller import __version__
 from poller.cli_check import check
+from poller.cli_demo import demo
 from poller.cli_lab import lab_app
+from poller.cli_run import run
 
 app = typer.Typer(
     name="hinomi",
@@ -16,7 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(demo)
+app.command()(run)
 app.command()(check)
+app.add_typer(lab_app, name="lab")
 app.add_typer(lab_app, name="lab")
 
 

@@ -50,12 +50,12 @@ class Demo:
     state: Path
     snmpd: tuple[str, ...] | None
 
-    @property
-    def lab(self) -> tuple[str, ...]:
-        """The command that simulates the network."""
+    def lab(self, port: int) -> tuple[str, ...]:
+        """The command that simulates the network, every agent on this UDP port."""
         scenario = self.config / "scenario.yaml"
         extra = ("--scenario", str(scenario)) if scenario.is_file() else ()
-        return (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), *extra)
+        command = (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), "--port", str(port))
+        return (*command, *extra)
 
     @property
     def history(self) -> tuple[str, ...]:
@@ -69,6 +69,10 @@ class Demo:
     def has_past(self) -> bool:
         """Whether the past was written by an earlier start."""
         return (self.state / "past").is_file()
+
+    def mark_past(self) -> None:
+        """Remember that the past was written whole; an interrupted one is written anew."""
+        (self.state / "past").touch()
 
 
 def prepare(directory: Path) -> Demo:
@@ -88,7 +92,7 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
     if command is None:
         local.unlink(missing_ok=True)
         return None
-    port = _free_port(socket.SOCK_DGRAM)
+    port = free_port(0, socket.SOCK_DGRAM)
     secret = config / "secrets" / "this-machine"
     if not secret.exists():
         secret.touch(mode=0o600)
@@ -120,14 +124,11 @@ def _first_site(config: Path) -> str:
     return "dc"
 
 
-def wall_port(wanted: int) -> int:
-    """The wanted port of loopback, or a free one where something else answers there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        taken = probe.connect_ex(("127.0.0.1", wanted)) == 0
-    return _free_port(socket.SOCK_STREAM) if taken else wanted
-
-
-def _free_port(kind: socket.SocketKind) -> int:
+def free_port(wanted: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """The wanted port where nobody has it, else another one that is free now."""
     with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("0.0.0.0" if kind is socket.SOCK_DGRAM else "127.0.0.1", wanted))  # noqa: S104 - as the lab does
+        except OSError:
+            return free_port(0, kind)
         return int(probe.getsockname()[1])

@@ -22,7 +22,7 @@ from probes.snmp.errors import NoAnswer, SnmpError, UsmReport
 from probes.snmp.oid import Oid, parse_oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
-from probes.snmp.walk import Table
+from probes.snmp.walks import Table
 
 Kept: TypeAlias = int | bytes | Oid
 """A value worth keeping: what an agent has, not what it lacks."""
@@ -251,7 +251,7 @@ async def _walk(snmp: Agent, target: SnmpTarget, name: str, root: Oid, failures:
 
 
 async def _interfaces(snmp: Agent, target: SnmpTarget, failures: dict[str, str]) -> tuple[Interface, ...]:
-    """Two tables, because some agents leave rows out of ifXTable and a row must be as long as its columns to be read."""
+    """Two tables: some agents leave rows out of ifXTable, and a row must be as long as its columns to be read."""
     columns: dict[str, dict[int, Kept]] = {name: {} for name in _COLUMNS}
     for entry in (IF_ENTRY, IF_X_ENTRY):
         roots = {root: name for name, root in _COLUMNS.items() if root[: len(entry)] == entry}

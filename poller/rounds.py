@@ -133,7 +133,9 @@ class Rounds:
             answer = await self._asker.ask(due.device, due.due_ns, interval_seconds * DEADLINE_RATIO)
         except Exception as error:  # noqa: BLE001 - a fault of ours in one poll must not end the watch over the others
             _log.exception("poll_broken device=%s", due.device)
-            answer = FailedPoll(due.device, due.due_ns, "internal_error", f"{type(error).__name__} in our own code")
+            answer = FailedPoll(
+                due.device, due.due_ns, "internal_error", f"{type(error).__name__} in our own code", None
+            )
         finally:
             self._running.discard(due.device)
         took = time.monotonic() - begun

@@ -32,8 +32,8 @@ import aiosmtplib
 
 from poller.alerts.states import SECOND
 from poller.alerts.store import Store
-from poller.estate import Mail, Relay
 from poller.secrets import SecretUnavailable
+from poller.settings import Mail, Relay
 
 log = logging.getLogger(__name__)
 TIMEOUT: Final = 10.0

@@ -11,6 +11,7 @@ from typing import Any, Final
 from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
 from poller.sample import FieldValue, Quality, Sample
 from poller.settings import Name
+from poller.tenants import TOTAL
 
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
@@ -145,7 +146,7 @@ class LiveState:
             return
         lines: dict[str, Entry] = entry["lines"]
         lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in _TENANT_FIELDS}
-        _sum_lines(entry)
+        _show_tenant(entry)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
         self._touch("tenants")
 
@@ -268,13 +269,14 @@ def _service_entry(service: Service) -> Entry:
     }
 
 
-def _sum_lines(entry: Entry) -> None:
-    """A tenant's tile: sums over its lines, the highest cap ratio with its direction, the age of the oldest line."""
+def _show_tenant(entry: Entry) -> None:
+    """A tenant's tile: its total, the highest cap ratio of any line with its direction, the age of the total."""
     lines = entry["lines"].values()
-    entry["time_ns"] = min(line["time_ns"] for line in lines)
-    for way in ("in", "out"):
-        rates = [line[f"{way}_bits_per_second"] for line in lines]
-        entry[way] = sum(rates) if all(rate is not None for rate in rates) else None
+    total = entry["lines"].get(TOTAL)
+    if total is not None:
+        entry["time_ns"] = total["time_ns"]
+        entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
+        entry["month_octets"] = total["month_octets"] or entry["month_octets"]
     ratios = [
         (line[f"{way}_cap_ratio"], way)
         for line in lines
@@ -282,8 +284,6 @@ def _sum_lines(entry: Entry) -> None:
         if line[f"{way}_cap_ratio"] is not None
     ]
     entry["cap_ratio"], entry["cap_direction"] = max(ratios) if ratios else (None, None)
-    months = [line["month_octets"] for line in lines if line["month_octets"] is not None]
-    entry["month_octets"] = sum(months) if months else None
 
 
 def _old(entry: Entry, now_ns: int) -> bool:

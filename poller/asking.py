@@ -1,0 +1,133 @@
+"""Ask one device by the production path: discover it once, poll it by its plan, look again when it has changed.
+
+first time, restart, new interfaces, daily -> discover -> plan -> prepare        (poller.discovery, poller.polling)
+every time                                 -> poll -> DeviceReading or FailedPoll
+silent last time                           -> one cheap question first (R23)
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from poller import discovery as kept
+from poller.discovery import INDEXES_MOVED, Discovery, Question, discover, needs_rediscovery
+from poller.estate import Device
+from poller.log import tell
+from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
+from poller.profiles import BadProfile, Profiles
+from poller.readings import DeviceReading, FailedPoll
+from poller.rounds import Answer
+from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget, parse_oid
+from probes.snmp.errors import NoAnswer
+
+_log: Final = logging.getLogger(__name__)
+SYS_UPTIME: Final = parse_oid("1.3.6.1.2.1.1.3.0")
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of one device between two polls."""
+
+    device: Device
+    target: SnmpTarget
+    discovery: Discovery | None = None
+    plan: PollPlan | None = None
+    prepared: PreparedPoll | None = None
+    before: DeviceReading | None = None
+    silent: bool = False
+
+
+class Asking:
+    """Asks every device of an estate; implements rounds.Asker."""
+
+    def __init__(
+        self,
+        snmp: Snmp,
+        profiles: Profiles,
+        targets: Mapping[str, tuple[Device, SnmpTarget]],
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._snmp = snmp
+        self._profiles = profiles
+        self._clock_ns = clock_ns
+        self._watched = {key: _Watched(device, target) for key, (device, target) in targets.items()}
+
+    async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
+        """One poll; what takes longer than the deadline is given up (R5)."""
+        watched = self._watched[device]
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._ask(watched, due_ns)
+        except TimeoutError:
+            text = f"{watched.target} was not done after {deadline_seconds:.0f} s"
+            return FailedPoll(device, due_ns, "deadline", text, answered=False)
+        except SnmpError as error:
+            watched.silent = isinstance(error, NoAnswer)
+            return failed_poll(device, due_ns, error)
+        except BadProfile as error:
+            return FailedPoll(device, due_ns, "bad_profile", str(error), answered=None)
+
+    def save(self) -> dict[str, bytes]:
+        """Every discovery, so that a restart polls at once."""
+        return {
+            key: kept.dump(watched.discovery) for key, watched in self._watched.items() if watched.discovery is not None
+        }
+
+    def restore(self, saved: Mapping[str, bytes]) -> None:
+        """Take up discoveries; one that cannot be read, or names a profile that is gone, is made anew."""
+        for key, content in saved.items():
+            watched = self._watched.get(key)
+            if watched is None:
+                continue
+            try:
+                self._take(watched, kept.load(content))
+            except (ValueError, BadProfile) as error:
+                tell(_log, logging.INFO, "discovery_not_kept", device=key, reason=str(error))
+
+    async def _ask(self, watched: _Watched, due_ns: int) -> Answer:
+        if watched.silent:
+            await self._snmp.get(watched.target, [SYS_UPTIME])
+            watched.silent = False
+        if watched.discovery is None:
+            await self._discover(watched, "first_contact", "")
+        answer = await self._poll(watched, due_ns)
+        if isinstance(answer, FailedPoll):
+            watched.silent = answer.answered is False
+            return answer
+        assert watched.discovery is not None
+        need = needs_rediscovery(watched.discovery, answer, self._clock_ns(), watched.before)
+        if need is not None:
+            await self._discover(watched, need.reason, need.text)
+            if need.reason in INDEXES_MOVED:
+                answer = await self._poll(watched, due_ns)
+        watched.before = answer if isinstance(answer, DeviceReading) else None
+        return answer
+
+    async def _poll(self, watched: _Watched, due_ns: int) -> Answer:
+        plan, prepared = watched.plan, watched.prepared
+        assert plan is not None
+        assert prepared is not None
+        return await poll_device(lambda: self._snmp.poll(prepared), plan, due_ns, watched.before)
+
+    async def _discover(self, watched: _Watched, reason: str, text: str) -> None:
+        device = watched.device
+        question = Question(device.id, device.profile)
+        found = await discover(self._snmp, watched.target, question, self._profiles, self._clock_ns())
+        self._take(watched, found)
+        tell(
+            *(_log, logging.INFO, "discovered"),
+            device=device.id,
+            why=reason,
+            detail=text or None,
+            profile=found.family,
+            interfaces=len(found.interfaces),
+        )
+
+    def _take(self, watched: _Watched, found: Discovery) -> None:
+        plan = plan_poll(found, self._profiles[found.family], watched.device.interfaces)
+        watched.discovery, watched.plan = found, plan
+        watched.prepared = self._snmp.prepare(watched.target, plan.groups)

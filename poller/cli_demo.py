@@ -1,0 +1,89 @@
+"""`hinomi demo`: a simulated prefecture and the daemon that watches it, in one terminal."""
+
+import socket
+import subprocess
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poller import demo as layout
+from poller.cli_options import load_or_exit
+from poller.cli_run import run_daemon
+from poller.config import Configuration
+from poller.log import start_logging
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+def demo(
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the demo keeps everything.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Show a monitored network: 33 organisations, simulated, with a past of 200 days."""
+    try:
+        laid = layout.prepare(directory)
+    except OSError as error:
+        typer.echo(f"the demo cannot be laid out in {directory}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    configuration = _on_free_ports(load_or_exit(laid.config))
+    _invent_past(laid)
+    start_logging()
+    with ExitStack() as stack:
+        stack.callback(typer.echo, "The demo has stopped.")
+        _start(stack, laid.lab(configuration.estate.polling.port), "the simulated network")
+        if laid.snmpd is not None:
+            _start(stack, laid.snmpd, None)
+        run_daemon(configuration, _tell)
+
+
+def _invent_past(laid: layout.Demo) -> None:
+    if laid.has_past:
+        return
+    typer.echo(f"Inventing {layout.PAST_DAYS} days of the past ...")
+    status = subprocess.run(laid.history, check=False).returncode  # noqa: S603 - our own command
+    if status != 0:
+        typer.echo(f"the past could not be invented (exit status {status})", err=True)
+        raise typer.Exit(1)
+    laid.mark_past()
+
+
+def _on_free_ports(configuration: Configuration) -> Configuration:
+    """The same configuration with wall and agents on ports that nobody else has."""
+    estate = configuration.estate
+    wall = estate.wall.model_copy(update={"port": layout.free_port(estate.wall.port)})
+    agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
+    polling = estate.polling.model_copy(update={"port": agents})
+    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling}))
+
+
+def _tell(url: str) -> None:
+    typer.echo(f"\n  The wall: {url}\n  (English: {url}?lang=en, Ctrl-C ends the demo)\n")
+
+
+def _start(stack: ExitStack, command: tuple[str, ...], waits_for: str | None) -> None:
+    """Start a companion, and wait for its first line where it says when it is ready; it ends with the stack."""
+    output = subprocess.PIPE if waits_for else subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=output, start_new_session=True)  # noqa: S603 - our own command
+    stack.callback(_stop, process)
+    if waits_for is None:
+        return
+    assert process.stdout is not None
+    first = process.stdout.readline().decode(errors="replace").strip()
+    if not first:
+        typer.echo(f"{waits_for} did not start (exit status {process.wait(_START_SECONDS)})", err=True)
+        raise typer.Exit(1)
+    typer.echo(first)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,39 @@
+"""`hinomi run`: the daemon."""
+
+import logging
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+import uvloop
+
+from poller.cli_options import ConfigurationOption, load_or_exit
+from poller.config import Configuration
+from poller.daemon import Daemon
+from poller.log import start_logging
+from poller.secrets import SecretUnavailable
+
+
+def run(
+    config: ConfigurationOption,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail.")] = False,
+) -> None:
+    """Watch the network of a configuration until stopped."""
+    start_logging(logging.DEBUG if verbose else logging.INFO)
+    run_daemon(load_or_exit(config), lambda url: typer.echo(f"wall: {url}"))
+
+
+def run_daemon(configuration: Configuration, ready: Callable[[str], None]) -> None:
+    """Run it in this process; what keeps it from beginning is one sentence and exit status 1."""
+
+    async def main() -> None:
+        await Daemon(configuration).run(ready)
+
+    try:
+        uvloop.run(main())
+    except SecretUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"the daemon cannot begin: {error}", err=True)
+        raise typer.Exit(1) from None

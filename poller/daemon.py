@@ -1,0 +1,183 @@
+"""The composition root: builds every part of the daemon and runs them in one task group.
+
+What is built here is built once and handed down; no module keeps state of its own. Tasks:
+    rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
+    beat       pipeline.tick once a second            outbox   mails, from disk
+    stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from poller import checkpoint
+from poller.alerts.engine import Alerting
+from poller.alerts.outbox import run_outbox
+from poller.alerts.store import Store as AlertStore
+from poller.asking import Asking
+from poller.config import Configuration
+from poller.echoes import run_echoes
+from poller.estate import Device, Estate
+from poller.log import tell
+from poller.pipeline import Pipeline
+from poller.profiles import load_profiles
+from poller.rounds import Answer, Rounds
+from poller.schedule import Schedule
+from poller.secrets import SecretUnavailable
+from poller.selfwatch import SelfWatch
+from poller.storage.delivery import DeliveryState, run_reader
+from poller.storage.history import open_history
+from poller.storage.journal import Journal, JournalLimits
+from poller.storage.parquet import ParquetStore, Retention
+from poller.targets import snmp_target
+from poller.wall.live import LiveState
+from poller.wall.past import past_of_lines
+from poller.wall.server import WallServer
+from probes.snmp import Snmp, SnmpTarget
+
+_log: Final = logging.getLogger(__name__)
+BEAT_SECONDS: Final = 1.0
+SAVE_SECONDS: Final = 60.0
+
+
+class Daemon:
+    """One daemon for one configuration; run() returns after stop() or a signal."""
+
+    def __init__(self, configuration: Configuration, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._configuration = configuration
+        self._estate: Estate = configuration.estate
+        self._clock_ns = clock_ns
+        self._stopping = asyncio.Event()
+        self._state = configuration.state_directory
+
+    def stop(self) -> None:
+        """End the run in good order: what was measured is durable before run() returns."""
+        self._stopping.set()
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Watch until stopped; `ready` is called with the wall's address once everything runs.
+
+        Raises SecretUnavailable or OSError where the daemon cannot begin.
+        """
+        self._state.mkdir(parents=True, exist_ok=True)
+        targets = self._targets()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        async with AsyncExitStack() as stack:
+            journal = await stack.enter_async_context(
+                Journal(self._state / "journal.sqlite", ["parquet"], self._limits())
+            )
+            alerts = AlertStore(self._state / "alerts.sqlite")
+            stack.callback(alerts.close)
+            live = LiveState(self._estate)
+            alerting = Alerting(self._estate, alerts)
+            pipeline = Pipeline(self._estate, journal.append, alerting, live)
+            snmp = await stack.enter_async_context(Snmp())
+            asking = Asking(snmp, load_profiles(), targets, clock_ns=self._clock_ns)
+            saved = checkpoint.load(self._state / "checkpoint")
+            pipeline.restore(saved.get("pipeline", {}))
+            asking.restore(saved.get("discoveries", {}))
+            await self._remember(live)
+            rounds = self._rounds(asking, pipeline)
+            delivery = DeliveryState()
+            watch = SelfWatch(pipeline, journal, rounds, delivery)
+            wall = WallServer(live, str(self._estate.wall.listen), self._estate.wall.port, clock_ns=self._clock_ns)
+            await stack.enter_async_context(wall)
+            store = ParquetStore(self._state / "store", Retention(raw_days=self._estate.storage.raw_days))
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(rounds.run(), name="rounds"),
+                    group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
+                    group.create_task(self._beat(pipeline, watch), name="beat"),
+                    group.create_task(self._save(pipeline, asking), name="saver"),
+                    group.create_task(run_reader(journal.reader("parquet"), store, state=delivery), name="parquet"),
+                    group.create_task(
+                        run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
+                    ),
+                ]
+                tell(_log, logging.INFO, "watching", devices=len(targets), wall=wall.url)
+                ready(wall.url)
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+            await journal.flush()
+            self._save_now(pipeline.save(), asking.save())
+            tell(_log, logging.INFO, "stopped")
+
+    def _targets(self) -> Mapping[str, tuple[Device, SnmpTarget]]:
+        """Whom to ask by SNMP, with credentials read; a secret that is not there is told with its device."""
+        targets = {}
+        for key, device in self._estate.devices.items():
+            if device.credentials is None:
+                continue
+            credentials = self._estate.credentials[device.credentials]
+            try:
+                target = snmp_target(device, credentials, self._estate.polling, self._configuration.directory)
+            except SecretUnavailable as error:
+                raise SecretUnavailable(f"credentials.{credentials.id}, needed for {key}: {error}") from None
+            targets[key] = (device, target)
+        return targets
+
+    def _limits(self) -> JournalLimits:
+        storage = self._estate.storage
+        return JournalLimits(max_octets=storage.journal_bytes, max_age_seconds=storage.journal_days * 86400.0)
+
+    def _mail(self) -> Any:  # noqa: ANN401 - the settings with the maildir made absolute
+        mail = self._estate.mail
+        if mail.maildir is None:
+            return mail
+        return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
+
+    def _rounds(self, asking: Asking, pipeline: Pipeline) -> Rounds:
+        schedule = Schedule()
+        now_ns = self._clock_ns()
+        for key, device in self._estate.devices.items():
+            if device.credentials is not None:
+                schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
+                schedule.ask_now(key, now_ns)
+
+        def accept(answer: Answer) -> None:
+            pipeline.accept(answer, self._clock_ns())
+
+        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
+
+    async def _remember(self, live: LiveState) -> None:
+        """Give the wall the last hours of its lines, so that a restart does not empty the picture."""
+        directory = self._state / "store"
+        if not directory.is_dir():
+            return
+        history = open_history(directory)
+        past = await asyncio.to_thread(past_of_lines, history, list(self._estate.line_groups), self._clock_ns())
+        for group, points in past.items():
+            live.remember(group, points)
+
+    async def _beat(self, pipeline: Pipeline, watch: SelfWatch) -> None:
+        """Once a second; the time the loop did not turn shows as the beat's own lateness."""
+        loop = asyncio.get_running_loop()
+        expected = loop.time()
+        while True:
+            expected = max(expected + BEAT_SECONDS, loop.time())
+            await asyncio.sleep(expected - loop.time())
+            late = loop.time() - expected
+            now_ns = self._clock_ns()
+            try:
+                pipeline.tick(now_ns)
+                watch.beat(now_ns, late)
+            except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
+                _log.exception("tick_broken")
+
+    async def _save(self, pipeline: Pipeline, asking: Asking) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await asyncio.to_thread(self._save_now, pipeline.save(), asking.save())
+            except OSError as error:
+                tell(_log, logging.ERROR, "checkpoint_failed", reason=str(error))
+
+    def _save_now(self, pipeline: dict[str, Any], discoveries: dict[str, bytes]) -> None:
+        checkpoint.save(Path(self._state / "checkpoint"), {"pipeline": pipeline, "discoveries": discoveries})

@@ -1,0 +1,137 @@
+"""The journey of a measurement, in order. Read this first.
+
+    schedule -> rounds -> asking -> DeviceReading or FailedPoll
+        accept():  reading -> rates -> interface samples, device sample
+                   rates -> slots (octets shared over aligned minutes)
+        tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
+        publish(): every sample -> journal (durable, for the stores)
+                                -> alerting (rules, incidents, mails)
+                                -> live state (the wall)
+
+Synchronous, called on the loop, and quick: whoever waits for disk or network stands behind the journal or the outbox.
+Alerts and wall never read a database (R70).
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from poller.alerts.engine import Alerting, Change
+from poller.circuits import Circuits, ProbeEvidence
+from poller.contracts import Contracts, contracts_of
+from poller.device_samples import device_sample, failed_sample
+from poller.estate import Estate
+from poller.interfaces import interface_samples
+from poller.log import tell
+from poller.rates import Rates
+from poller.readings import DeviceReading, FailedPoll
+from poller.rollups import InterfaceRollups, Rollups
+from poller.sample import Sample
+from poller.slots import SlotLedger
+from poller.tenants import Tenants
+from poller.wall.incidents import incident_entry
+from poller.wall.live import LiveState
+
+_log: Final = logging.getLogger(__name__)
+ROLL_UP_NS: Final = 15 * 10**9
+"""How often complete windows are looked for."""
+Append = Callable[[Sequence[Sample]], None]
+
+
+class Pipeline:
+    """What happens to every answer, and every second. Holds the state between two readings; save() and restore() it."""
+
+    def __init__(self, estate: Estate, append: Append, alerting: Alerting, live: LiveState) -> None:
+        self.contracts: Contracts = contracts_of(estate)
+        self._estate = estate
+        self._append = append
+        self._alerting = alerting
+        self._live = live
+        self._rates = Rates()
+        self._ledger = SlotLedger(self.contracts.accounts())
+        self._circuits = Circuits(self.contracts)
+        self._tenants = Tenants(self.contracts, ZoneInfo(estate.organisation.timezone))
+        self._rollups = Rollups()
+        self._interface_rollups = InterfaceRollups()
+        self._rolled_ns = 0
+
+    def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
+        """Take the answer of one poll."""
+        device = self._estate.devices[answer.device]
+        if isinstance(answer, FailedPoll):
+            tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
+            self._circuits.see_failure(answer)
+            self.publish([failed_sample(device, answer)], now_ns)
+            return
+        rates = self._rates.update(answer)
+        if rates.restart:
+            tell(_log, logging.WARNING, "device_restarted", device=answer.device, kind=rates.restart)
+        self._circuits.see_reading(answer)
+        self._ledger.add(rates)
+        self._interface_rollups.add(answer, rates)
+        self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """Let time pass, once a second: close slots, raise and clear what time decides, show it."""
+        totals = self._ledger.close(now_ns)
+        if totals:
+            self.publish(
+                [*self._circuits.samples(totals, now_ns), *self._tenants.update(totals, self._ledger.totals)], now_ns
+            )
+        if now_ns - self._rolled_ns >= ROLL_UP_NS:
+            self._rolled_ns = now_ns
+            self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
+        self._tell(self._alerting.tick(now_ns))
+        self._live.show_incidents(
+            [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
+        )
+
+    def see_probe(self, circuit: str, evidence: ProbeEvidence) -> None:
+        """Take what echoes to a circuit's far edge say."""
+        self._circuits.see_probe(circuit, evidence)
+
+    def publish(self, samples: Sequence[Sample], now_ns: int) -> None:
+        """Hand samples on: durable first, then to those who decide and show."""
+        self._append(samples)
+        for sample in samples:
+            if sample.measurement != "interface":  # rolled up in columns, there are so many
+                self._rollups.add(sample)
+        self._tell(self._alerting.observe(samples, now_ns))
+        self._live.observe(samples)
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        changes = list(changes)
+        for change in changes:
+            tell(
+                *(_log, logging.WARNING, "alert"),
+                rule=change.rule,
+                subject=change.subject,
+                severity=change.severity.value,
+                state=change.after.value,
+                reason=str(change.reason),
+                incident=change.incident,
+            )
+        if changes:
+            self._append(self._alerting.alert_samples(changes))
+
+    def save(self) -> dict[str, Any]:
+        """What must survive a restart, as plain values."""
+        return {
+            "rates": self._rates.save(),
+            "slots": self._ledger.save(),
+            "circuits": self._circuits.save(),
+            "tenants": self._tenants.save(),
+            "rollups": self._rollups.save(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what save() gave; parts that are absent begin anew."""
+        if "rates" in saved:
+            self._rates = Rates.load(saved["rates"])
+            self._rates.keep_only(self._estate.devices.keys())
+        if "rollups" in saved:
+            self._rollups = Rollups.load(saved["rollups"])
+        for name, part in (("slots", self._ledger), ("circuits", self._circuits), ("tenants", self._tenants)):
+            if name in saved:
+                part.restore(saved[name])

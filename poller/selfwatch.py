@@ -1,0 +1,57 @@
+"""The daemon watches itself (R74): lag, stalls, queues and drops, once a minute, as samples of its own measurement."""
+
+import socket
+from typing import Final
+
+from poller.pipeline import Pipeline
+from poller.rounds import Rounds
+from poller.sample import FieldValue, Sample
+from poller.storage.delivery import DeliveryState
+from poller.storage.journal import Journal
+
+MINUTE_NS: Final = 60 * 10**9
+
+
+class SelfWatch:
+    """Collects what the parts count and publishes it through the pipeline like any other measurement."""
+
+    def __init__(self, pipeline: Pipeline, journal: Journal, rounds: Rounds, delivery: DeliveryState) -> None:
+        self._pipeline = pipeline
+        self._journal = journal
+        self._rounds = rounds
+        self._delivery = delivery
+        self._node = socket.gethostname()
+        self._stall_seconds = 0.0
+        self._minute = 0
+
+    def beat(self, now_ns: int, late_seconds: float) -> None:
+        """Once a second, with how late that second was; publishes when a minute has ended."""
+        self._stall_seconds = max(self._stall_seconds, late_seconds)
+        minute = now_ns // MINUTE_NS
+        if self._minute == 0:
+            self._minute = minute
+        if minute == self._minute:
+            return
+        self._minute = minute
+        self._pipeline.publish(self._samples(minute * MINUTE_NS), now_ns)
+        self._stall_seconds = 0.0
+
+    def _samples(self, time_ns: int) -> list[Sample]:
+        rounds = self._rounds.statistics.take()
+        journal = self._journal.state
+        parts: dict[str, dict[str, FieldValue]] = {
+            "rounds": {
+                "lag_seconds": rounds.lag_seconds,
+                "duration_seconds": rounds.seconds,
+                "done_total": rounds.started,
+                "failed_total": rounds.failed,
+                "drops_total": rounds.missed,
+                "overruns_total": rounds.overruns.total(),
+            },
+            "loop": {"stall_seconds": self._stall_seconds},
+            "journal": {"queue_depth": journal.depth, "drops_total": journal.drops_total},
+            "parquet": {"done_total": self._delivery.done_total, "failed_total": self._delivery.failed_total},
+        }
+        return [
+            Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns) for part, fields in parts.items()
+        ]
