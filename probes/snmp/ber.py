@@ -139,7 +139,9 @@ def decode_value(tag: int, content: bytes) -> Value:
         return None
     missing = _MISSING.get(tag)
     if missing is None or content:
-        raise MalformedMessage(f"The message has a value of type 0x{tag:02x} with {len(content)} octets, unknown to SNMP.")
+        raise MalformedMessage(
+            f"The message has a value of type 0x{tag:02x} with {len(content)} octets, unknown to SNMP."
+        )
     return missing
 
 

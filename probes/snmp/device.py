@@ -53,6 +53,8 @@ class Device:
     probed_at: float = 0.0
     round_trip_seconds: float | None = None
     engine_changed: bool = False
+    privacy_proved: bool = False
+    """Whether it has ever answered a request as it was configured, encryption included."""
     max_size: int = 65507
     """msgMaxSize of the agent (v3)."""
 

@@ -99,9 +99,7 @@ def _read_v3(target: SnmpTarget, device: Device, datagram: bytes, message: V3Mes
             raise NotAuthentic(f"{target} answered for another engine or user.")
         check_digest(datagram, message, keys)
     scoped = (
-        decode_decrypted(open_scoped(message, keys))
-        if message.flags & FLAG_PRIV
-        else decode_scoped_pdu(message.scoped)
+        decode_decrypted(open_scoped(message, keys)) if message.flags & FLAG_PRIV else decode_scoped_pdu(message.scoped)
     )
     if not isinstance(scoped.pdu, Pdu):
         raise UnexpectedAnswer(f"{target} answered with a trap.")

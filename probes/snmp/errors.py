@@ -1,28 +1,28 @@
 """What can go wrong between us and an agent, sorted by who has to act.
 
-    SnmpError
-    +-- LocalError                   we could not ask
-    |   +-- BadRequest               the question itself is wrong (an OID, an address, a missing password)
-    |   +-- SendFailed               the operating system did not take the datagram
-    |   +-- NotAsked                 the device is silent and its next cheap probe is not due yet (R23)
-    +-- RemoteError                  it answered, and wrongly
-    |   +-- MalformedMessage         the bytes are no SNMP message
-    |   +-- NotAuthentic             the digest does not match: somebody else wrote it, or the password differs
-    |   +-- ErrorStatus              the PDU carries an error status (genErr, noAccess, tooBig of a single varbind ...)
-    |   +-- UnexpectedAnswer         a well-formed answer to another question
-    |   +-- NotIncreasing            a walk that does not move forward (R16)
-    |   +-- WalkTooLong              a walk that passed its limits (R17)
-    |   +-- UsmReport                the agent's USM refused us (RFC 3414, 3.2; R12)
-    |       +-- WrongPassword        usmStatsWrongDigests
-    |       +-- WrongPrivacyPassword usmStatsDecryptionErrors
-    |       +-- UnknownUser          usmStatsUnknownUserNames
-    |       +-- UnsupportedLevel     usmStatsUnsupportedSecLevels
-    |       +-- NotInTimeWindow      usmStatsNotInTimeWindows, again after resynchronisation
-    |       +-- UnknownEngine        usmStatsUnknownEngineIDs, again after discovery
-    |       +-- OtherReport          any other report (unknown context, unknown security model ...)
-    +-- NoAnswer                     nobody answered in time, after all tries
-        +-- Refused                  the network said so: port, host or network unreachable
-        +-- DeadlinePassed           the time for the whole device was used up (R5)
+SnmpError
++-- LocalError                   we could not ask
+|   +-- BadRequest               the question itself is wrong (an OID, an address, a missing password)
+|   +-- SendFailed               the operating system did not take the datagram
+|   +-- NotAsked                 the device is silent and its next cheap probe is not due yet (R23)
++-- RemoteError                  it answered, and wrongly
+|   +-- MalformedMessage         the bytes are no SNMP message
+|   +-- NotAuthentic             the digest does not match: somebody else wrote it, or the password differs
+|   +-- ErrorStatus              the PDU carries an error status (genErr, noAccess, tooBig of a single varbind ...)
+|   +-- UnexpectedAnswer         a well-formed answer to another question
+|   +-- NotIncreasing            a walk that does not move forward (R16)
+|   +-- WalkTooLong              a walk that passed its limits (R17)
+|   +-- UsmReport                the agent's USM refused us (RFC 3414, 3.2; R12)
+|       +-- WrongPassword        usmStatsWrongDigests
+|       +-- WrongPrivacyPassword usmStatsDecryptionErrors
+|       +-- UnknownUser          usmStatsUnknownUserNames
+|       +-- UnsupportedLevel     usmStatsUnsupportedSecLevels
+|       +-- NotInTimeWindow      usmStatsNotInTimeWindows, again after resynchronisation
+|       +-- UnknownEngine        usmStatsUnknownEngineIDs, again after discovery
+|       +-- OtherReport          any other report (unknown context, unknown security model ...)
++-- NoAnswer                     nobody answered in time, after all tries
+    +-- Refused                  the network said so: port, host or network unreachable
+    +-- DeadlinePassed           the time for the whole device was used up (R5)
 """
 
 from typing import ClassVar, Final

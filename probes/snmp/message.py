@@ -139,9 +139,7 @@ def encode_pdu(pdu: AnyPdu) -> bytes:
             + encode_integer(pdu.uptime_ticks, 0x43)
         )
     else:
-        content = (
-            encode_integer(pdu.request_id) + encode_integer(pdu.error_status) + encode_integer(pdu.error_index)
-        )
+        content = encode_integer(pdu.request_id) + encode_integer(pdu.error_status) + encode_integer(pdu.error_index)
     return tlv(pdu.kind, content + encode_varbinds(pdu.varbinds))
 
 

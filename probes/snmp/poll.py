@@ -1,8 +1,8 @@
 """A prepared poll: all that a device is asked each time, in few PDUs, read the fast way (see prepared.py).
 
-    prepare --> PDUs, each a Template, sysUpTime.0 first
-    poll:  at most in_flight PDUs under way; a reply is read by shape, or in order, or put aside for the general codec
-           all PDUs answered or given up -> those put aside are asked again with Snmp.ask_each -> PollAnswer
+prepare --> PDUs, each a Template, sysUpTime.0 first
+poll:  at most in_flight PDUs under way; a reply is read by shape, or in order, or put aside for the general codec
+       all PDUs answered or given up -> those put aside are asked again with Snmp.ask_each -> PollAnswer
 """
 
 import asyncio
@@ -58,7 +58,20 @@ class PreparedPoll:
     count is the number of values, groups the number of groups. The rest is the engine's.
     """
 
-    __slots__ = ("_cut_for", "_groups_in", "_missing_oids", "_polls", "_stops", "address", "count", "groups", "missing", "pdus", "shapes", "target")
+    __slots__ = (
+        "_cut_for",
+        "_groups_in",
+        "_missing_oids",
+        "_polls",
+        "_stops",
+        "address",
+        "count",
+        "groups",
+        "missing",
+        "pdus",
+        "shapes",
+        "target",
+    )
 
     def __init__(self, target: SnmpTarget, stops: Sequence[int], shapes: ShapeCache) -> None:
         self.target = target
@@ -99,7 +112,9 @@ class PreparedPoll:
         """Pack groups into PDUs, as many as fit; a group is torn only when it does not fit alone (R14, R15)."""
         self._cut_for = device.size.limit
         v3 = self.target.version == "3"
-        packing = _Packing(oids, room_for_varbinds(device, v3=v3) - reply_octets(SYS_UPTIME), max(1, device.size.limit - 1))
+        packing = _Packing(
+            oids, room_for_varbinds(device, v3=v3) - reply_octets(SYS_UPTIME), max(1, device.size.limit - 1)
+        )
         begin = 0
         for stop in self._stops:
             packing.add([place for place in range(begin, stop) if oids[place] and place not in self.missing])
@@ -162,7 +177,9 @@ class _Packing:
         self._run, self._used = [], 0
 
 
-def prepare_poll(target: SnmpTarget, groups: Sequence[Sequence[Oid]], shapes: ShapeCache, device: Device) -> PreparedPoll:
+def prepare_poll(
+    target: SnmpTarget, groups: Sequence[Sequence[Oid]], shapes: ShapeCache, device: Device
+) -> PreparedPoll:
     """See Snmp.prepare."""
     oids = [oid for group in groups for oid in group]
     stops: list[int] = []

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,6 +19,7 @@ from probes.snmp.errors import (
     SnmpError,
     UnexpectedAnswer,
     UnknownEngine,
+    WrongPrivacyPassword,
     name_error_status,
 )
 from probes.snmp.exchange import Exchange, Question
@@ -106,9 +108,7 @@ class Snmp:
                 owners.setdefault(device.engine.engine_id, []).append(key)
         return {engine_id: tuple(keys) for engine_id, keys in owners.items() if len(keys) > 1}
 
-    async def get(
-        self, target: SnmpTarget, oids: Sequence[Oid], *, deadline: float | None = None
-    ) -> list[VarBind]:
+    async def get(self, target: SnmpTarget, oids: Sequence[Oid], *, deadline: float | None = None) -> list[VarBind]:
         """Read variables, in the order asked; what does not exist comes back as a Missing, in every version (R19)."""
         varbinds = []
         for result in await self.get_each(target, oids, deadline=deadline):
@@ -202,7 +202,12 @@ class Snmp:
         return answer.varbinds
 
     def walk(
-        self, target: SnmpTarget, root: Oid, *, limits: walks.WalkLimits = walks.DEFAULT_LIMITS, deadline: float | None = None
+        self,
+        target: SnmpTarget,
+        root: Oid,
+        *,
+        limits: walks.WalkLimits = walks.DEFAULT_LIMITS,
+        deadline: float | None = None,
     ) -> AsyncIterator[VarBind]:
         """Iterate over a subtree (R16, R17); what was read before an error was yielded before it is raised."""
         return walks.walk(self, target, root, limits, deadline)
@@ -280,6 +285,32 @@ class Snmp:
                     device.engine_changed = True
                 elif was_set:
                     self.statistics.resynchronised += 1
+            except NoAnswer as error:
+                if await self._hears_plain(target, device, deadline):
+                    raise WrongPrivacyPassword(
+                        f"{target} answers signed requests but is silent on encrypted ones: "
+                        "most likely its privacy password or protocol is another one."
+                    ) from error
+                raise
+
+    async def _hears_plain(self, target: SnmpTarget, device: Device, deadline: float | None) -> bool:
+        """Whether an agent that never answered an encrypted request answers a signed one.
+
+        Some agents drop what they cannot decrypt without a report (net-snmp does); a request outside the time window
+        makes them prove that they know the user and its authentication password.
+        """
+        engine, user = device.engine, target.user
+        if user is None or user.priv is None or engine is None or device.privacy_proved:
+            return False
+        plain = replace(target, user=replace(user, priv=None, priv_password=b""))
+        asking = _Asking(Pdu(PduKind.GET, 0, [VarBind(SYS_UPTIME)]), None)
+        try:
+            await self._ask(plain, Device(EngineClock(engine.engine_id)), asking, deadline, 1)
+        except NotInTimeWindow:
+            return True
+        except SnmpError:
+            return False
+        return True
 
     async def _ask(
         self, target: SnmpTarget, device: Device, asking: "_Asking", deadline: float | None, tries: int
@@ -290,6 +321,7 @@ class Snmp:
         def read(datagram: bytes, request_id: int) -> Pdu:
             answer = read_answer(target, device, datagram, request_id, self.clock())
             asking.check(answer, target)
+            device.privacy_proved = True
             return answer
 
         question = Question(write, read, tries, deadline, asking.make_smaller)
@@ -298,7 +330,10 @@ class Snmp:
     async def _discover(self, target: SnmpTarget, device: Device, deadline: float | None, tries: int) -> None:
         """Learn an agent's engine id (RFC 3414, 4); its clock stays unset."""
         question = Question(
-            write_discovery, lambda datagram, request_id: read_discovery(datagram, request_id, str(target)), tries, deadline
+            write_discovery,
+            lambda datagram, request_id: read_discovery(datagram, request_id, str(target)),
+            tries,
+            deadline,
         )
         self.statistics.discoveries += 1
         engine_id = await Exchange(self.transport, target, device, question).result()

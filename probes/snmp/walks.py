@@ -94,7 +94,9 @@ class _Stepper:
         names = [VarBind(column.at) for column in columns]
         while True:
             repetitions = self._repetitions(len(names))
-            answer = await self._snmp.request(self._target, _next_pdu(self._target, names, repetitions), self._deadline, shrink=self._shrink)
+            answer = await self._snmp.request(
+                self._target, _next_pdu(self._target, names, repetitions), self._deadline, shrink=self._shrink
+            )
             asked = len(names) * repetitions
             if answer.error_status == TOO_BIG:
                 if self._device.size.halve(asked):
