@@ -1,0 +1,472 @@
+"""A prepared poll: all that a device is asked each time, in few PDUs, read the fast way (see prepared.py).
+
+prepare --> PDUs, each a Template, sysUpTime.0 first
+poll:  at most in_flight PDUs under way; a reply is read by shape, or in order, or put aside for the general codec
+       all PDUs answered or given up -> those put aside are asked again with Snmp.ask_each -> PollAnswer
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from probes.snmp.device import LARGEST_PDU_VARBINDS, Device
+from probes.snmp.errors import DeadlinePassed, NoAnswer, NotAsked, Refused, SnmpError, UsmReport
+from probes.snmp.oid import Oid
+from probes.snmp.prepared import FastValue, Shape, ShapeCache, Template, decode_in_order, find_pdu
+from probes.snmp.reply_size import reply_octets, room_for_varbinds
+from probes.snmp.target import SnmpTarget
+from probes.snmp.transport import resolve
+from probes.snmp.values import Missing, VarBind
+
+if TYPE_CHECKING:
+    from probes.snmp.session import Snmp
+
+SYS_UPTIME: Final[Oid] = (1, 3, 6, 1, 2, 1, 1, 3, 0)
+"""sysUpTime.0 (SNMPv2-MIB)."""
+
+PROBE_INTERVAL_SECONDS = 50.0
+"""A silent device gets one cheap question in this time, so that a poll every minute sees its recovery (R23)."""
+
+ASK_MISSING_EVERY = 30
+"""Polls after which variables that did not exist are asked for again."""
+
+WIRE_VERSIONS: Final = {"1": 0, "2c": 1, "3": 3}
+
+
+class PreparedPdu:
+    """One GET of a prepared poll. Its values belong to places first..stop of the flat list, or to places if given."""
+
+    __slots__ = ("first", "places", "shape", "stop", "template")
+
+    def __init__(self, template: Template, places: Sequence[int]) -> None:
+        self.template = template
+        self.shape: Shape | None = None
+        self.first = places[0]
+        self.stop = places[-1] + 1
+        self.places = places if self.stop - self.first != len(places) else None
+
+    def all_places(self) -> Sequence[int]:
+        """Places of its values in the flat list."""
+        return self.places or range(self.first, self.stop)
+
+
+class PreparedPoll:
+    """What a device is asked at each poll; made by Snmp.prepare, kept by the caller, good for one target.
+
+    count is the number of values, groups the number of groups. The rest is the engine's.
+    """
+
+    __slots__ = (
+        "_cut_for",
+        "_groups_in",
+        "_missing_oids",
+        "_polls",
+        "_stops",
+        "address",
+        "count",
+        "groups",
+        "missing",
+        "pdus",
+        "shapes",
+        "target",
+    )
+
+    def __init__(self, target: SnmpTarget, stops: Sequence[int], shapes: ShapeCache) -> None:
+        self.target = target
+        self.address = resolve(target)
+        self.count = stops[-1] if stops else 0
+        self.groups = len(stops)
+        self.shapes = shapes
+        self.pdus: list[PreparedPdu] = []
+        self.missing: dict[int, Missing] = {}
+        self._missing_oids: dict[int, Oid] = {}
+        self._stops = tuple(stops)
+        self._groups_in: tuple[Sequence[PreparedPdu], list[int | None]] | None = None
+        self._cut_for = 0
+        self._polls = 0
+
+    def pdu_of_group(self, pdus: Sequence[PreparedPdu]) -> list[int | None]:
+        """For each group the PDU that holds its first value; None where all its values are missing."""
+        if self._groups_in is not None and self._groups_in[0] is pdus:
+            return self._groups_in[1]
+        owner = {place: index for index, pdu in enumerate(pdus) for place in pdu.all_places()}
+        begins = (0, *self._stops[:-1])
+        found = [
+            next((owner[place] for place in range(begin, stop) if place in owner), None)
+            for begin, stop in zip(begins, self._stops, strict=True)
+        ]
+        self._groups_in = (pdus, found)
+        return found
+
+    def oids(self) -> list[Oid]:
+        """All OIDs in the order asked."""
+        oids: list[Oid] = [self._missing_oids.get(place, ()) for place in range(self.count)]
+        for pdu in self.pdus:
+            for place, oid in zip(pdu.all_places(), pdu.template.oids()[1:], strict=True):
+                oids[place] = oid
+        return oids
+
+    def cut(self, oids: Sequence[Oid], device: Device) -> None:
+        """Pack groups into PDUs, as many as fit; a group is torn only when it does not fit alone (R14, R15)."""
+        self._cut_for = device.size.limit
+        v3 = self.target.version == "3"
+        packing = _Packing(
+            oids, room_for_varbinds(device, v3=v3) - reply_octets(SYS_UPTIME), max(1, device.size.limit - 1)
+        )
+        begin = 0
+        for stop in self._stops:
+            packing.add([place for place in range(begin, stop) if oids[place] and place not in self.missing])
+            begin = stop
+        version, community = WIRE_VERSIONS[self.target.version], None if v3 else self.target.community
+        self.pdus = [
+            PreparedPdu(self.shapes.template([SYS_UPTIME, *(oids[place] for place in run)], version, community), run)
+            for run in packing.finish()
+        ]
+
+    def begin(self, device: Device) -> None:
+        """Cut anew, before a poll, when the device's size has changed or the missing are to be asked for again."""
+        self._polls += 1
+        again = bool(self.missing) and self._polls % ASK_MISSING_EVERY == 0
+        if self._cut_for == device.size.limit and not again:
+            return
+        oids = self.oids()
+        if again:
+            self.missing.clear()
+            self._missing_oids.clear()
+        self.cut(oids, device)
+
+    def leave_out(self, missing: Mapping[int, Missing], device: Device) -> None:
+        """Ask no longer for what does not exist, so that the rest is read the fast way again."""
+        oids = self.oids()
+        self.missing.update(missing)
+        self._missing_oids.update({place: oids[place] for place in missing})
+        self.cut(oids, device)
+
+
+class _Packing:
+    """Fills PDUs with groups in order."""
+
+    def __init__(self, oids: Sequence[Oid], room: int, limit: int) -> None:
+        self._oids, self._room, self._limit = oids, room, limit
+        self._runs: list[list[int]] = []
+        self._run: list[int] = []
+        self._used = 0
+
+    def add(self, group: Sequence[int]) -> None:
+        """Put a group into the present PDU, or into a new one, or into several."""
+        octets = sum(reply_octets(self._oids[place]) for place in group)
+        if self._run and (self._used + octets > self._room or len(self._run) + len(group) > self._limit):
+            self._close()
+        for place in group:
+            size = reply_octets(self._oids[place])
+            if self._run and (self._used + size > self._room or len(self._run) >= self._limit):
+                self._close()
+            self._run.append(place)
+            self._used += size
+
+    def finish(self) -> list[list[int]]:
+        """Places of each PDU."""
+        if self._run:
+            self._close()
+        return self._runs
+
+    def _close(self) -> None:
+        self._runs.append(self._run)
+        self._run, self._used = [], 0
+
+
+def prepare_poll(
+    target: SnmpTarget, groups: Sequence[Sequence[Oid]], shapes: ShapeCache, device: Device
+) -> PreparedPoll:
+    """See Snmp.prepare."""
+    oids = [oid for group in groups for oid in group]
+    stops: list[int] = []
+    for group in groups:
+        stops.append((stops[-1] if stops else 0) + len(group))
+    prepared = PreparedPoll(target, stops, shapes)
+    prepared.cut(oids, device)
+    return prepared
+
+
+@dataclass(slots=True)
+class PollAnswer:
+    """What a poll brought.
+
+    values: flat, in the order of prepare's groups; int or bytes, None where there is no value. missing: by place, what
+    the agent said does not exist. failures: by place, why a value that should exist is not here. uptime_ticks and
+    received_ns: per group, sysUpTime of its PDU in hundredths of a second and UTC unix nanoseconds; None without answer.
+    requests, retries and fallbacks count datagrams, tries beyond the first, and replies that took the general codec.
+    """
+
+    values: list[FastValue | None]
+    uptime_ticks: list[int | None]
+    received_ns: list[int | None]
+    missing: dict[int, Missing] = field(default_factory=dict)
+    failures: dict[int, SnmpError] = field(default_factory=dict)
+    requests: int = 0
+    retries: int = 0
+    fallbacks: int = 0
+    octets_sent: int = 0
+    octets_received: int = 0
+    seconds: float = 0.0
+    round_trip_seconds: float | None = None
+    engine_changed: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+
+class PollRun:
+    """One poll under way: an Owner of its requests, which sends the next one from within the answer to the last."""
+
+    def __init__(self, snmp: "Snmp", prepared: PreparedPoll, deadline: float | None) -> None:
+        target = prepared.target
+        self.addresses = target.reply_addresses
+        self._snmp = snmp
+        self._prepared = prepared
+        self._transport = snmp.transport
+        self._device = snmp.device(target)
+        self._socket = self._transport.socket_for(target)
+        self._deadline = deadline
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pdus: list[PreparedPdu] = []
+        self._next = self._left = 0
+        self._retried: dict[int, list[int]] = {}
+        self._aside: list[int] = []
+        self._unanswered: SnmpError | None = None
+        self._ended = False
+        self._uptimes: list[int | None] = []
+        self._received: list[int | None] = []
+        self._answer = PollAnswer([None] * prepared.count, [], [])
+
+    async def result(self) -> PollAnswer:
+        """Run to the end. Raises SnmpError when the device as a whole cannot be asked."""
+        target, device, clock = self._prepared.target, self._device, self._snmp.clock
+        began = clock()
+        if not device.slots.try_take(target.in_flight, target.in_flight):
+            await device.slots.take(target.in_flight, target.in_flight)
+        try:
+            if device.silent is not None:
+                await self._probe(device.silent)
+            self._prepared.begin(device)
+            await self._ask_all()
+            if self._aside:
+                await self._ask_again()
+        except (NoAnswer, UsmReport) as error:
+            if not isinstance(error, DeadlinePassed):
+                device.silent, device.probed_at = error, clock()
+            raise
+        finally:
+            self._end()
+            device.slots.free(target.in_flight)
+        self._answer.seconds = clock() - began
+        return self._finished()
+
+    async def _probe(self, silent: SnmpError) -> None:
+        """One cheap question to a device that was silent; raises unless it answers (R23)."""
+        now, target = self._snmp.clock(), self._prepared.target
+        if now - self._device.probed_at < PROBE_INTERVAL_SECONDS:
+            raise NotAsked(f"{target} is asked again once a minute only, because of its last answer: {silent}")
+        if not await self._snmp.answers(target, SYS_UPTIME, self._deadline):
+            raise NoAnswer(f"{target} still does not answer.")
+        self._device.silent = None
+
+    async def _ask_all(self) -> None:
+        pdus = self._pdus = self._prepared.pdus
+        self._left = len(pdus)
+        self._uptimes = [None] * len(pdus)
+        self._received = [None] * len(pdus)
+        if not pdus:
+            return
+        if self._prepared.target.version == "3":
+            self._aside = list(range(len(pdus)))
+            return
+        for _ in range(min(self._prepared.target.in_flight, len(pdus))):
+            self._send_next()
+        await self._future
+
+    def _send_next(self) -> None:
+        index = self._next
+        self._next = index + 1
+        self._pace(index)
+
+    def _pace(self, index: int) -> None:
+        rate = self._prepared.target.packets_per_second
+        if rate is not None:
+            delay = self._device.pace(self._transport.clock(), rate)
+            if delay > 0:
+                asyncio.get_running_loop().call_later(delay, self._send, index)
+                return
+        self._send(index)
+
+    def _send(self, index: int) -> None:
+        if self._ended:
+            return
+        transport = self._transport
+        if len(transport.pending) >= transport.window:
+            transport.when_room(partial(self._send, index))
+            return
+        template = self._pdus[index].template
+        request_id = transport.next_request_id()
+        datagram = template.prefix + request_id.to_bytes(4, "big") + template.suffix
+        now = transport.clock()
+        answer = self._answer
+        answer.requests += 1
+        answer.octets_sent += len(datagram)
+        try:
+            transport.send(self._socket, datagram, request_id, (self, index, now, self._prepared.address))
+        except SnmpError as error:
+            self._give_up(error)
+            return
+        self._watch(index, request_id, now)
+
+    def _watch(self, index: int, request_id: int, now: float) -> None:
+        retried = self._retried.get(index)
+        timeout = self._prepared.target.timeout_seconds
+        if retried is not None:
+            timeout *= 2 ** len(retried)
+            retried.append(request_id)
+        deadline = self._deadline
+        if deadline is not None and now + timeout > deadline:
+            self._transport.watch(request_id, now, deadline - now, odd=True)
+        else:
+            self._transport.watch(request_id, now, timeout)
+
+    def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
+        """Read a reply the fast way, or put its PDU aside; then send the next."""
+        pdu, answer = self._pdus[index], self._answer
+        values = None if pdu.shape is None else pdu.shape.read(datagram)
+        if values is not None:
+            self._transport.statistics.fast += 1
+        else:
+            values = self._read_in_order(pdu, datagram)
+        answer.octets_received += len(datagram)
+        answer.round_trip_seconds = self._transport.clock() - sent_at
+        if values is None:
+            self._aside.append(index)
+        else:
+            uptime = values[0]
+            self._uptimes[index] = uptime if isinstance(uptime, int) else None
+            self._received[index] = self._snmp.wall_clock_ns()
+            if pdu.places is None:
+                answer.values[pdu.first : pdu.stop] = values[1:]
+            else:
+                for place, value in zip(pdu.places, values[1:], strict=True):
+                    answer.values[place] = value
+        if self._retried:
+            self._forget_tries(index, request_id)
+        self._one_done()
+        return True
+
+    def _read_in_order(self, pdu: PreparedPdu, datagram: bytes) -> Sequence[FastValue] | None:
+        found = decode_in_order(datagram, find_pdu(datagram), pdu.template)
+        if found is None:
+            return None
+        self._transport.statistics.in_order += 1
+        pdu.shape = self._prepared.shapes.learn(datagram, found.id_at, found.spans)
+        return found.values
+
+    def _forget_tries(self, index: int, request_id: int) -> None:
+        tries = self._retried.pop(index, None)
+        if tries is None:
+            return
+        if request_id != tries[-1]:
+            self._transport.statistics.late_accepted += 1
+        for other in tries:
+            self._transport.forget(other)
+
+    def _one_done(self) -> None:
+        self._left -= 1
+        if self._next < len(self._pdus):
+            self._send_next()
+        elif self._left == 0 and not self._future.done():
+            self._future.set_result(None)
+
+    def on_timeout(self, index: int, request_id: int) -> None:
+        """Ask again with doubled timeout; after the last try put the PDU aside, or give up a silent device."""
+        tries = self._retried.setdefault(index, [request_id])
+        if request_id != tries[-1]:
+            return
+        now, target = self._transport.clock(), self._prepared.target
+        if self._deadline is not None and now >= self._deadline:
+            self._give_up(DeadlinePassed(f"{target} did not answer everything before its time was used up."))
+        elif len(tries) < target.tries:
+            self._answer.retries += 1
+            self._transport.statistics.retries += 1
+            self._pace(index)
+        else:
+            self._forget_tries(index, request_id)
+            self._aside.append(index)
+            # No reply so far: most likely nobody is there, so the rest is not sent after it.
+            if not any(self._received) and self._unanswered is None:
+                self._unanswered = NoAnswer(f"{target} did not answer {target.tries} requests in time.")
+                self._aside.extend(range(self._next, len(self._pdus)))
+                self._left -= len(self._pdus) - self._next
+                self._next = len(self._pdus)
+            self._one_done()
+
+    def on_refused(self, index: int, request_id: int, sentence: str) -> None:
+        """Nobody is there: waiting cannot help."""
+        del index, request_id
+        self._give_up(Refused(sentence))
+
+    def _give_up(self, error: SnmpError) -> None:
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._left == 0 and not self._retried:
+            return
+        transport = self._transport
+        for request_id in [key for key, entry in transport.pending.items() if entry[0] is self]:
+            transport.forget(request_id)
+        transport.let_waiting_go()
+
+    async def _ask_again(self) -> None:
+        """Ask what was put aside with the general codec: exceptions, errors, sizes, orders (R14, R19, R20)."""
+        snmp, target, pdus = self._snmp, self._prepared.target, self._pdus
+        if self._unanswered is not None and not await snmp.answers(target, SYS_UPTIME, self._deadline):
+            raise self._unanswered
+        missing: dict[int, Missing] = {}
+        for index in self._aside:
+            snmp.statistics.general += 1
+            self._answer.fallbacks += 1
+            pdu = pdus[index]
+            if self._unanswered is not None:
+                self._device.size.halve(pdu.template.count)
+            results = await snmp.ask_each(target, pdu.template.oids(), self._deadline)
+            self._received[index] = snmp.wall_clock_ns()
+            uptime = results[0]
+            if isinstance(uptime, VarBind) and isinstance(uptime.value, int):
+                self._uptimes[index] = uptime.value
+            for place, result in zip(pdu.all_places(), results[1:], strict=True):
+                self._store(place, result, missing)
+        if missing:
+            self._prepared.leave_out(missing, self._device)
+
+    def _store(self, place: int, result: VarBind | SnmpError, missing: dict[int, Missing]) -> None:
+        if isinstance(result, SnmpError):
+            self._answer.failures[place] = result
+        elif isinstance(result.value, Missing):
+            missing[place] = result.value
+        elif isinstance(result.value, int | bytes):
+            self._answer.values[place] = result.value
+
+    def _finished(self) -> PollAnswer:
+        """Spread what is known per PDU over the groups, and note what the device has learned."""
+        answer, prepared, device = self._answer, self._prepared, self._device
+        answer.missing = dict(prepared.missing)
+        answer.engine_changed, device.engine_changed = device.engine_changed, False
+        if answer.round_trip_seconds is not None:
+            device.round_trip_seconds = answer.round_trip_seconds
+        for first in prepared.pdu_of_group(self._pdus):
+            answer.uptime_ticks.append(None if first is None else self._uptimes[first])
+            answer.received_ns.append(None if first is None else self._received[first])
+        if device.size.limit < LARGEST_PDU_VARBINDS and not self._aside:
+            device.size.succeeded(max((pdu.template.count for pdu in self._pdus), default=0))
+        return answer

@@ -1,0 +1,291 @@
+"""Prepared requests, the hot path, pure: a GET encoded once, and its reply decoded by what is known of it.
+
+Three ways to read a reply, each refusing what it does not understand:
+1. By remembered shape (Shape): same length, and every octet that is neither value nor request id is equal to the last
+   time, proved by one comparison of big integers. Then one struct.unpack reads all values.
+2. In order (decode_in_order): a loop that knows the order of the OIDs and checks each; it learns the shape.
+3. Neither fits: the caller takes the general codec.
+"""
+
+import struct
+from collections.abc import Sequence
+from operator import sub
+from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
+
+from probes.snmp.ber import decode_oid, encode_oid, tlv
+from probes.snmp.oid import Oid
+
+FastValue: TypeAlias = int | bytes
+ValueSpan: TypeAlias = tuple[int, int, int]
+"""Start, length and tag of a value in a reply."""
+
+_ZERO_STATUS = b"\x02\x01\x00\x02\x01\x00"
+_SEQUENCE, _INTEGER, _OCTET_STRING, _RESPONSE = 0x30, 0x02, 0x04, 0xA2
+_ID_SIZE = 4
+_CODES: Final = {1: ("B", 0), 2: ("H", 0), 3: ("I", 1), 4: ("I", 0), 5: ("Q", 3), 6: ("Q", 2), 7: ("Q", 1), 8: ("Q", 0)}
+"""By octets of a value: struct code that covers it, and how many octets before it that code reads too."""
+
+_NUMBERS: Final = frozenset({0x02, 0x41, 0x42, 0x43, 0x46, 0x47})
+_LIMITS: Final = {0x02: 1 << 31, 0x41: 1 << 32, 0x42: 1 << 32, 0x43: 1 << 32, 0x46: 1 << 64, 0x47: 1 << 32}
+
+
+def find_request_id(datagram: bytes) -> int:
+    """Request id (v1, v2c) or msgID (v3) of a message of ours, without decoding it; -1 where there is none."""
+    try:
+        at = datagram[1]
+        at = 2 if at < 0x80 else at - 0x7E  # noqa: PLR2004 octets of tag and length, short or long form
+        if datagram[at + 2] == 3:  # noqa: PLR2004 v3: the global header follows
+            at += 3
+            size = datagram[at + 1]
+            at += 2 if size < 0x80 else size - 0x7E  # noqa: PLR2004 as above
+        else:
+            at += datagram[at + 4] + 5
+            size = datagram[at + 1]
+            at += 2 if size < 0x80 else size - 0x7E  # noqa: PLR2004 as above
+        if datagram[at] != _INTEGER or datagram[at + 1] != _ID_SIZE:
+            return -1
+        return int.from_bytes(datagram[at + 2 : at + 6], "big", signed=True)
+    except IndexError:
+        return -1
+
+
+def find_pdu(datagram: bytes) -> int:
+    """Offset of the PDU in a v1 or v2c message that find_request_id has understood."""
+    at = _after_header(datagram, 0) + 4
+    return at + datagram[at] + 1
+
+
+class Template:
+    """A GET for a fixed list of OIDs, all but its request id: PDU octets are prefix + four octets + suffix.
+
+    Equal templates are one object (TemplateCache), so that devices of one kind share them.
+    """
+
+    __slots__ = ("__weakref__", "count", "prefix", "suffix")
+
+    def __init__(self, prefix: bytes, suffix: bytes, count: int) -> None:
+        self.prefix = prefix
+        self.suffix = suffix
+        self.count = count
+
+    def oids(self) -> list[Oid]:
+        """Read the OIDs back from the octets; they are not kept as tuples, which would take ten times the memory."""
+        suffix = self.suffix
+        at = _after_header(suffix, len(_ZERO_STATUS))
+        oids = []
+        while at < len(suffix):
+            at = _after_header(suffix, at)
+            size = suffix[at + 1]
+            start = at + 2
+            if size >= 0x80:  # noqa: PLR2004 long form, one octet: an OID has 635 octets at most, ours below 256
+                size, start = suffix[at + 2], at + 3
+            oids.append(decode_oid(suffix[start : start + size]))
+            at = start + size + 2
+        return oids
+
+
+def _after_header(octets: bytes, at: int) -> int:
+    size = octets[at + 1]
+    return at + 2 if size < 0x80 else at + size - 0x7E  # noqa: PLR2004 short or long form of the length
+
+
+def encode_template(oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
+    """Encode a GET of these OIDs; with community as a whole v1 or v2c message, without it as a bare PDU for v3."""
+    rows = b"".join(tlv(_SEQUENCE, tlv(0x06, encode_oid(oid)) + b"\x05\x00") for oid in oids)
+    suffix = _ZERO_STATUS + tlv(_SEQUENCE, rows)
+    id_header = bytes((_INTEGER, _ID_SIZE))
+    pdu = tlv(0xA0, id_header + bytes(_ID_SIZE) + suffix)
+    if community is not None:
+        pdu = tlv(_SEQUENCE, bytes((_INTEGER, 1, version)) + tlv(_OCTET_STRING, community) + pdu)
+    return Template(pdu[: len(pdu) - len(suffix) - _ID_SIZE], suffix, len(oids))
+
+
+class Layout:
+    """Where the values of a reply lie; shared by all replies whose values have the same places and lengths."""
+
+    __slots__ = ("__weakref__", "indexes", "mask", "unpack")
+
+    def __init__(self, mask: int, unpack: struct.Struct, indexes: tuple[int, ...] | None) -> None:
+        self.mask = mask
+        self.unpack = unpack.unpack
+        self.indexes = indexes
+        """Values that need their offset subtracted; None where that is done to all, in one go."""
+
+
+class Shape:
+    """A reply as it looked last time; see the module's docstring."""
+
+    __slots__ = ("__weakref__", "fixed", "layout", "mask", "offsets", "size", "unpack")
+
+    def __init__(self, layout: Layout, fixed: int, size: int, offsets: tuple[int, ...]) -> None:
+        self.layout = layout
+        self.mask = layout.mask
+        self.unpack = layout.unpack
+        self.fixed = fixed
+        self.size = size
+        self.offsets = offsets
+
+    def read(self, reply: bytes) -> Sequence[FastValue] | None:
+        """Values of a reply in the order asked, or None when it has another shape."""
+        if len(reply) != self.size or int.from_bytes(reply, "big") & self.mask != self.fixed:
+            return None
+        values: tuple[FastValue, ...] = self.unpack(reply)
+        offsets = self.offsets
+        if not offsets:
+            return values
+        indexes = self.layout.indexes
+        if indexes is None:
+            return list(map(sub, values, offsets))  # type: ignore[arg-type]  # all are int: a layout with bytes has indexes
+        patched = list(values)
+        for index, offset in zip(indexes, offsets, strict=True):
+            patched[index] -= offset  # type: ignore[operator]  # indexes name numbers only
+        return patched
+
+
+class ShapeCache:
+    """Templates, layouts and shapes that are in use, each kept once; what nobody uses any more is dropped."""
+
+    def __init__(self) -> None:
+        self._templates: WeakValueDictionary[tuple[bytes, bytes], Template] = WeakValueDictionary()
+        self._layouts: WeakValueDictionary[tuple[str, bytes, int], Layout] = WeakValueDictionary()
+        self._shapes: WeakValueDictionary[tuple[Layout, int], Shape] = WeakValueDictionary()
+
+    def template(self, oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
+        """Encode a template, or find the one that is equal."""
+        new = encode_template(oids, version, community)
+        return self._templates.setdefault((new.prefix, new.suffix), new)
+
+    def learn(self, reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> Shape | None:
+        """Shape of a reply whose values were found in order; None where it cannot be read by shape."""
+        plan = _plan(reply, spans)
+        if plan is None:
+            return None
+        formats, lengths, offsets = plan
+        key = (formats, lengths, id_at)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = _make_layout(formats, reply, id_at, spans)
+        fixed = int.from_bytes(reply, "big") & layout.mask
+        if layout.indexes is not None:
+            offsets = tuple(offsets[index] for index in layout.indexes)
+        elif not any(offsets):
+            offsets = ()
+        shape = self._shapes.get((layout, fixed))
+        if shape is None:
+            shape = self._shapes[layout, fixed] = Shape(layout, fixed, len(reply), offsets)
+        return shape
+
+
+def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, bytes, tuple[int, ...]] | None:
+    """Struct format, a fingerprint of lengths and the offset to subtract per value; None for negative numbers."""
+    formats, lengths, offsets, done = [">"], bytearray(), [], 0
+    for start, length, tag in spans:
+        if tag == _OCTET_STRING:
+            formats.append(f"{start - done}x{length}s")
+            done = start + length
+            offsets.append(0)
+            lengths.extend((0, length & 0xFF))
+            continue
+        first = reply[start]
+        if first >= 0x80:  # noqa: PLR2004 the sign bit
+            return None
+        begin = start + (first == 0 and length > 1)
+        size = start + length - begin
+        if size not in _CODES:
+            return None
+        code, before = _CODES[size]
+        formats.append(f"{begin - before - done}x{code}")
+        offsets.append(int.from_bytes(reply[begin - before : begin], "big") << 8 * size if before else 0)
+        lengths.extend((length, size))
+        done = start + length
+    formats.append(f"{len(reply) - done}x")
+    return "".join(formats), bytes(lengths), tuple(offsets)
+
+
+def _make_layout(formats: str, reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> Layout:
+    mask = bytearray(b"\xff") * len(reply)
+    mask[id_at : id_at + _ID_SIZE] = bytes(_ID_SIZE)
+    has_octets = False
+    moved = []
+    for index, (start, length, tag) in enumerate(spans):
+        mask[start : start + length] = bytes(length)
+        if tag == _OCTET_STRING:
+            has_octets = True
+            continue
+        # Fixed inside a number: its leading zero octet, or else its sign bit; both keep it from being misread.
+        leading_zero = reply[start] == 0 and length > 1
+        mask[start] = 0xFF if leading_zero else 0x80
+        if _CODES[length - leading_zero][1]:
+            moved.append(index)
+    return Layout(int.from_bytes(mask, "big"), struct.Struct(formats), tuple(moved) if has_octets else None)
+
+
+class InOrder:
+    """Values of a reply found in the order asked, where they lie, and where the request id lies."""
+
+    __slots__ = ("id_at", "spans", "values")
+
+    def __init__(self, values: list[FastValue], spans: list[ValueSpan], id_at: int) -> None:
+        self.values = values
+        self.spans = spans
+        self.id_at = id_at
+
+
+def decode_in_order(reply: bytes, at: int, template: Template) -> InOrder | None:
+    """Read the response PDU at an offset when it holds exactly the OIDs asked, each with a number or a string.
+
+    None for everything else: an error, an exception, another OID, another order, octets too many or too few.
+    """
+    try:
+        return _decode_in_order(reply, at, template)
+    except IndexError:
+        return None
+
+
+def _decode_in_order(reply: bytes, at: int, template: Template) -> InOrder | None:
+    if reply[at] != _RESPONSE:
+        return None
+    at = _after_header(reply, at)
+    if reply[at] != _INTEGER or reply[at + 1] != _ID_SIZE:
+        return None
+    id_at = at + 2
+    at = id_at + _ID_SIZE
+    if not reply.startswith(_ZERO_STATUS, at):
+        return None
+    at = _after_header(reply, at + len(_ZERO_STATUS))
+    asked, ask_at = template.suffix, _after_header(template.suffix, len(_ZERO_STATUS))
+    values: list[FastValue] = []
+    spans: list[ValueSpan] = []
+    end = len(reply)
+    for _ in range(template.count):
+        ask_at = _after_header(asked, ask_at)
+        name_stop = ask_at + asked[ask_at + 1] + 2
+        row_at = at
+        at = _after_header(reply, at)
+        if reply[row_at] != _SEQUENCE or not reply.startswith(asked[ask_at:name_stop], at):
+            return None
+        at += name_stop - ask_at
+        ask_at = name_stop + 2
+        tag, length = reply[at], reply[at + 1]
+        start = at + 2
+        at = start + length
+        if at > end or length >= 0x80:  # noqa: PLR2004 a long form: the general codec's
+            return None
+        value = _read_value(reply, start, length, tag)
+        if value is None:
+            return None
+        values.append(value)
+        spans.append((start, length, tag))
+    return InOrder(values, spans, id_at) if at == end else None
+
+
+def _read_value(reply: bytes, start: int, length: int, tag: int) -> FastValue | None:
+    if tag == _OCTET_STRING:
+        return reply[start : start + length]
+    if tag not in _NUMBERS or not 1 <= length <= 9:  # noqa: PLR2004 64 bits and a leading zero
+        return None
+    value = int.from_bytes(reply[start : start + length], "big", signed=True)
+    if value < 0 and tag != _INTEGER:
+        return None
+    return value if -_LIMITS[_INTEGER] <= value < _LIMITS[tag] else None

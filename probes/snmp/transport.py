@@ -1,0 +1,259 @@
+"""The shared UDP sockets: datagrams out, replies matched by request id and address, timeouts, a common window.
+
+One socket per address family and source address serves all devices (R78). It is drained per wake-up. Replies are given
+to the Owner of their request. The window keeps the outstanding replies within what the receive buffer holds.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import random
+import socket
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+from probes.snmp.errors import SendFailed
+from probes.snmp.prepared import find_request_id
+from probes.snmp.statistics import Statistics
+from probes.snmp.target import SnmpTarget
+from probes.snmp.timers import Timers
+
+SockAddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Trace: TypeAlias = Callable[[str, SockAddr, bytes, float], None]
+"""Gets direction ("sent" or "received"), address, datagram and the time on the session's clock."""
+
+RECEIVE_BUFFER_OCTETS = 4 << 20
+REPLY_FOOTPRINT_OCTETS = 2304
+"""What the kernel charges for one reply of up to 1.4 kB."""
+
+LARGEST_DATAGRAM = 65535
+FIRST_REQUEST_ID, LAST_REQUEST_ID = 0x0100_0000, 0x7FFF_FFFF
+"""All these take four octets in BER, so that a prepared request can be patched in place."""
+
+_REMEMBERED_LATE = 4096
+_SHORTEST_TIMER_SECONDS = 0.01
+_DRAIN_AT_MOST = 1024
+_IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
+_SO_EE_ORIGIN_ICMP: Final = {2: "ICMP", 3: "ICMPv6"}
+_SOCK_EXTENDED_ERR = struct.Struct("=IBBBBII")
+
+
+class Owner(Protocol):
+    """Who asked: a single exchange, or the run of a prepared poll."""
+
+    addresses: frozenset[str]
+
+    def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
+        """Take a reply; False lets the request wait on, because this was not its answer."""
+
+    def on_timeout(self, index: int, request_id: int) -> None:
+        """Nobody answered within the timeout of this try."""
+
+    def on_refused(self, index: int, request_id: int, sentence: str) -> None:
+        """The network says that nobody is there."""
+
+
+Entry: TypeAlias = tuple[Owner, int, float, SockAddr]
+"""A waiting request: its owner, the owner's index for it, when it was sent, where to."""
+
+
+def resolve(target: SnmpTarget) -> SockAddr:
+    """Socket address of a target, as the kernel will report it for its replies."""
+    info = socket.getaddrinfo(
+        target.address, target.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    )
+    return info[0][4]  # type: ignore[return-value]  # typeshed allows for families without numbers
+
+
+class Transport:
+    """Sockets, waiting requests and their timers, within one event loop."""
+
+    def __init__(self, clock: Callable[[], float], statistics: Statistics, trace: Trace | None) -> None:
+        self.pending: dict[int, Entry] = {}
+        self.clock = clock
+        self.statistics = statistics
+        self.window = 0
+        self._trace = trace
+        self._loop = asyncio.get_running_loop()
+        self._timers = Timers(self.pending.__contains__)
+        self._timer: asyncio.TimerHandle | None = None
+        self._sockets: dict[tuple[int, str | None], socket.socket] = {}
+        self._next_id = random.SystemRandom().randint(FIRST_REQUEST_ID, LAST_REQUEST_ID)
+        self._given_up: OrderedDict[int, None] = OrderedDict()
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def close(self) -> None:
+        """Close the sockets; requests still waiting are left to their owners."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for sock in self._sockets.values():
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+        self._sockets.clear()
+        self.pending.clear()
+
+    def next_request_id(self) -> int:
+        """A request id that nothing waits for."""
+        while True:
+            request_id = self._next_id
+            self._next_id = request_id + 1 if request_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
+            if request_id not in self.pending:
+                return request_id
+
+    def socket_for(self, target: SnmpTarget) -> socket.socket:
+        """Shared socket for a target's family and source address."""
+        family = socket.AF_INET6 if ipaddress.ip_address(target.address).version == 6 else socket.AF_INET  # noqa: PLR2004 IPv6
+        key = (int(family), target.source_address)
+        if key not in self._sockets:
+            self._sockets[key] = self._open(family, target.source_address)
+        return self._sockets[key]
+
+    def _open(self, family: socket.AddressFamily, source_address: str | None) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
+            with contextlib.suppress(OSError):  # beyond rmem_max for the privileged only
+                sock.setsockopt(socket.SOL_SOCKET, 33, RECEIVE_BUFFER_OCTETS)  # SO_RCVBUFFORCE
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            if source_address is not None:
+                sock.bind((source_address, 0))
+        except OSError as error:
+            sock.close()
+            raise SendFailed(f"No socket could be opened from {source_address or 'any address'}: {error}.") from error
+        held = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // REPLY_FOOTPRINT_OCTETS
+        self.window = min(self.window or held, held)
+        self._loop.add_reader(sock.fileno(), self._drain, sock)
+        return sock
+
+    def has_room(self) -> bool:
+        """Whether another reply still fits the receive buffer."""
+        return len(self.pending) < self.window
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call back once there is room in the window."""
+        self._waiting.append(resume)
+
+    def let_waiting_go(self) -> None:
+        """Resume who waits for the window, as far as it goes."""
+        while self._waiting and len(self.pending) < self.window:
+            self._waiting.popleft()()
+
+    def send(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry) -> None:
+        """Send a request that was entered; raises SendFailed where the system refuses the datagram."""
+        for last in (False, True):
+            try:
+                sock.sendto(datagram, entry[3])
+                break
+            except OSError as error:
+                # An ICMP error about somebody else's datagram is reported once, to whoever sends next.
+                if self._read_errors(sock) and not last:
+                    continue
+                self.statistics.send_failed += 1
+                raise SendFailed(f"A request to {entry[3][0]} could not be sent: {error}.") from error
+        self.pending[request_id] = entry
+        self.statistics.sent += 1
+        self.statistics.octets_sent += len(datagram)
+        if self._trace is not None:
+            self._trace("sent", entry[3], datagram, entry[2])
+
+    def watch(self, request_id: int, sent_at: float, timeout: float, *, odd: bool = False) -> None:
+        """Have the owner told when a request is not answered within its timeout; odd: nobody else has this timeout."""
+        if odd:
+            self._timers.add_odd(sent_at + timeout, request_id)
+        else:
+            self._timers.lane(timeout).append((sent_at + timeout, request_id))
+        if self._timer is None or odd:
+            self._arm(timeout)
+
+    def forget(self, request_id: int) -> None:
+        """Wait no longer for this request; its answer will count as late."""
+        if self.pending.pop(request_id, None) is not None:
+            self._given_up[request_id] = None
+            if len(self._given_up) > _REMEMBERED_LATE:
+                self._given_up.popitem(last=False)
+
+    def _arm(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(seconds, _SHORTEST_TIMER_SECONDS), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.expire(self.clock())
+        due = self._timers.next_due()
+        if due is not None and self._timer is None:
+            self._arm(due - self.clock())
+
+    def expire(self, now: float) -> None:
+        """Tell the owners of all requests that are due."""
+        for request_id in list(self._timers.expired(now)):
+            entry = self.pending.get(request_id)
+            if entry is not None:
+                self.statistics.timeouts += 1
+                entry[0].on_timeout(entry[1], request_id)
+        self.let_waiting_go()
+
+    def _drain(self, sock: socket.socket) -> None:
+        receive, pending, statistics = sock.recvfrom, self.pending, self.statistics
+        for _ in range(_DRAIN_AT_MOST):
+            try:
+                datagram, address = receive(LARGEST_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError:
+                if not self._read_errors(sock):
+                    break
+                continue
+            statistics.received += 1
+            statistics.octets_received += len(datagram)
+            if self._trace is not None:
+                self._trace("received", address, datagram, self.clock())
+            request_id = find_request_id(datagram)
+            entry = pending.pop(request_id, None)
+            if entry is None:
+                self._count_stray(request_id)
+            elif address != entry[3] and address[0] not in entry[0].addresses:
+                statistics.unmatched += 1
+                pending[request_id] = entry
+            elif not entry[0].on_reply(entry[1], datagram, request_id, entry[2]):
+                pending[request_id] = entry
+        if self._waiting:
+            self.let_waiting_go()
+
+    def _count_stray(self, request_id: int) -> None:
+        if request_id < 0:
+            self.statistics.malformed += 1
+        elif request_id in self._given_up:
+            self.statistics.late += 1
+        else:
+            self.statistics.unmatched += 1
+
+    def _read_errors(self, sock: socket.socket) -> bool:
+        """Read the socket's queue of ICMP errors; each tells the owner of the request it is about (RFC 1122, 3.2.2.1)."""
+        found = False
+        while True:
+            try:
+                datagram, ancillary, _, address = sock.recvmsg(LARGEST_DATAGRAM, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                return found
+            found = True
+            for _, _, content in ancillary:
+                if len(content) >= _SOCK_EXTENDED_ERR.size:
+                    self._tell_refused(datagram, address, _SOCK_EXTENDED_ERR.unpack_from(content))
+
+    def _tell_refused(self, datagram: bytes, address: SockAddr, error: tuple[int, ...]) -> None:
+        number, origin = error[0], error[1]
+        entry = self.pending.get(find_request_id(datagram))
+        if entry is None or origin not in _SO_EE_ORIGIN_ICMP:
+            return
+        self.statistics.refused += 1
+        words = {111: "nobody listens on its SNMP port", 113: "no route leads to it", 101: "its network is unreachable"}
+        reason = words.get(number, f"the network reports error {number}")
+        entry[0].on_refused(entry[1], find_request_id(datagram), f"{address[0]} refuses SNMP: {reason}.")
