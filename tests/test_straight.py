@@ -34,10 +34,11 @@ def polls(draw: st.DrawFn) -> list[DeviceReading]:
         at += step * 10**7
         ticks = 500 if odd == "reboot" else (ticks + step) % 2**32
         load = draw(st.sampled_from([0.0, 0.1, 0.7, 1.0]))
+        load = draw(st.sampled_from([1.05, 1.051, 1.1, 1.3])) if odd == "near" else load
         for index in range(8 * ROWS):
             speed = LAYOUTS[0].speeds[index // 8]
             most = speed * step // 800 if index % 8 < 2 else speed * step // 160_000
-            counters[index] += int(most * (1.05 if odd == "near" else load) * (3 if odd == "fast" else 1))
+            counters[index] += int(most * load * (3 if odd == "fast" else 1))
         if odd in ("fall", "reboot"):
             counters[draw(st.integers(0, 8 * ROWS - 1))] //= 3
         layout = draw(st.sampled_from(LAYOUTS)) if odd == "layout" else layout
