@@ -12,9 +12,9 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from poller.accounts import SLOT_NS, SlotTotals
 from poller.contracts import CapContract
 from poller.percentiles import MonthBins, percentile
-from poller.slots import SLOT_NS, SlotTotals
 from poller.volumes import Volumes, is_weekday, local_date, month_bounds_ns
 
 AVERAGE_SLOTS: Final = 5

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from poller.accounts import KEEP_SLOTS, SlotTotals
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
 from poller.readings import DeviceReading, FailedPoll
 from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
 from poller.sample import FieldValue, Sample
-from poller.slots import KEEP_SLOTS, SlotTotals
 
 STALE_NS: Final = 150 * 10**9
 """Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from poller.accounts import Account, Member
 from poller.estate import Attachment, Circuit, Estate, MeasuredBy
-from poller.slots import Account, Member
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from poller.slots import SlotTotals
+from poller.accounts import SlotTotals
 
 BIN_NS: Final = 300 * 10**9
 OBSERVED_SHARE: Final = 0.5

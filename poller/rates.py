@@ -44,6 +44,7 @@ from poller.devicerates import (
 )
 from poller.readings import DeviceReading
 from poller.sample import Quality
+from poller.straight import count_straight
 from poller.uptime import RESTARTS, Continuity, Witness, judge_device
 
 UNVERIFIED_NS: Final = 300 * 10**9
@@ -55,12 +56,16 @@ HOLD_NS: Final = CACHE_NS + 10 * 10**9
 
 
 class DeviceCounters:
-    """The counting of one device; readings come in the order in which they were made."""
+    """The counting of one device; readings come in the order in which they were made.
 
-    __slots__ = ("_base", "_loaded")
+    straight: whether ordinary readings may take the straight way; the result is the same.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_base", "_loaded", "_straight")
+
+    def __init__(self, *, straight: bool = True) -> None:
         self._base: Baseline | None = None
+        self._straight = straight
         self._loaded = False
 
     def save(self) -> dict[str, Any] | None:
@@ -86,8 +91,10 @@ class DeviceCounters:
         if base.unverified_ns:
             _distrust(reading, base, columns)
         else:
-            for row in range(len(reading.layout.names)):
-                _count_row(row, reading, base, columns, before)
+            ordinary = continuity is Continuity.CONTINUED and self._straight
+            if not (ordinary and count_straight(reading, base, columns, HOLD_NS, gap_ns(reading.interval_ns))):
+                for row in range(len(reading.layout.names)):
+                    _count_row(row, reading, base, columns, before)
             if columns.restart and same_layout:
                 base.forget_rows()
                 base.unverified_ns = now.seen_ns

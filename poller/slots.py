@@ -13,93 +13,16 @@ Octets of a gap count in volumes, but neither in rates nor in coverage, because 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 
+from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares
 from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
-SLOT_NS: Final = 60 * 10**9
 DEADLINE_NS: Final = 120 * 10**9
 """After a slot's end: one polling interval of 60 s, and time for the poll itself."""
-KEEP_SLOTS: Final = 360
-"""How many closed slots an account remembers and can amend: six hours."""
 VERSION: Final = 1
 """Of the saved form."""
-
-Series: TypeAlias = tuple[str, str]
-"""Device and interface name (R30)."""
-
-
-class Member(NamedTuple):
-    """One series of an account; reversed where the interface's out is the account's in."""
-
-    device: str
-    interface: str
-    reversed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What is summed under one id; a series counts once even if it is listed twice."""
-
-    id: str
-    members: tuple[Member, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SlotTotals:
-    """What an account's members counted in one slot.
-
-    start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
-    in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
-    covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
-    previous: what was told of this slot before; None when it is told for the first time. A sum kept elsewhere is
-        corrected by adding the new figures and taking off the previous ones.
-    """
-
-    account: str
-    start_ns: int
-    in_octets: int
-    out_octets: int
-    in_gap_octets: int
-    out_gap_octets: int
-    covered_ns: int
-    observed_ns: int
-    members: int
-    slot_ns: int = SLOT_NS
-    previous: "SlotTotals | None" = None
-
-    @property
-    def amended(self) -> bool:
-        """Whether the slot was told before with other figures."""
-        return self.previous is not None
-
-    @property
-    def coverage_ratio(self) -> float:
-        """Part of the slot that was observed, mean over the members."""
-        return self.covered_ns / (self.members * self.slot_ns) if self.members else 0.0
-
-    @property
-    def in_bits_per_second(self) -> float | None:
-        """Mean over the observed part of the slot; None where nothing was observed."""
-        return (self.in_octets - self.in_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
-
-    @property
-    def out_bits_per_second(self) -> float | None:
-        """Mean over the observed part of the slot; None where nothing was observed."""
-        return (self.out_octets - self.out_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
-
-
-def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
-    """Octets shared out over consecutive parts of an interval in proportion; the sum is octets exactly."""
-    whole_ns = sum(parts_ns)
-    result, gone, passed_ns = [], 0, 0
-    for part_ns in parts_ns:
-        passed_ns += part_ns
-        upto = octets * passed_ns // whole_ns
-        result.append(upto - gone)
-        gone = upto
-    return result
 
 
 class _Slot:
@@ -150,6 +73,7 @@ class _Book:
     forward: tuple[int, ...]
     backward: tuple[int, ...]
     closed_to_ns: int = 0
+    marked_ns: int = 0
     sums: dict[int, _Sum] = field(default_factory=dict)
     told: dict[int, _Sum] = field(default_factory=dict)
 
@@ -188,6 +112,7 @@ class SlotLedger:
         self._books = {account.id: self._open_book(account) for account in accounts}
         self._passed_ns = [0] * len(self._numbers)
         self._slots: dict[int, _Slot] = {}
+        self._closed_ns = [0] * len(self._numbers)
         self._rows: dict[str, tuple[InterfaceLayout, list[tuple[int, int]]]] = {}
         self._books_of: list[list[tuple[_Book, bool]]] = [[] for _ in self._numbers]
         for book in self._books.values():
@@ -205,10 +130,9 @@ class SlotLedger:
 
     def add(self, rates: DeviceRates) -> None:
         """Enter what a device's interfaces counted; those that no account knows are passed over."""
-        from_column, to_column, reasons = rates.from_ns, rates.to_ns, rates.reason
-        in_column, out_column, passed_column = rates.in_octets, rates.out_octets, self._passed_ns
-        last = (0, 0)
-        parts: list[tuple[int, int]] = []
+        from_column, to_column, passed_column = rates.from_ns, rates.to_ns, self._passed_ns
+        last_from_ns = last_to_ns = 0
+        cells: list[tuple[_Slot, int, int]] = []
         for row, number in self._rows_of(rates):
             from_ns, to_ns = from_column[row], to_column[row]
             if to_ns > passed_column[number]:
@@ -217,14 +141,37 @@ class SlotLedger:
                 passed_column[number] = to_ns
             if from_ns >= to_ns:
                 continue
-            if last != (from_ns, to_ns):
-                last = (from_ns, to_ns)
-                parts = list(self._parts(from_ns, to_ns))
-            in_shares = shares(in_column[row], [part_ns for _, part_ns in parts])
-            out_shares = shares(out_column[row], [part_ns for _, part_ns in parts])
-            gap = reasons[row] == GAP
-            for (start_ns, part_ns), in_octets, out_octets in zip(parts, in_shares, out_shares, strict=True):
-                self._enter(number, start_ns, 0 if gap else part_ns, (in_octets, out_octets))
+            octets = rates.in_octets[row], rates.out_octets[row]
+            if from_ns < self._closed_ns[number] or rates.reason[row] == GAP:
+                self._enter(number, (from_ns, to_ns), octets, gap=rates.reason[row] == GAP)
+                continue
+            if from_ns != last_from_ns or to_ns != last_to_ns:
+                last_from_ns, last_to_ns = from_ns, to_ns
+                cells = self._cells(from_ns, to_ns)
+            self._fill(number, cells, octets)
+
+    def _cells(self, from_ns: int, to_ns: int) -> list[tuple[_Slot, int, int]]:
+        """An interval's slots, each with the time until the end of its part and in it."""
+        cells = []
+        for start_ns, part_ns in self._parts(from_ns, to_ns):
+            slot = self._slots.get(start_ns)
+            if slot is None:
+                slot = self._slots[start_ns] = _Slot(len(self._numbers))
+            cells.append((slot, min(start_ns + self.slot_ns, to_ns) - from_ns, part_ns))
+        return cells
+
+    def _fill(self, number: int, cells: list[tuple[_Slot, int, int]], octets: tuple[int, int]) -> None:
+        """Share one series' octets over open slots, as shares does; this is done for every interface at every poll."""
+        into, out = octets
+        whole_ns = cells[-1][1]
+        gone_in = gone_out = 0
+        for slot, reached_ns, part_ns in cells:
+            upto_in, upto_out = into * reached_ns // whole_ns, out * reached_ns // whole_ns
+            slot.in_octets[number] += upto_in - gone_in
+            slot.out_octets[number] += upto_out - gone_out
+            gone_in, gone_out = upto_in, upto_out
+            covered_ns = slot.covered_ns[number]
+            slot.covered_ns[number] = min(covered_ns + part_ns, self.slot_ns) if covered_ns else part_ns
 
     def _rows_of(self, rates: DeviceRates) -> list[tuple[int, int]]:
         """Rows of the device that some account knows, with the number of their series."""
@@ -240,6 +187,14 @@ class SlotLedger:
         for book, _ in self._books_of[number]:
             if book.closed_to_ns == 0:
                 book.closed_to_ns = from_ns - from_ns % self.slot_ns
+                self._mark_closed(book)
+
+    def _mark_closed(self, book: _Book) -> None:
+        """Before this moment at least one account of the members is closed."""
+        if book.marked_ns < book.closed_to_ns:
+            book.marked_ns = book.closed_to_ns
+            for number in book.forward + book.backward:
+                self._closed_ns[number] = max(self._closed_ns[number], book.closed_to_ns)
 
     def _parts(self, from_ns: int, to_ns: int) -> Iterable[tuple[int, int]]:
         """The slots of an interval by their begin, with the time it spends in each."""
@@ -249,29 +204,34 @@ class SlotLedger:
             yield start_ns, min(to_ns, end_ns) - max(from_ns, start_ns)
             start_ns = end_ns
 
-    def _enter(self, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
-        """Enter one series' share of one slot; part_ns is 0 for octets of a gap."""
-        still_open = False
-        for book, backward in self._books_of[number]:
-            if start_ns >= book.closed_to_ns and part_ns:
-                still_open = True
-                continue
-            oldest_ns = book.closed_to_ns - self._keep_ns
-            late = start_ns < book.closed_to_ns
-            entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, _Sum())
-            in_octets, out_octets = octets[::-1] if backward else octets
-            if part_ns and start_ns >= oldest_ns:
-                entry.add(in_octets, out_octets)
-                entry.cover(part_ns, book.members, self.slot_ns)
-            else:
-                entry.add_gap(in_octets, out_octets)
-        if still_open:
-            slot = self._slots.get(start_ns)
-            if slot is None:
-                slot = self._slots[start_ns] = _Slot(len(self._numbers))
-            slot.in_octets[number] += octets[0]
-            slot.out_octets[number] += octets[1]
-            slot.covered_ns[number] = min(slot.covered_ns[number] + part_ns, self.slot_ns)
+    def _enter(self, number: int, interval: tuple[int, int], octets: tuple[int, int], *, gap: bool) -> None:
+        """Share one series' octets where slots may be closed already, or where they are of a gap."""
+        parts = list(self._parts(*interval))
+        in_shares, out_shares = (shares(each, [part_ns for _, part_ns in parts]) for each in octets)
+        for (start_ns, part_ns), in_octets, out_octets in zip(parts, in_shares, out_shares, strict=True):
+            still_open = False
+            for book, backward in self._books_of[number]:
+                if start_ns >= book.closed_to_ns and not gap:
+                    still_open = True
+                    continue
+                share = (out_octets, in_octets) if backward else (in_octets, out_octets)
+                self._correct(book, start_ns, 0 if gap else part_ns, share)
+            if still_open:
+                slot = self._slots.get(start_ns)
+                if slot is None:
+                    slot = self._slots[start_ns] = _Slot(len(self._numbers))
+                self._fill(number, [(slot, part_ns, part_ns)], (in_octets, out_octets))
+
+    def _correct(self, book: _Book, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
+        """Enter a share into an account's own sum: late, or of a gap, which part_ns 0 says."""
+        oldest_ns = book.closed_to_ns - self._keep_ns
+        late = start_ns < book.closed_to_ns
+        entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, _Sum())
+        if part_ns and start_ns >= oldest_ns:
+            entry.add(*octets)
+            entry.cover(part_ns, book.members, self.slot_ns)
+        else:
+            entry.add_gap(*octets)
 
     def close(self, now_ns: int) -> list[SlotTotals]:
         """Slots that are complete or past their deadline, and amended ones again, in order of time."""
@@ -280,6 +240,7 @@ class SlotLedger:
             told.extend(self._totals(book, start_ns, book.told[start_ns]) for start_ns in book.told)
             book.told.clear()
             told.extend(self._close_book(book, now_ns))
+            self._mark_closed(book)
         lowest_ns = min((book.closed_to_ns for book in self._books.values()), default=now_ns)
         for start_ns in [start_ns for start_ns in self._slots if start_ns < lowest_ns]:
             del self._slots[start_ns]
@@ -379,3 +340,4 @@ class SlotLedger:
                 book.closed_to_ns = entry["closed_to_ns"]
                 book.told = {start_ns: _Sum(*figures) for start_ns, *figures in entry["told"]}
                 book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}
+                self._mark_closed(book)

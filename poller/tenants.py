@@ -14,10 +14,10 @@ from datetime import date
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
+from poller.accounts import SLOT_NS, SlotTotals
 from poller.caps import CapJudge, CapStatus, Usage
 from poller.contracts import Contracts, TenantContract, parts_account, tenant_account
 from poller.sample import FieldValue, Sample
-from poller.slots import SLOT_NS, SlotTotals
 from poller.volumes import is_weekday, local_date
 
 TotalsOf: TypeAlias = Callable[[str, int], SlotTotals | None]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from poller.slots import SlotTotals
+from poller.accounts import SlotTotals
 
 KEEP_DAYS: Final = 70
 """The month before this one, for comparison, and four weeks for the typical day."""

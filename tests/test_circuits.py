@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from poller.accounts import Member, SlotTotals
 from poller.circuits import Circuits, Evidence, ProbeEvidence, judge_circuit, judge_group
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, RedundancyContract
 from poller.delivery import LineSlot, judge_delivery
@@ -11,7 +12,6 @@ from poller.readings import DeviceReading, FailedPoll, InterfaceLayout
 from poller.redundancy import RedundancyTracker, State
 from poller.sample import Sample
 from poller.schema import SCHEMA
-from poller.slots import Member, SlotTotals
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

@@ -1,5 +1,6 @@
 """The estate's contracts, mapped: capacity, direction, nesting."""
 
+from poller.accounts import Account, Member
 from poller.contracts import CapContract, contracts_of
 from poller.estate import (
     Attachment,
@@ -14,7 +15,6 @@ from poller.estate import (
     RedundancyGroup,
     Tenant,
 )
-from poller.slots import Account, Member
 
 NAME = Name(ja="名", en="name")
 

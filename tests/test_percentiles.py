@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.accounts import Account, Member, SlotTotals
 from poller.devicerates import DeviceRates
 from poller.percentiles import BIN_NS, MonthBins, ceiling_rank, percentile
 from poller.readings import InterfaceLayout
 from poller.sample import Quality
-from poller.slots import Account, Member, SlotLedger, SlotTotals
+from poller.slots import SlotLedger
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

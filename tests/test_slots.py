@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poller.accounts import Account, Member, SlotTotals, shares
 from poller.devicerates import DeviceRates
 from poller.rates import DeviceCounters
 from poller.readings import DeviceReading, InterfaceLayout
 from poller.sample import Quality
-from poller.slots import Account, Member, SlotLedger, SlotTotals, shares
+from poller.slots import SlotLedger
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

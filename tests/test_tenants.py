@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poller.accounts import Member, SlotTotals
 from poller.caps import CapStatus
 from poller.contracts import CapContract, CircuitContract, Contracts, LineGroupContract, TenantContract
 from poller.devicerates import DeviceRates
@@ -17,7 +18,7 @@ from poller.percentiles import percentile
 from poller.readings import InterfaceLayout
 from poller.sample import Quality, Sample
 from poller.schema import SCHEMA
-from poller.slots import Member, SlotLedger, SlotTotals
+from poller.slots import SlotLedger
 from poller.tenants import Tenants
 from poller.volumes import Day, Volumes, month_bounds_ns
 

@@ -1,0 +1,84 @@
+"""Accounts and their slots: what is summed under one id, and what one aligned minute of it came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+SLOT_NS: Final = 60 * 10**9
+KEEP_SLOTS: Final = 360
+"""How many closed slots an account remembers and can amend: six hours."""
+
+Series: TypeAlias = tuple[str, str]
+"""Device and interface name (R30)."""
+
+
+class Member(NamedTuple):
+    """One series of an account; reversed where the interface's out is the account's in."""
+
+    device: str
+    interface: str
+    reversed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is summed under one id; a series counts once even if it is listed twice."""
+
+    id: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTotals:
+    """What an account's members counted in one slot.
+
+    start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
+    in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
+    covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
+    previous: what was told of this slot before; None when it is told for the first time. A sum kept elsewhere is
+        corrected by adding the new figures and taking off the previous ones.
+    """
+
+    account: str
+    start_ns: int
+    in_octets: int
+    out_octets: int
+    in_gap_octets: int
+    out_gap_octets: int
+    covered_ns: int
+    observed_ns: int
+    members: int
+    slot_ns: int = SLOT_NS
+    previous: "SlotTotals | None" = None
+
+    @property
+    def amended(self) -> bool:
+        """Whether the slot was told before with other figures."""
+        return self.previous is not None
+
+    @property
+    def coverage_ratio(self) -> float:
+        """Part of the slot that was observed, mean over the members."""
+        return self.covered_ns / (self.members * self.slot_ns) if self.members else 0.0
+
+    @property
+    def in_bits_per_second(self) -> float | None:
+        """Mean over the observed part of the slot; None where nothing was observed."""
+        return (self.in_octets - self.in_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
+
+    @property
+    def out_bits_per_second(self) -> float | None:
+        """Mean over the observed part of the slot; None where nothing was observed."""
+        return (self.out_octets - self.out_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
+
+
+def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
+    """Octets shared out over consecutive parts of an interval in proportion; the sum is octets exactly."""
+    whole_ns = sum(parts_ns)
+    result, gone, passed_ns = [], 0, 0
+    for part_ns in parts_ns:
+        passed_ns += part_ns
+        upto = octets * passed_ns // whole_ns
+        result.append(upto - gone)
+        gone = upto
+    return result
