@@ -30,7 +30,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from poller.estate import Model
+from poller.settings import Model
 from probes.snmp.errors import BadRequest
 from probes.snmp.oid import Oid, format_oid, parse_oid
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from poller.estate import Credentials, Device, Polling
+from poller.estate import Credentials, Device
 from poller.secrets import SecretReference
+from poller.settings import Polling
 from probes.snmp.errors import BadRequest
 from probes.snmp.target import SnmpTarget
 from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser
