@@ -8,13 +8,13 @@ A series is device + ifName, else ifDescr, never ifIndex: the names are made uni
 """
 
 import zlib
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol
 
 import msgspec
 
+from poller.iftable import COLUMNS, IF_ENTRY, IF_X_ENTRY, Interface, Kept, build_interfaces
 from poller.profile_values import as_text, bind_first
 from poller.profiles import AUTO, Object, ProbeNeeded, Profile, Profiles, Reading, SystemGroup
 from poller.readings import COUNTERS, DeviceReading
@@ -22,10 +22,7 @@ from probes.snmp.errors import NoAnswer, SnmpError, UsmReport
 from probes.snmp.oid import Oid, parse_oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
-from probes.snmp.walks import Table
-
-Kept: TypeAlias = int | bytes | Oid
-"""A value worth keeping: what an agent has, not what it lacks."""
+from probes.snmp.walk import Table
 
 # SNMPv2-MIB (RFC 3418), IF-MIB (RFC 2863), HOST-RESOURCES-MIB (RFC 2790), SNMP-FRAMEWORK-MIB (RFC 3411)
 SYS_DESCR: Final = parse_oid("1.3.6.1.2.1.1.1.0")
@@ -41,46 +38,8 @@ ENGINE_TIME: Final = parse_oid("1.3.6.1.6.3.10.2.1.3.0")
 _FIRST_QUESTION: Final = (SYS_DESCR, SYS_OBJECT_ID, SYS_UPTIME, SYS_NAME)
 _SECOND_QUESTION: Final = (IF_NUMBER, IF_TABLE_LAST_CHANGE, HR_SYSTEM_UPTIME, ENGINE_ID, ENGINE_BOOTS, ENGINE_TIME)
 
-IF_ENTRY: Final = parse_oid("1.3.6.1.2.1.2.2.1")
-IF_X_ENTRY: Final = parse_oid("1.3.6.1.2.1.31.1.1.1")
-_COLUMNS: Final[Mapping[str, Oid]] = {
-    "ifDescr": (*IF_ENTRY, 2),
-    "ifType": (*IF_ENTRY, 3),
-    "ifSpeed": (*IF_ENTRY, 5),
-    "ifInOctets": (*IF_ENTRY, 10),
-    "ifName": (*IF_X_ENTRY, 1),
-    "ifHCInOctets": (*IF_X_ENTRY, 6),
-    "ifHCInUcastPkts": (*IF_X_ENTRY, 7),
-    "ifHCInMulticastPkts": (*IF_X_ENTRY, 8),
-    "ifHighSpeed": (*IF_X_ENTRY, 15),
-    "ifAlias": (*IF_X_ENTRY, 18),
-    "ifCounterDiscontinuityTime": (*IF_X_ENTRY, 19),
-}
-_MEGA: Final = 10**6
-_SPEED_SATURATED: Final = 0xFFFF_FFFF
-"""ifSpeed says this where the interface is faster than it can count (RFC 2863)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """One row of the interfaces tables.
-
-    name: unique in the device, the key of the series. speed: bits per second, 0 unknown.
-    wide: octets as Counter64. counted: has octets at all. discontinuity: has ifCounterDiscontinuityTime.
-    packets: the 64-bit packet counters there are: "casts" for unicast, multicast and broadcast, "unicast" for that
-    one only; "narrow" for the 32-bit unicast counter.
-    """
-
-    name: str
-    if_index: int
-    alias: str = ""
-    description: str = ""
-    if_type: int = 0
-    speed: int = 0
-    wide: bool = False
-    counted: bool = True
-    packets: Literal["casts", "unicast", "narrow"] = "narrow"
-    discontinuity: bool = False
+_SILENCE: Final = (NoAnswer, UsmReport)
+"""Errors that are about the device, not about one table: they end a discovery, which is then tried again as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +157,8 @@ async def discover(snmp: Agent, target: SnmpTarget, question: Question, profiles
 
 
 async def _get(snmp: Agent, target: SnmpTarget, oids: Sequence[Oid]) -> dict[Oid, Kept]:
-    return {one.oid: one.value for one in await snmp.get(target, oids) if _is_kept(one.value)}  # type: ignore[misc] # told apart by _is_kept
+    found = await snmp.get(target, oids)
+    return {one.oid: one.value for one in found if _is_kept(one.value)}  # type: ignore[misc] # by _is_kept
 
 
 def _is_kept(value: Value) -> bool:
@@ -239,8 +199,8 @@ async def _walk(snmp: Agent, target: SnmpTarget, name: str, root: Oid, failures:
     try:
         async for one in snmp.walk(target, root):
             if _is_kept(one.value):
-                rows[one.oid] = one.value  # type: ignore[assignment] # told apart by _is_kept
-    except (NoAnswer, UsmReport):
+                rows[one.oid] = one.value  # type: ignore[assignment] # by _is_kept
+    except _SILENCE:
         raise
     except SnmpError as error:
         failures[name] = f"{error.reason}: {error}"
@@ -251,69 +211,20 @@ async def _walk(snmp: Agent, target: SnmpTarget, name: str, root: Oid, failures:
 
 
 async def _interfaces(snmp: Agent, target: SnmpTarget, failures: dict[str, str]) -> tuple[Interface, ...]:
-    """Two tables: some agents leave rows out of ifXTable, and a row must be as long as its columns to be read."""
-    columns: dict[str, dict[int, Kept]] = {name: {} for name in _COLUMNS}
+    """Asked table by table, because some agents have rows in ifTable that ifXTable leaves out."""
+    columns: dict[str, dict[int, Kept]] = {name: {} for name in COLUMNS}
     for entry in (IF_ENTRY, IF_X_ENTRY):
-        roots = {root: name for name, root in _COLUMNS.items() if root[: len(entry)] == entry}
+        roots = {root: name for name, root in COLUMNS.items() if root[: len(entry)] == entry}
         table = await snmp.table(target, tuple(roots))
-        failures.update((roots[root], f"{error.reason}: {error}") for root, error in table.failed.items())
+        for root, error in table.failed.items():
+            if isinstance(error, _SILENCE):
+                raise error
+            failures[roots[root]] = f"{error.reason}: {error}"
         for index, row in table.rows.items():
             for root, value in row.items():
                 if len(index) == 1 and _is_kept(value):
-                    columns[roots[root]][index[0]] = value  # type: ignore[assignment] # told apart by _is_kept
+                    columns[roots[root]][index[0]] = value  # type: ignore[assignment] # by _is_kept
     return build_interfaces(columns)
-
-
-def build_interfaces(columns: Mapping[str, Mapping[int, Kept]]) -> tuple[Interface, ...]:
-    """Rows of the interfaces tables, joined by ifIndex (an outer join: some agents leave rows out of ifXTable)."""
-    indexes = sorted({*columns["ifDescr"], *columns["ifName"], *columns["ifHCInOctets"]})
-    names = unique_names(
-        [(index, as_text(columns["ifName"].get(index)), as_text(columns["ifDescr"].get(index))) for index in indexes]
-    )
-    return tuple(_interface(columns, index, name) for index, name in zip(indexes, names, strict=True))
-
-
-def _interface(columns: Mapping[str, Mapping[int, Kept]], index: int, name: str) -> Interface:
-    def number(column: str) -> int | None:
-        return _whole(columns[column].get(index))
-
-    high, low = number("ifHighSpeed") or 0, number("ifSpeed") or 0
-    packets: Literal["casts", "unicast", "narrow"] = "narrow"
-    if number("ifHCInUcastPkts") is not None:
-        packets = "casts" if number("ifHCInMulticastPkts") is not None else "unicast"
-    return Interface(
-        name=name,
-        if_index=index,
-        alias=as_text(columns["ifAlias"].get(index)),
-        description=as_text(columns["ifDescr"].get(index)),
-        if_type=number("ifType") or 0,
-        speed=high * _MEGA or (0 if low == _SPEED_SATURATED else low),
-        wide=number("ifHCInOctets") is not None,
-        counted=number("ifHCInOctets") is not None or number("ifInOctets") is not None,
-        packets=packets,
-        discontinuity=number("ifCounterDiscontinuityTime") is not None,
-    )
-
-
-def unique_names(rows: Sequence[tuple[int, str, str]]) -> list[str]:
-    """Names of interfaces from (ifIndex, ifName, ifDescr).
-
-    ifName, else ifDescr; where two would be equal, ifName and ifDescr together; and where even these are equal,
-    numbered in order of ifIndex, for there is nothing better.
-    """
-    names = [name or description or f"if{index}" for index, name, description in rows]
-    shared = Counter(names)
-    names = [
-        f"{name} {description}" if shared[name] > 1 and description not in {"", name} else name
-        for name, (_, _, description) in zip(names, rows, strict=True)
-    ]
-    shared = Counter(names)
-    seen: Counter[str] = Counter()
-    unique = []
-    for name in names:
-        seen[name] += 1
-        unique.append(f"{name}~{seen[name]}" if shared[name] > 1 else name)
-    return unique
 
 
 # ---- what the profile reads
@@ -389,7 +300,7 @@ INDEXES_MOVED: Final = frozenset({"restarted", "interfaces_changed"})
 class Rediscovery:
     """Why to discover again: reason is a short word, text a phrase for the operator."""
 
-    reason: Literal["restarted", "interfaces_changed", "rows_gone", "agent_was_young", "daily"]
+    reason: Literal["restarted", "interfaces_changed", "rows_gone", "incomplete", "agent_was_young", "daily"]
     text: str
 
 

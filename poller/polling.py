@@ -4,29 +4,31 @@
     poll_device(snmp, prepared, plan, ...)  -> DeviceReading      awaits the agent
     read_poll(plan, answers, ...)           -> DeviceReading      pure, the hot path: slices of flat lists
 
-An interface is asked for, in one PDU: octets, packets, errors and discards of both directions, ifOperStatus and
-ifCounterDiscontinuityTime. Packets are the sum of the 64-bit unicast, multicast and broadcast counters; where an agent
-has only some of them, or only 32 bits, unicast stands alone: a sum of counters that wrap could not be unwrapped.
+An interface is one group, so that the session keeps it in one PDU with its own sysUpTime: octets, packets, errors and
+discards of both directions, ifOperStatus and ifCounterDiscontinuityTime. Packets are the sum of the 64-bit unicast,
+multicast and broadcast counters; where an agent has only some of them, or only 32 bits, unicast stands alone: a sum of
+counters that wrap could not be unwrapped.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import add
+from types import NoneType
 from typing import Any, Final, Protocol, TypeAlias
 
 from poller.discovery import (
     ENGINE_BOOTS,
     ENGINE_TIME,
     HR_SYSTEM_UPTIME,
-    IF_ENTRY,
     IF_NUMBER,
     IF_TABLE_LAST_CHANGE,
-    IF_X_ENTRY,
     SYS_NAME,
     Discovery,
-    Interface,
 )
+from poller.iftable import IF_ENTRY, IF_X_ENTRY, Interface
 from poller.profile_values import Bound, bind_profile, evaluate_all
 from poller.profiles import Profile
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
@@ -37,10 +39,8 @@ from probes.snmp.values import Value
 Group: TypeAlias = tuple[Oid, ...]
 Columns: TypeAlias = tuple[Oid, ...]
 
-_REPLY_OCTETS: Final = 1_300
-"""What the varbinds of one PDU may take (R15), with a margin for the header of v3."""
-_VALUE_OCTETS: Final = 8
-"""Type, length and content of a counter that has seen some traffic."""
+_DEVICE_GROUP: Final = 20
+"""Device-level values that stay together in one PDU."""
 
 _OPER_STATUS: Final = (*IF_ENTRY, 8)
 _DISCONTINUITY: Final = (*IF_X_ENTRY, 19)
@@ -76,8 +76,8 @@ class Block:
 class PollPlan:
     """What a steady poll of a device asks, and how its answers are read.
 
-    groups: OIDs that travel in one PDU; the first device_groups of them hold device_oids, the others whole rows.
-    row_groups: per row, the index of its group. static: values that were read at discovery and are not asked again.
+    groups: OIDs that stay together in one PDU; the first device_groups of them hold device_oids, the others a row each.
+    static: values that were read at discovery and are not asked again. missing: fields that cannot be read, and why.
     """
 
     device: str
@@ -85,7 +85,6 @@ class PollPlan:
     blocks: tuple[Block, ...]
     groups: tuple[Group, ...]
     device_groups: int
-    row_groups: tuple[int, ...]
     device_oids: tuple[Oid, ...]
     bound: tuple[Bound, ...]
     static: Mapping[Oid, Value] = field(default_factory=dict)
@@ -93,12 +92,19 @@ class PollPlan:
 
 
 class Answers(Protocol):
-    """What a poll by the SNMP session brings: values in the order asked, None for "no such"; the rest per group."""
+    """What a poll by the SNMP session brings.
 
-    values: Sequence[Any]
-    uptime_ticks: Sequence[int | None]
-    received_ns: Sequence[int]
-    failures: Mapping[int, SnmpError]
+    values: in the order asked, None for "no such". uptime_ticks, received_ns: per group. failures: by place in values.
+    """
+
+    @property
+    def values(self) -> Sequence[Any]: ...  # noqa: D102 - told above
+    @property
+    def uptime_ticks(self) -> Sequence[int | None]: ...  # noqa: D102 - told above
+    @property
+    def received_ns(self) -> Sequence[int | None]: ...  # noqa: D102 - told above
+    @property
+    def failures(self) -> Mapping[int, SnmpError]: ...  # noqa: D102 - told above
 
 
 # ---- plan
@@ -120,19 +126,14 @@ def plan_poll(
     known = dict(discovery.values)
     bound, missing = bind_profile(profile, known, unverified=unverified)
     device_oids = tuple(dict.fromkeys([*_device_wide(discovery), *(oid for entry in bound for oid in entry.oids)]))
-    device_oids = device_oids or (() if chosen else (SYS_NAME,))
-    device_groups = pack([(oid,) for oid in device_oids])
-    rows = [row_oids(interface) for interface in chosen]
-    row_groups = pack(rows)
+    device_oids = device_oids or (SYS_NAME,)
+    device_groups = [device_oids[at : at + _DEVICE_GROUP] for at in range(0, len(device_oids), _DEVICE_GROUP)]
     return PollPlan(
         device=discovery.device,
         layout=_layout(chosen),
         blocks=_blocks(chosen),
-        groups=(*(group for group, _ in device_groups), *(group for group, _ in row_groups)),
+        groups=(*device_groups, *(row_oids(interface) for interface in chosen)),
         device_groups=len(device_groups),
-        row_groups=tuple(
-            len(device_groups) + place for place, (_, count) in enumerate(row_groups) for _ in range(count)
-        ),
         device_oids=device_oids,
         bound=tuple(bound),
         static={oid: value for oid, value in known.items() if oid not in set(device_oids)},
@@ -159,27 +160,6 @@ def row_oids(interface: Interface) -> Group:
     if interface.discontinuity:
         columns.append(_DISCONTINUITY)
     return tuple((*column, interface.if_index) for column in columns)
-
-
-def pack(rows: Sequence[Group]) -> list[tuple[Group, int]]:
-    """Rows put together into PDUs whose replies stay small enough, each with the number of its rows; none is split."""
-    packed: list[tuple[list[Oid], int]] = []
-    room = 0
-    for row in rows:
-        needed = sum(_varbind_octets(oid) for oid in row)
-        if needed > room:
-            packed.append(([], 0))
-            room = _REPLY_OCTETS
-        oids, count = packed[-1]
-        oids.extend(row)
-        packed[-1] = (oids, count + 1)
-        room -= needed
-    return [(tuple(oids), count) for oids, count in packed]
-
-
-def _varbind_octets(oid: Oid) -> int:
-    """About what a varbind takes: sequence and OID with their headers (X.690, 8.19), and a value."""
-    return 4 + len(oid) - 1 + sum((arc.bit_length() - 1) // 7 for arc in oid if arc > 0x7F) + _VALUE_OCTETS  # noqa: PLR2004 - seven bits an octet
 
 
 def _layout(chosen: Sequence[Interface]) -> InterfaceLayout:
@@ -226,26 +206,21 @@ def failed_poll(device: str, due_ns: int, error: SnmpError) -> FailedPoll:
     return FailedPoll(device, due_ns, error.reason, str(error), answered)
 
 
-def read_poll(
-    plan: PollPlan, answers: Answers, due_ns: int, before: DeviceReading | None = None
-) -> DeviceReading | FailedPoll:
+def read_poll(plan: PollPlan, answers: Answers, due_ns: int, before: DeviceReading | None = None) -> DeviceReading:
     """The reading that the answers make; before is the last reading of the device, for device-level rates."""
-    if answers.failures and len(answers.failures) == len(plan.groups):
-        return failed_poll(plan.device, due_ns, next(iter(answers.failures.values())))
     known = len(plan.device_oids)
     flat = answers.values
-    counters, oper_status, discontinuity = read_rows(plan.blocks, flat[known:] if known else flat)
+    counters, oper_status, discontinuity = read_rows(plan.blocks, _numbers(flat[known:] if known else flat))
     given: dict[Oid, Value] = dict(zip(plan.device_oids, flat, strict=False))
     read = evaluate_all(plan.bound, {**plan.static, **given} if plan.static else given)
-    failures = {**plan.missing, **read.missing, **_group_failures(plan, answers)}
-    received, uptime = answers.received_ns, answers.uptime_ticks
-    device_wide = plan.device_groups > 0
+    failures = {**plan.missing, **read.missing, **(_failures(plan, answers) if answers.failures else {})}
+    received, uptime, rows = answers.received_ns, answers.uptime_ticks, plan.device_groups
     reading = DeviceReading(
         device=plan.device,
         due_ns=due_ns,
         layout=plan.layout,
-        received_ns=[received[group] for group in plan.row_groups],
-        uptime_ticks=[uptime[group] for group in plan.row_groups],
+        received_ns=[when or due_ns for when in received[rows:]],
+        uptime_ticks=uptime[rows:],
         counters=counters,
         oper_status=oper_status,
         discontinuity_ticks=discontinuity,
@@ -256,8 +231,8 @@ def read_poll(
         totals=read.totals,
         if_number=_whole(given.get(IF_NUMBER)),
         if_table_last_change=_whole(given.get(IF_TABLE_LAST_CHANGE)),
-        device_uptime_ticks=uptime[0] if device_wide else None,
-        device_received_ns=received[0] if device_wide else 0,
+        device_uptime_ticks=uptime[0],
+        device_received_ns=received[0] or due_ns,
         failures=failures,
     )
     read.values.update(device_rates(before, reading))
@@ -268,16 +243,33 @@ def _whole(value: Value) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _group_failures(plan: PollPlan, answers: Answers) -> dict[str, str]:
-    """By table: the device's own values, or "interfaces" with how many rows it is about."""
+def _failures(plan: PollPlan, answers: Answers) -> dict[str, str]:
+    """By table: the device's own values, or "interfaces" with how many rows it is about (R20)."""
     failures: dict[str, str] = {}
-    for group, error in answers.failures.items():
+    ends = list(accumulate(len(group) for group in plan.groups))
+    rows: dict[int, SnmpError] = {}
+    for place, error in answers.failures.items():
+        group = bisect_right(ends, place)
         if group < plan.device_groups:
             failures["device"] = str(error)
         else:
-            rows = [name for name, at in zip(plan.layout.names, plan.row_groups, strict=True) if at in answers.failures]
-            failures["interfaces"] = f"{len(rows)} interfaces from {rows[0]} on: {error}"
+            rows.setdefault(group - plan.device_groups, error)
+    if rows:
+        first = min(rows)
+        failures["interfaces"] = (
+            f"{len(rows)} of {len(plan.layout.names)}, {plan.layout.names[first]} first: {rows[first]}"
+        )
     return failures
+
+
+_PLAIN: Final = frozenset({int, NoneType})
+
+
+def _numbers(flat: Sequence[Any]) -> Sequence[int | None]:
+    """Counters that came as text or octets, against their definition, are no counters."""
+    if _PLAIN.issuperset(map(type, flat)):
+        return flat
+    return [value if isinstance(value, int) else None for value in flat]
 
 
 def read_rows(
