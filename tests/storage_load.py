@@ -1,7 +1,7 @@
 """The victim of the kill -9 test: fills a journal, delivers it to Parquet, and says what was promised as durable.
 
-python storage_load.py DIRECTORY FIRST LAST: appends the samples FIRST, FIRST + 1 ... (one series, time = number) and writes
-a line "<number>" when everything below is durable; with LAST it stops there, once all is delivered.
+python storage_load.py DIRECTORY FIRST LAST: appends the samples FIRST, FIRST + 1 ... (one series, time = number) and
+writes a line "<number>" when everything below is durable; with LAST it stops there, once all is delivered.
 """
 
 import asyncio

@@ -143,7 +143,9 @@ def test_the_95th_percentile_of_thirty_days_is_the_8208th_of_8640(tmp_path: Path
 
 
 def test_a_step_where_nothing_is_known_is_null_and_not_zero(tmp_path: Path) -> None:
-    ParquetStore(tmp_path).write_frame("tenant_5m", pl.DataFrame({"time_ns": [_T], "tenant": "t", "line": "l"}))
+    ParquetStore(tmp_path).write_frame(
+        "tenant_5m", pl.DataFrame({"time_ns": [_T], "tenant": "t", "line": "l", "coverage_ratio": 0.0})
+    )
     answer = open_history(tmp_path).read(
         "tenant_5m", ["in_octets"], start_ns=_T, end_ns=_T + 1, step_seconds=300, aggregate="sum"
     )

@@ -37,7 +37,12 @@ def columns_needed(entry: Measurement, fields: Sequence[str]) -> list[str]:
 
 
 def with_coverage(frame: pl.DataFrame, entry: Measurement, fields: Sequence[str]) -> pl.DataFrame:
-    """Rows as they are kept, ordered by series and time, each with the part of it that was observed, 0..1."""
+    """Rows as they are kept, ordered by series and time, each with the part of it that was observed, 0..1.
+
+    A row that says nothing about the fields, not even why, is left out: some stores cannot give it. No tag is "".
+    """
+    said = [name for name in frame.columns if name not in (KEY, *entry.tags)]
+    frame = frame.filter(pl.any_horizontal(pl.col(said).is_not_null()))
     if COVERAGE in frame.columns:
         coverage = pl.col(COVERAGE).fill_null(0.0)
     elif "quality" in frame.columns:
@@ -45,7 +50,8 @@ def with_coverage(frame: pl.DataFrame, entry: Measurement, fields: Sequence[str]
     else:
         coverage = pl.lit(1.0)
     wanted = [name for name in fields if name != COVERAGE]
-    return frame.select(KEY, *entry.tags, *wanted, coverage.alias(COVERAGE)).sort([*entry.tags, KEY])
+    tags = [pl.col(tag).fill_null("") for tag in entry.tags]
+    return frame.select(KEY, *tags, *wanted, coverage.alias(COVERAGE)).sort([*entry.tags, KEY])
 
 
 def into_steps(frame: pl.DataFrame, entry: Measurement, step: Step) -> pl.DataFrame:

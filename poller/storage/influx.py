@@ -1,0 +1,218 @@
+"""The InfluxDB sink: the journal's records as line protocol, to 2.x, 3.x and VictoriaMetrics or to 1.x.
+
+What the server's answer means (the same for all of them):
+    2xx                     taken
+    413                     too much at once: halves, and smaller batches from now on
+    400, 422                something in it will never be taken: halves, until the guilty line is alone and goes to the
+                            dead letters with the server's reason; all others are taken
+    401, 403, 404           the operator has to act: the same batch again later
+    429, 5xx, no answer     the same batch again later, when the server says (Retry-After) or by delivery's schedule
+A resend writes the same points with the same timestamps, so again is never twice.
+"""
+
+import asyncio
+import base64
+import email.utils
+import gzip
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import aiohttp
+from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.rest import ApiException
+from influxdb_client.service.write_service import WriteService
+
+from poller.secrets import Secret
+from poller.storage.dead_letters import DeadLetters
+from poller.storage.errors import StoreUnavailable
+from poller.storage.lines import LineEncoder
+from poller.storage.reader import Record
+
+_LEVEL: Final = 1
+_LEAST_BATCH: Final = 100
+_REASONS: Final = {401: "refused", 403: "refused", 404: "missing", 408: "timeout", 429: "busy", 503: "busy"}
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxSettings:
+    """Where to write.
+
+    kind: "2" for InfluxDB 2.x and 3.x (url, bucket, org, token), "1" for 1.x (url, database as bucket, user and
+    password), "victoria" for VictoriaMetrics (url; no texts, no bucket needed). batch: lines in one request.
+    timeout_seconds bounds one request as a whole; it is longer than the slowest answer that is still an answer.
+    """
+
+    url: str
+    bucket: str = "hinomi"
+    kind: Literal["1", "2", "victoria"] = "2"
+    org: str = ""
+    token: Secret | None = None
+    user: str = ""
+    password: Secret | None = None
+    batch: int = 5_000
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said: HTTP status, the error's text, and its wish for later in seconds."""
+
+    status: int
+    text: str
+    retry_after_seconds: float | None
+
+
+class Endpoint(Protocol):
+    """One way to write a gzipped body of lines; raises StoreUnavailable where there is no answer at all."""
+
+    async def post(self, body: bytes) -> Answer:
+        """Send it and say what came back."""
+
+    async def close(self) -> None:
+        """Give the connections back."""
+
+
+class InfluxSink:
+    """A store (poller.storage.delivery) over one endpoint; open_influx makes one from settings."""
+
+    def __init__(self, endpoint: Endpoint, dead_letters: DeadLetters, encoder: LineEncoder, batch: int = 5_000) -> None:
+        self.dead_letters = dead_letters
+        self._endpoint = endpoint
+        self._encoder = encoder
+        self._batch = batch
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """All lines of the records, in order, in batches; see the module for what can happen to one."""
+        lines = await asyncio.to_thread(self._encode, records)
+        start = 0
+        while start < len(lines):
+            part = lines[start : start + self._batch]
+            await self._send(part)
+            start += len(part)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._endpoint.close()
+
+    def _encode(self, records: Sequence[Record]) -> list[str]:
+        blocks = itertools.chain.from_iterable(record.blocks for record in records)
+        return list(itertools.chain.from_iterable(map(self._encoder.lines, blocks)))
+
+    async def _send(self, lines: Sequence[str]) -> None:
+        """Send lines, in halves as long as the server refuses them as they are."""
+        answer = await self._endpoint.post(await asyncio.to_thread(_packed, lines))
+        if answer.status // 100 == 2:  # noqa: PLR2004 - success
+            return
+        if answer.status not in (400, 413, 422):
+            reason = _REASONS.get(answer.status, "failed")
+            raise StoreUnavailable(reason, f"HTTP {answer.status}: {answer.text}", answer.retry_after_seconds)
+        if answer.status == 413:  # noqa: PLR2004 - content too large
+            self._batch = max(_LEAST_BATCH, min(self._batch, len(lines) // 2))
+        if len(lines) > 1:
+            middle = len(lines) // 2
+            await self._send(lines[:middle])
+            await self._send(lines[middle:])
+            return
+        try:
+            await asyncio.to_thread(self.dead_letters.add, f"HTTP {answer.status}: {answer.text}", lines)
+        except OSError as error:
+            raise StoreUnavailable("disk_full", f"{self.dead_letters.directory}: {error}") from error
+
+
+class Version1:
+    """The write endpoint of InfluxDB 1.x."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        self._url = f"{settings.url.rstrip('/')}/write"
+        self._parameters = {"db": settings.bucket, "precision": "ns"}
+        timeout = aiohttp.ClientTimeout(total=settings.timeout_seconds)
+        self._session = aiohttp.ClientSession(headers=authorization(settings), timeout=timeout)
+
+    async def post(self, body: bytes) -> Answer:
+        """See Endpoint."""
+        headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
+        try:
+            async with self._session.post(self._url, params=self._parameters, data=body, headers=headers) as response:
+                text = await response.text(errors="replace")
+                return Answer(response.status, text.strip(), _seconds(response.headers.get("Retry-After")))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _no_answer(error) from error
+
+    async def close(self) -> None:
+        """See Endpoint."""
+        await self._session.close()
+
+
+class Version2:
+    """The v2 write API through influxdb-client; the body is compressed by us, in a thread, not by it on the loop."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        token = settings.token.reveal() if settings.token else ""
+        self._org, self._bucket = settings.org, settings.bucket
+        self._client = InfluxDBClientAsync(
+            settings.url.rstrip("/"), token=token, org=settings.org, timeout=int(settings.timeout_seconds * 1000)
+        )
+        self._service: Any = WriteService(self._client.api_client)  # type: ignore[no-untyped-call] # generated code
+
+    async def post(self, body: bytes) -> Answer:
+        """See Endpoint."""
+        try:
+            await self._service.post_write_async(
+                self._org, self._bucket, body, precision="ns", content_encoding="gzip", content_type="text/plain"
+            )
+        except ApiException as error:
+            body_text = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+            retry_after = error.headers.get("Retry-After") if error.headers else None
+            return Answer(int(error.status or 0), (body_text or str(error.reason)).strip(), _seconds(retry_after))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _no_answer(error) from error
+        return Answer(204, "", None)
+
+    async def close(self) -> None:
+        """See Endpoint."""
+        await self._client.close()  # type: ignore[no-untyped-call] # the client has no types here
+
+
+def open_influx(
+    settings: InfluxSettings, dead_letters: Path, now_ns: Callable[[], int] = time.time_ns, name: str = "influx"
+) -> InfluxSink:
+    """The sink for these settings; call it on the running loop, close it at the end."""
+    endpoint = Version1(settings) if settings.kind == "1" else Version2(settings)
+    letters = DeadLetters(dead_letters, name, now_ns)
+    return InfluxSink(endpoint, letters, LineEncoder(texts=settings.kind != "victoria"), settings.batch)
+
+
+def authorization(settings: InfluxSettings) -> dict[str, str]:
+    """The header that says who we are: a token, or user and password; none where there is neither."""
+    if settings.token is not None:
+        return {"Authorization": f"Token {settings.token.reveal()}"}
+    if settings.user:
+        secret = settings.password.reveal() if settings.password else ""
+        return {"Authorization": "Basic " + base64.b64encode(f"{settings.user}:{secret}".encode()).decode()}
+    return {}
+
+
+def _packed(lines: Sequence[str]) -> bytes:
+    return gzip.compress("\n".join(lines).encode(), _LEVEL, mtime=0)
+
+
+def _no_answer(error: BaseException) -> StoreUnavailable:
+    if isinstance(error, TimeoutError):
+        return StoreUnavailable("timeout", "no answer in time")
+    return StoreUnavailable("unreachable", f"{type(error).__name__}: {error}")
+
+
+def _seconds(retry_after: str | None, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); None where it is neither."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - now())
+    except ValueError:
+        return None
