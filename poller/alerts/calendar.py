@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import jpholiday
 
-from poller.estate import Calendar, Name
+from poller.estate import Calendar
+from poller.settings import Name
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BUSINESS: Final = Calendar(
