@@ -9,11 +9,15 @@ end the walk, not hang it.
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Final
 
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, LineGroup, RedundancyGroup, Rule
 
-_FAULT_FIELDS = frozenset({"up", "state", "oper_status", "ha_role", "active", "text"})
+_DOWN: Final = frozenset(
+    {("device.up", False), ("circuit.state", "down"), ("line_group.state", "down"), ("service.up", False)}
+)
+_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text"})
 
 
 def is_fault(rule: Rule) -> bool:
@@ -23,7 +27,7 @@ def is_fault(rule: Rule) -> bool:
 
 def says_down(rule: Rule) -> bool:
     """True where the rule firing means that its subject does not serve at all."""
-    return (rule.on, rule.equals) in {("device.up", False), ("circuit.state", "down"), ("service.up", False)}
+    return (rule.on, rule.equals) in _DOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,18 @@ class Dependencies:
         return Subject("circuit", circuit) if circuit else subject
 
     def anchor(self, subject: Subject) -> str:
-        """What alerts with one cause have in common: the group, circuit or device they come from."""
+        """What alerts with one cause have in common: the group, circuit or device they come from.
+
+        A line whose circuits are one redundancy group is that group.
+        """
         subject = self.standing_for(subject)
         if subject.kind in {"interface", "notification"}:
             subject = Subject("device", subject.id)
+        if subject.kind == "line_group":
+            circuits = self.circuits_of(subject.id)
+            groups = {self._group_of.get(f"circuit/{circuit}") for circuit in circuits}
+            if len(groups) == 1 and None not in groups:
+                subject = Subject("circuit", circuits[0])
         group = self._group_of.get(str(subject))
         if group is not None:
             return f"group/{group.id}"
@@ -117,8 +129,6 @@ class Dependencies:
             yield f"device/{self._estate.circuits[subject.id].measured_by.device}"
         elif subject.kind == "service" and subject.id in self._estate.services:
             yield from (f"device/{device}" for device in self._estate.services[subject.id].devices)
-        elif subject.kind == "line_group" and subject.id in self._estate.line_groups:
-            yield from (f"circuit/{circuit}" for circuit in self.circuits_of(subject.id))
         elif subject.kind == "device" and subject.id in self._estate.devices:
             for parent in self._estate.devices[subject.id].parents:
                 group = self._estate.redundancy_groups.get(parent)
@@ -149,6 +159,12 @@ class Dependencies:
         reached, and the fault is among the causes; or when it is itself the subject. A redundant path keeps it out.
         """
         asked = [self.standing_for(subject) for subject in subjects]
+        asked += [
+            Subject("circuit", circuit)
+            for subject in asked
+            if subject.kind == "line_group" and str(subject) in down
+            for circuit in self.circuits_of(subject.id)
+        ]
         tenants = {subject.id for subject in asked if subject.kind == "tenant"}
         services = {subject.id for subject in asked if subject.kind == "service"}
         causes = {str(subject) for subject in asked if subject.kind in {"device", "circuit", "interface"}} & set(down)
@@ -164,7 +180,7 @@ class Dependencies:
         return Affected(
             tuple(tenant for tenant in self._estate.tenants if tenant in tenants),
             tuple(service for service in self._estate.services if service in services),
-            tuple(subject.id for subject in asked if subject.kind == "circuit"),
+            tuple(dict.fromkeys(subject.id for subject in asked if subject.kind == "circuit")),
         )
 
     def _tenants_cut_off(self, causes: AbstractSet[str], down: AbstractSet[str]) -> Iterator[str]:

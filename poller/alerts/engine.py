@@ -19,7 +19,7 @@ from poller.alerts.incidents import Evidence, Incident, IncidentBook, Remark
 from poller.alerts.mail import Letter, render, render_digest
 from poller.alerts.maintenance import Windows
 from poller.alerts.notices import Circumstances, Kind, Policy
-from poller.alerts.page import Postmark
+from poller.alerts.page import Postmark, headline
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
 from poller.alerts.states import (
     SECOND,
@@ -152,8 +152,10 @@ class Alerting:
 
     def _judge(self, watch: Watch, sample: Sample, now_ns: int) -> Transition | None:
         value = sample.fields.get(watch.field)
-        usable = value is not None and sample.fields.get("quality") not in _NOT_A_READING
-        verdict = watch.judge(value) if usable and value is not None else Verdict.UNKNOWN
+        if value is None:  # the sample is about something else; silence is found by the clock
+            return None
+        unusable = sample.fields.get("quality") in _NOT_A_READING
+        verdict = Verdict.UNKNOWN if unusable else watch.judge(value)
         if watch.rule.no_data == "raise" and (verdict is not Verdict.UNKNOWN or watch.key not in self._heard):
             self._heard[watch.key] = (watch, sample.time_ns)
         alert = self._alerts.get(watch.key)
@@ -217,6 +219,7 @@ class Alerting:
         for change, step in zip(changes, steps, strict=True):
             self._batch.transitions.append((step, change.incident))
         self._tell(now_ns)
+        self._name()
         self._batch.incidents.extend(self._book.incidents[id_] for id_ in sorted(self._book.changed))
         self._book.changed.clear()
         if self._batch:
@@ -247,6 +250,13 @@ class Alerting:
         return Change(
             now_ns, step.rule, step.subject, severity, step.before, step.after, step.reason, incident, step.value
         )
+
+    def _name(self) -> None:
+        """Give incidents that changed their titles; wall and command line show them without the estate."""
+        for id_ in list(self._book.changed):
+            incident = self._book.incidents[id_]
+            titles = [headline(incident, self._estate, lang) for lang in ("ja", "en")]
+            self._book.put(replace(incident, title_ja=titles[0], title_en=titles[1]))
 
     def _find_down(self) -> None:
         self._down.clear()

@@ -4,8 +4,9 @@ An alert that fires joins the open incident of whatever inhibits it (its parent 
 the same anchor (group, circuit, device) and family (fault or load), else it opens one. A parent that fires after its
 children, before anything was told about them, takes their incident over as its root.
 
-Severity is the rule's, lowered to minor while the subject's redundancy group still serves: a standby that took over is
-minor, no redundancy left is serious. An incident is as severe as its worst alert that is active and not inhibited.
+Severity is the rule's, lowered to minor while the subject's active/standby pair still serves (a standby that took over
+is minor), and raised to serious once its redundancy group no longer serves (no redundancy left is serious). An incident
+is as severe as its worst alert that is active and not inhibited.
 
 An incident closes when none of its alerts is active. A child that is still firing `RECHECK` after its parent
 recovered, by a reading from after the recovery, leaves for an incident of its own, and is told.
@@ -94,7 +95,7 @@ class Incident:
     anchor: str
     fault: bool
     root: Key
-    began_ns: int
+    begun_ns: int
     opened_ns: int
     severity: Severity
     worst: Severity
@@ -107,6 +108,8 @@ class Incident:
     redundancy_left: bool = False
     merged_into: str | None = None
     remarks: tuple[Remark, ...] = ()
+    title_ja: str = ""
+    title_en: str = ""
     told: Told = field(default_factory=Told)
     serious_since_ns: int | None = None
 
@@ -119,6 +122,15 @@ class Incident:
     def acknowledged(self) -> Remark | None:
         """The first acknowledgement."""
         return next((remark for remark in self.remarks if remark.kind == "acknowledge"), None)
+
+    @property
+    def acknowledged_by(self) -> str | None:
+        """Who acknowledged first."""
+        return None if self.acknowledged is None else self.acknowledged.who
+
+    def title(self, lang: str) -> str:
+        """What is broken and how, in half a line, "ja" or "en"."""
+        return self.title_en if lang == "en" else self.title_ja
 
     @property
     def root_member(self) -> Member:
@@ -176,7 +188,7 @@ class IncidentBook:
     def open_incidents(self) -> list[Incident]:
         """Open incidents, the worst and oldest first."""
         found = [incident for incident in self.incidents.values() if incident.closed_ns is None]
-        return sorted(found, key=lambda incident: (-_RANK[incident.severity], incident.began_ns, incident.id))
+        return sorted(found, key=lambda incident: (-_RANK[incident.severity], incident.begun_ns, incident.id))
 
     def of(self, key: Key) -> Incident | None:
         """The open incident that an alert belongs to."""
@@ -268,11 +280,16 @@ class IncidentBook:
         if not active:
             return replace(incident, closed_ns=now_ns, flapping=False)
         telling = [m for m in active if m.inhibited_by is None and m.freed_ns is None] or list(active)
-        severity = max((self.severity(member, down) for member in telling), key=_RANK.__getitem__)
+        severities = {member.key: self.severity(member, down) for member in telling}
+        severity = max(severities.values(), key=_RANK.__getitem__)
+        root = incident.root
+        if severities.get(root) is not severity:
+            root = next(key for key, each in severities.items() if each is severity)
         reached = self._dependencies.affected([Subject.parse(m.subject) for m in active], down)
         before = incident.affected
         return replace(
             incident,
+            root=root,
             severity=severity,
             serious_since_ns=(incident.serious_since_ns or now_ns) if severity is Severity.SERIOUS else None,
             worst=severity if is_worse(severity, incident.worst) else incident.worst,
@@ -286,12 +303,15 @@ class IncidentBook:
         )
 
     def severity(self, member: Member, down: AbstractSet[str]) -> Severity:
-        """The rule's severity, or minor while the subject's redundancy group still serves (R56)."""
+        """The rule's severity, moved by what redundancy is left (R56, R64a)."""
         rule = self._estate.rules.get(member.rule)
-        if rule is None or member.severity is not Severity.SERIOUS or not is_fault(rule):
-            return member.severity
         group = self._dependencies.group_of(Subject.parse(member.subject))
-        return Severity.MINOR if group is not None and self._dependencies.serves(group, down) else Severity.SERIOUS
+        if rule is None or group is None or not is_fault(rule) or member.severity is Severity.NOTICE:
+            return member.severity
+        if self._dependencies.serves(group, down):
+            took_over = group.mode == "active_standby" and member.severity is Severity.SERIOUS
+            return Severity.MINOR if took_over else member.severity
+        return Severity.SERIOUS if says_down(rule) else member.severity
 
     def _redundancy_left(self, incident: Incident, down: AbstractSet[str]) -> bool:
         group = self._dependencies.group_of(Subject.parse(incident.root[1]))
@@ -304,7 +324,11 @@ class IncidentBook:
 
     def _same_anchor(self, subject: Subject, rule: Rule) -> Incident | None:
         anchor, fault = self._dependencies.anchor(subject), is_fault(rule)
-        return self._first(lambda incident: incident.anchor == anchor and incident.fault is fault)
+        found = self._first(lambda incident: incident.anchor == anchor and incident.fault is fault)
+        if found is None and subject.kind == "line_group" and fault:
+            circuits = {f"circuit/{circuit}" for circuit in self._dependencies.circuits_of(subject.id)}
+            found = self._first(lambda incident: any(m.subject in circuits for m in incident.active))
+        return found
 
     def _first(self, fits: Callable[[Incident], bool]) -> Incident | None:
         return next((incident for incident in self.open_incidents() if fits(incident)), None)
@@ -327,9 +351,9 @@ class IncidentBook:
         members = tuple(member for incident in explained for member in incident.members)
         subject = Subject.parse(member.subject)
         anchor = self._dependencies.anchor(subject)
-        began = min(member.since_ns, kept.began_ns)
+        began = min(member.since_ns, kept.begun_ns)
         return replace(
-            kept, anchor=anchor, root=member.key, began_ns=began, members=members, scope=self._scope(subject)
+            kept, anchor=anchor, root=member.key, begun_ns=began, members=members, scope=self._scope(subject)
         )
 
     def _open(self, member: Member, rule: Rule, now_ns: int) -> Incident:
@@ -343,7 +367,7 @@ class IncidentBook:
             anchor=self._dependencies.anchor(subject),
             fault=is_fault(rule),
             root=member.key,
-            began_ns=member.since_ns,
+            begun_ns=member.since_ns,
             opened_ns=now_ns,
             severity=member.severity,
             worst=Severity.NOTICE,
@@ -358,4 +382,7 @@ class IncidentBook:
             return self._estate.circuits[subject.id].scope.value
         if subject.kind in {"device", "interface", "notification"} and subject.id in self._estate.devices:
             return self._estate.devices[subject.id].scope.value
+        if subject.kind == "line_group":
+            scopes = {self._estate.circuits[circuit].scope for circuit in self._dependencies.circuits_of(subject.id)}
+            return scopes.pop().value if len(scopes) == 1 else "undetermined"
         return Scope.INSIDE.value if subject.kind in {"service", "daemon"} else "undetermined"

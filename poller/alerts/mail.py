@@ -127,13 +127,13 @@ def _digest_text(lasting: Sequence[Incident], over: Sequence[Incident], contact:
         if not group:
             continue
         lines += ["", title]
-        for incident in sorted(group, key=lambda entry: entry.began_ns):
+        for incident in sorted(group, key=lambda entry: entry.begun_ns):
             what = headline(incident, estate, lang)
-            began = times.day(incident.began_ns, lang)
+            began = times.day(incident.begun_ns, lang)
             if incident.ended_ns is None:
                 when = pick(lang, f"{began} から継続中", f"since {began}")
             else:
-                took = duration_text((incident.ended_ns - incident.began_ns) / SECOND, lang)
+                took = duration_text((incident.ended_ns - incident.begun_ns) / SECOND, lang)
                 when = pick(lang, f"{began} から{took}", f"{began}, {took}")
             note = _took_over(incident, lang)
             lines.append(

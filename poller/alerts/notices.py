@@ -7,7 +7,7 @@ incident whose truth differs from what was told is told, unless something holds 
               `repeat_interval` until somebody acknowledges; from the first repeat on the officers hear of it too
     minor     held for the digest at `digest_at` of the next business day; if it turns serious it leaves at once;
               if it ends before, the digest says so
-    notice    only shown
+    notice    shown, and in the digest of those contacts who asked for notices
 """
 
 from collections.abc import Iterable
@@ -151,8 +151,7 @@ def digest_due_ns(incident: Incident, estate: Estate, policy: Policy) -> int | N
     if incident.merged_into is not None or told.severity is Severity.SERIOUS:
         return None
     if told.digest_ns is None:
-        shown = incident.worst if incident.closed_ns is not None else incident.severity
-        if shown is Severity.NOTICE or (shown is Severity.SERIOUS and incident.closed_ns is None):
+        if incident.severity is Severity.SERIOUS and incident.closed_ns is None:
             return None
         since = incident.opened_ns if told.last_ns is None else told.last_ns
         return next_opening(calendar, since, policy.digest_at, zone)

@@ -97,6 +97,13 @@ async def run_outbox(store: Store, mail: Mail, secrets: Path, clock: Callable[[]
             await asyncio.wait_for(woken.wait(), IDLE_SECONDS)
 
 
+async def try_every_way(settings: Mail, secrets: Path, mail: QueuedMail) -> list[Outcome]:
+    """Send one mail by every relay, or into the maildir, and say what each answered; for `hinomi test-mail`."""
+    if not settings.relays:
+        return [await asyncio.to_thread(deliver_to_maildir, settings.maildir, mail)]
+    return [await _ask(relay, secrets, mail) for relay in settings.relays]
+
+
 class Outbox:
     """Sends what is due, and records what became of it."""
 
@@ -147,7 +154,7 @@ class Outbox:
         outcome = Outcome(accepted=False, refused=False, relay="", answer="no relay is configured")
         for relay in self._in_order(now_ns):
             name = f"{relay.host}:{relay.port}"
-            outcome = await self._ask(relay, name, mail)
+            outcome = await _ask(relay, self._secrets, mail)
             if outcome.accepted or outcome.refused:
                 self._failed_ns.pop(name, None)
                 return outcome
@@ -163,28 +170,30 @@ class Outbox:
 
         return sorted(self._mail.relays, key=resting)
 
-    async def _ask(self, relay: Relay, name: str, mail: QueuedMail) -> Outcome:
-        """One dialogue with one relay."""
-        try:
-            password = relay.password.read(self._secrets).reveal() if relay.password is not None else None
-        except SecretUnavailable as error:
-            return Outcome(accepted=False, refused=False, relay=name, answer=str(error))
-        client = aiosmtplib.SMTP(
-            hostname=relay.host,
-            port=relay.port,
-            timeout=TIMEOUT,
-            use_tls=relay.tls == "tls",
-            start_tls=relay.tls == "starttls",
-            tls_context=ssl.create_default_context() if relay.tls != "none" else None,
-        )
-        try:
-            async with asyncio.timeout(3 * TIMEOUT):
-                return await _dialogue(client, relay, password, mail)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-            answer = f"{type(error).__name__}: {error}"
-            return Outcome(accepted=False, refused=False, relay=name, answer=answer[:300])
-        finally:
-            client.close()
+
+async def _ask(relay: Relay, secrets: Path, mail: QueuedMail) -> Outcome:
+    """One dialogue with one relay."""
+    name = f"{relay.host}:{relay.port}"
+    try:
+        password = relay.password.read(secrets).reveal() if relay.password is not None else None
+    except SecretUnavailable as error:
+        return Outcome(accepted=False, refused=False, relay=name, answer=str(error))
+    client = aiosmtplib.SMTP(
+        hostname=relay.host,
+        port=relay.port,
+        timeout=TIMEOUT,
+        use_tls=relay.tls == "tls",
+        start_tls=relay.tls == "starttls",
+        tls_context=ssl.create_default_context() if relay.tls != "none" else None,
+    )
+    try:
+        async with asyncio.timeout(3 * TIMEOUT):
+            return await _dialogue(client, relay, password, mail)
+    except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
+        answer = f"{type(error).__name__}: {error}"
+        return Outcome(accepted=False, refused=False, relay=name, answer=answer[:300])
+    finally:
+        client.close()
 
 
 async def _dialogue(client: aiosmtplib.SMTP, relay: Relay, password: str | None, mail: QueuedMail) -> Outcome:

@@ -87,10 +87,10 @@ class Page:
         """Severity, what, since when, who, which side: enough to decide whether to get up."""
         incident, mark = self.incident, self.mark
         what = headline(incident, self.estate, self.lang)
-        began = self.times.short(incident.began_ns)
+        began = self.times.short(incident.begun_ns)
         if mark.kind is Kind.RECOVERED:
             ended = incident.ended_ns or mark.now_ns
-            took = duration_text((ended - incident.began_ns) / SECOND, self.lang)
+            took = duration_text((ended - incident.begun_ns) / SECOND, self.lang)
             until = self.times.short(ended)
             return self.say(
                 f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
@@ -138,10 +138,10 @@ class Page:
     def _what(self) -> list[str]:
         incident = self.incident
         lines = [self.say("■ 何が起きたか", "# What happened"), self._sentence()]
-        began, found = self.times.full(incident.began_ns), self.times.clock(incident.opened_ns)
+        began, found = self.times.full(incident.begun_ns), self.times.clock(incident.opened_ns)
         now = self.times.clock(self.mark.now_ns)
         if incident.ended_ns is not None:
-            took = duration_text((incident.ended_ns - incident.began_ns) / SECOND, self.lang)
+            took = duration_text((incident.ended_ns - incident.begun_ns) / SECOND, self.lang)
             ended = self.times.full(incident.ended_ns)
             lines.append(
                 self.say(
@@ -150,7 +150,7 @@ class Page:
                 )
             )
         else:
-            lag = duration_text((incident.opened_ns - incident.began_ns) / SECOND, self.lang)
+            lag = duration_text((incident.opened_ns - incident.begun_ns) / SECOND, self.lang)
             lines.append(
                 self.say(
                     f"  発生 {began} ／ 確定 {found}（検知から{lag}） ／ この通知 {now}",

@@ -1,0 +1,108 @@
+"""The store, asked by another program while the daemon runs: WAL lets it read, the audit log takes its commands."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from poller.alerts.incidents import Incident
+from poller.alerts.store import AuditEntry, append_audit, connect, decode_incident, read_audit
+
+ALERTS_FILE: Final = "alerts.sqlite"
+"""The name of the store within the state directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """One mail of the outbox and what became of it: state is waiting, sending, sent or dead."""
+
+    created_ns: int
+    recipient: str
+    kind: str
+    why: str
+    subject: str
+    state: str
+    tries: int
+    relay: str | None
+    answer: str | None
+    done_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stored transition of an alert."""
+
+    at_ns: int
+    rule: str
+    subject: str
+    before: str
+    after: str
+    reason: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that is known of one incident."""
+
+    incident: Incident
+    steps: tuple[Step, ...]
+    mails: tuple[MailRow, ...]
+    audit: tuple[AuditEntry, ...]
+
+
+class NoStore(Exception):  # noqa: N818 - it says what is the matter
+    """There is no store in that directory: the daemon has not run there."""
+
+
+class Inquiry:
+    """Questions to one store file; opens it for each question, so nothing is held while people read."""
+
+    def __init__(self, state_directory: Path) -> None:
+        self._path = state_directory / ALERTS_FILE
+        if not self._path.is_file():
+            raise NoStore(f"{self._path}: no such file; the daemon has not run with this configuration yet")
+
+    def incidents(self, *, closed: int = 0) -> list[Incident]:
+        """Open incidents, and as many of the latest closed ones."""
+        with closing(connect(self._path)) as connection:
+            rows = connection.execute("SELECT body FROM incidents WHERE closed_ns IS NULL ORDER BY id").fetchall()
+            rows += connection.execute(
+                "SELECT body FROM incidents WHERE closed_ns IS NOT NULL ORDER BY closed_ns DESC LIMIT ?", (closed,)
+            ).fetchall()
+        return [decode_incident(row[0]) for row in rows]
+
+    def story(self, id_: str) -> Story | None:
+        """One incident with its transitions, mails and remarks; None where there is no such incident."""
+        with closing(connect(self._path)) as connection:
+            row = connection.execute("SELECT body FROM incidents WHERE id = ?", (id_,)).fetchone()
+            if row is None:
+                return None
+            steps = connection.execute(
+                "SELECT at_ns, rule, subject, before, after, reason, value FROM transitions WHERE incident = ?"
+                " ORDER BY id",
+                (id_,),
+            ).fetchall()
+            audit = read_audit(connection, "target = ? ORDER BY id", (id_,))
+            mails = _mails(connection, id_)
+        return Story(decode_incident(row[0]), tuple(Step(*step) for step in steps), mails, tuple(audit))
+
+    def dead_letters(self) -> tuple[MailRow, ...]:
+        """Mails that no server would take."""
+        with closing(connect(self._path)) as connection:
+            return _mails(connection, None)
+
+    def command(self, entry: AuditEntry) -> int:
+        """Append a command to the audit log; the daemon carries it out within a second, or when it starts."""
+        with closing(connect(self._path)) as connection:
+            return append_audit(connection, entry)
+
+
+def _mails(connection: sqlite3.Connection, incident: str | None) -> tuple[MailRow, ...]:
+    columns = "SELECT created_ns, recipient, kind, why, subject, state, tries, relay, answer, done_ns FROM outbox "
+    if incident is None:
+        rows = connection.execute(columns + "WHERE state = 'dead' ORDER BY id")
+    else:
+        rows = connection.execute(columns + "WHERE incident = ? ORDER BY id", (incident,))
+    return tuple(MailRow(*row) for row in rows)
