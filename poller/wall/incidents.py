@@ -14,7 +14,7 @@ def incident_entry(incident: Incident, estate: Estate) -> dict[str, Any]:
         "id": incident.id,
         "severity": incident.severity.value,
         "title": {lang: headline(incident, estate, lang) for lang in ("ja", "en")},
-        "since_ns": incident.began_ns,
+        "since_ns": incident.begun_ns,
         "scope": incident.scope,
         "acknowledged_by": acknowledged.who if acknowledged is not None else None,
     }
