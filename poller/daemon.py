@@ -43,6 +43,7 @@ from probes.snmp import Snmp, SnmpTarget
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
+FIRST_MINUTE_NS: Final = 60 * 10**9
 
 
 class Daemon:
@@ -83,7 +84,7 @@ class Daemon:
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
             await self._remember(live)
-            rounds = self._rounds(asking, pipeline)
+            rounds = self._rounds(asking, pipeline, first_start=not saved)
             delivery = DeliveryState()
             watch = SelfWatch(pipeline, journal, rounds, delivery)
             wall = WallServer(live, str(self._estate.wall.listen), self._estate.wall.port, clock_ns=self._clock_ns)
@@ -133,13 +134,16 @@ class Daemon:
             return mail
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
-    def _rounds(self, asking: Asking, pipeline: Pipeline) -> Rounds:
+    def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
+        """Every device soon and then in its rhythm; on a first start every 10 s at first, for rates within a minute."""
         schedule = Schedule()
         now_ns = self._clock_ns()
         for key, device in self._estate.devices.items():
             if device.credentials is not None:
                 schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
-                schedule.ask_now(key, now_ns)
+                if first_start:
+                    schedule.hasten(key, 10, now_ns + FIRST_MINUTE_NS, now_ns)
+                schedule.ask_soon(key, now_ns)
 
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())

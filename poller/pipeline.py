@@ -30,6 +30,7 @@ from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
 from poller.tenants import Tenants
+from poller.wall.flows import Flows
 from poller.wall.incidents import incident_entry
 from poller.wall.live import LiveState
 
@@ -50,6 +51,7 @@ class Pipeline:
         self._live = live
         self._rates = Rates()
         self._ledger = SlotLedger(self.contracts.accounts())
+        self._flows = Flows(self.contracts.accounts())
         self._circuits = Circuits(self.contracts)
         self._tenants = Tenants(self.contracts, ZoneInfo(estate.organisation.timezone))
         self._rollups = Rollups()
@@ -70,6 +72,7 @@ class Pipeline:
         self._circuits.see_reading(answer)
         self._ledger.add(rates)
         self._interface_rollups.add(answer, rates)
+        self._live.show_flows(self._flows.update(rates))
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
 
     def tick(self, now_ns: int) -> None:

@@ -12,6 +12,8 @@ from hashlib import blake2b
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
+FIRST_SECONDS: Final = 5
+"""The first round after a start is spread over so many seconds."""
 
 
 def offset_seconds(device: str, interval_seconds: int) -> int:
@@ -73,6 +75,12 @@ class Schedule:
         if device in self._beats:
             heapq.heappush(self._heap, (now_ns, device))
             self._planned[device] = now_ns
+
+    def ask_soon(self, device: str, now_ns: int) -> None:
+        """Ask for the first time within five seconds, at the device's own second of five, if it is not due sooner."""
+        first_ns = next_due_ns(now_ns, self._beats[device].offset % FIRST_SECONDS, FIRST_SECONDS)
+        if first_ns < self._planned[device]:
+            self.ask_now(device, first_ns)
 
     def hasten(self, device: str, interval_seconds: int, until_ns: int, now_ns: int) -> None:
         """Ask faster for a while (R7), for instance every 10 s during a rehearsal."""

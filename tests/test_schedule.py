@@ -98,3 +98,13 @@ def test_a_clock_set_back_does_not_silence_the_schedule() -> None:
     wake = schedule.wake_ns()
     assert wake is not None
     assert earlier <= wake < earlier + 60 * SECOND_NS
+
+
+def test_the_first_round_is_over_in_five_seconds_and_spread_over_them() -> None:
+    schedule = Schedule()
+    for number in range(500):
+        schedule.add(f"sw-{number}", 300, NOON)
+        schedule.ask_soon(f"sw-{number}", NOON)
+    counts = [len(schedule.due(NOON + second * SECOND_NS)) for second in range(6)]
+    assert 500 <= sum(counts) < 515
+    assert max(counts) < 140

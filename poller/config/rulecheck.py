@@ -37,7 +37,8 @@ def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
     known = [entry.name for entry in SCHEMA[measurement].fields]
     if field not in known:
         hint = did_you_mean(field, known)
-        tree.add((*path, "on"), f"{measurement} has no field {field!r}; there are {', '.join(known)}.{hint}")
+        text = f"{measurement} has no field {field!r}"
+        tree.add((*path, "on"), f"{text}.{hint}" if hint else f"{text}; there are {', '.join(known)}")
         return False
     return True
 

@@ -12,6 +12,7 @@ from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
 from poller.sample import FieldValue, Quality, Sample
 from poller.settings import Name
 from poller.tenants import TOTAL
+from poller.wall.flows import Flow
 
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
@@ -54,6 +55,19 @@ class LiveState:
         """The past of a line group (time_ns, in and out in bits per second), oldest first, read once at the start."""
         self._history[group].extendleft(reversed(points))
         self._touch("history")
+
+    def show_flows(self, flows: Iterable[Flow]) -> None:
+        """Traffic of this moment, between the slots."""
+        for flow in flows:
+            kind, _, key = flow.account.partition("/")
+            section = _SECTION_OF_ACCOUNT[kind]
+            entry = self._sections[section].get(key)
+            if entry is None or flow.time_ns <= entry["time_ns"]:
+                continue
+            entry["in"], entry["out"] = flow.in_bits_per_second, flow.out_bits_per_second
+            entry["time_ns"] = flow.time_ns
+            self._newest_ns = max(self._newest_ns, flow.time_ns)
+            self._touch(section)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
@@ -103,11 +117,13 @@ class LiveState:
 
     def _put(self, section: str, key: str, sample: Sample, fields: Mapping[str, str]) -> None:
         entry = self._sections[section].get(key)
-        if entry is None or sample.time_ns < entry["time_ns"]:
+        if entry is None:
             return
-        entry["time_ns"] = sample.time_ns
+        flowed = sample.time_ns < entry["time_ns"]
         for field, shown in fields.items():
-            entry[shown] = sample.fields.get(field)
+            if not (flowed and shown in _FLOWING):
+                entry[shown] = sample.fields.get(field)
+        entry["time_ns"] = max(entry["time_ns"], sample.time_ns)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
         self._touch(section)
 
@@ -185,6 +201,9 @@ _TRAFFIC_FIELDS: Final = {
     "out_ceiling_ratio": "out_ceiling_ratio",
     "coverage_ratio": "coverage",
 }
+_FLOWING: Final = frozenset(("in", "out"))
+"""Shown as of the last polls; a slot that closes later does not take them back."""
+_SECTION_OF_ACCOUNT: Final = {"circuit": "circuits", "line_group": "line_groups", "tenant": "tenants"}
 _TENANT_FIELDS: Final = (
     "in_bits_per_second",
     "out_bits_per_second",
@@ -274,8 +293,9 @@ def _show_tenant(entry: Entry) -> None:
     lines = entry["lines"].values()
     total = entry["lines"].get(TOTAL)
     if total is not None:
-        entry["time_ns"] = total["time_ns"]
-        entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
+        if total["time_ns"] >= entry["time_ns"]:
+            entry["time_ns"] = total["time_ns"]
+            entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
         entry["month_octets"] = total["month_octets"] or entry["month_octets"]
     ratios = [
         (line[f"{way}_cap_ratio"], way)

@@ -65,6 +65,12 @@ function limitLines(group) {
   return lines;
 }
 
+// Four or five round steps for an axis from 0 to top.
+function steps(top) {
+  const size = [1, 2, 5, 10].map((factor) => factor * 10 ** Math.floor(Math.log10(top / 5))).find((step) => top / step <= 5);
+  return Array.from({ length: Math.floor(top / size) + 1 }, (_, index) => index * size);
+}
+
 function drawChart() {
   const group = mainGroup();
   const history = group && state.sections.history?.[group.id];
@@ -74,12 +80,14 @@ function drawChart() {
   const limits = limitLines(group);
   const font = `${20 * scale}px sans-serif`;
   const data = [history.time, history.in, history.out];
-  if (state.chart?.box === `${box.clientWidth}x${box.clientHeight}`) { state.chart.plot.setData(data); return; }
+  if (state.chart?.box === `${box.clientWidth}x${box.clientHeight}` && Math.max(...data[1], ...data[2]) <= state.chart.top) { state.chart.plot.setData(data); return; }
   state.chart?.plot.destroy();
   const mark = (plot) => {
     const { ctx } = plot;
     ctx.save();
     ctx.font = `${20 * scale * devicePixelRatio}px sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
     for (const [value, label] of limits) {
       const y = plot.valToPos(value, "y", true);
       ctx.strokeStyle = ctx.fillStyle = "#a9b4bd";
@@ -89,17 +97,18 @@ function drawChart() {
     }
     ctx.restore();
   };
+  const top = Math.max(group.ceiling * 1.12, ...data[1], ...data[2]);
   const options = {
     width: box.clientWidth, height: box.clientHeight, cursor: { show: false }, legend: { show: false },
     hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
-    scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: (_, __, max) => [0, Math.max(group.ceiling * 1.08, (max ?? 0) * 1.05)] } },
+    scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
       { stroke: "#a9b4bd", font, size: 36 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
-      { stroke: "#a9b4bd", font, size: 96 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => rate(tick)) },
+      { stroke: "#a9b4bd", font, size: 110 * scale, grid: { stroke: "#2a333c" }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? rate(tick) : "0")) },
     ],
     series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9, 5], points: { show: false }, spanGaps: false }],
   };
-  state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, plot: new window.uPlot(options, data, box) };
+  state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, top, plot: new window.uPlot(options, data, box) };
 }
 
 function tenantTile(tenant) {
@@ -113,7 +122,7 @@ function tenantTile(tenant) {
   let figure = ratio === null ? rate(tenant.in) : `${percent(ratio)} ${tenant.cap_direction === "in" ? "↓" : "↑"}`;
   if (ratio !== null && level(ratio) !== "normal") figure = `${SIGNS[level(ratio)]} ${figure}`;
   if (old) figure = tenant.time_ns ? age(now() - tenant.time_ns / 1e6, t) : t("never_seen");
-  tile.append(element("span", "name", name(tenant)), bar, element("span", `figure ${ratio === null || old ? "" : level(ratio)}`, figure));
+  tile.append(element("span", "name", name(tenant)), element("span", `figure ${ratio === null || old ? "" : level(ratio)}`, figure), bar);
   tile.title = `${name(tenant)} ${t("in")} ${rate(tenant.in)} ${t("out")} ${rate(tenant.out)}`;
   return tile;
 }
@@ -141,7 +150,7 @@ function circuitTile(circuit) {
   else rates.append(
     element("span", "", `${t("in")} ${rate(circuit.in)}　${t("out")} ${rate(circuit.out)}`),
     element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${rate(base)}`));
-  tile.append(element("span", `sign ${look}`, sign), element("span", "", name(circuit)), element("span", look, t(word)), rates);
+  tile.append(element("span", `sign ${look}`, sign), element("span", "name", name(circuit)), element("span", look, t(word)), rates);
   return tile;
 }
 
