@@ -60,9 +60,9 @@ class LiveState:
         """Traffic of this moment, between the slots."""
         for flow in flows:
             kind, _, key = flow.account.partition("/")
-            section = _SECTION_OF_ACCOUNT[kind]
-            entry = self._sections[section].get(key)
-            if entry is None or flow.time_ns <= entry["time_ns"]:
+            section = _SECTION_OF_ACCOUNT.get(kind)
+            entry = self._sections[section].get(key) if section is not None else None
+            if section is None or entry is None or flow.time_ns <= entry["time_ns"]:
                 continue
             entry["in"], entry["out"] = flow.in_bits_per_second, flow.out_bits_per_second
             entry["time_ns"] = flow.time_ns
