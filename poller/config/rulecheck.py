@@ -39,7 +39,10 @@ def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
     known = [entry.name for entry in SCHEMA[measurement].fields]
     if field not in known:
         hint = did_you_mean(field, known)
-        tree.add((*path, "on"), f"{measurement} has no field {field!r}; there are {', '.join(known)}.{hint}")
+        tree.add(
+            (*path, "on"),
+            f"{measurement} has no field {field!r}{'.' + hint if hint else '; there are ' + ', '.join(known)}",
+        )
         return False
     return True
 
