@@ -184,6 +184,14 @@ class Circuit(Model):
     """The service level promised for it (稼働率), 0..1; None where none is promised."""
 
 
+class LinePart(Model):
+    """A part of a line that must have its own rate."""
+
+    name: Name
+    needed_rate: Rate
+    measured_by: MeasuredBy | None = None
+
+
 class LineGroup(Model):
     """Several circuits that are one line to its users, or several lines under one ceiling."""
 
@@ -193,16 +201,8 @@ class LineGroup(Model):
     """Circuits or other line groups."""
     committed_rate: Rate | None = None
     ceiling_rate: Rate
-    parts: tuple["LinePart", ...] = ()
+    parts: tuple[LinePart, ...] = ()
     """Allowances within the line, such as 200 Mbps for web publishing."""
-
-
-class LinePart(Model):
-    """A part of a line that must have its own rate."""
-
-    name: Name
-    needed_rate: Rate
-    measured_by: MeasuredBy | None = None
 
 
 class Attachment(Model):

@@ -125,7 +125,7 @@ def _included(document: Document, folder: Path, tree: Tree) -> Iterator[Path]:
             text = "must be a file or pattern below this folder, such as devices/*.yaml"
             tree.problems.append(Problem(place, f"include[{index}]", text))
             continue
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        found = sorted(path for path in folder.glob(pattern) if path.is_file() and not path.name.startswith("."))
         if not found:
             tree.problems.append(Problem(place, f"include[{index}]", f"no file matches {pattern!r}"))
         yield from found

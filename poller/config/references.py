@@ -147,6 +147,8 @@ def _check_redundancy(check: _Check) -> None:
     }
     for key, group in estate.redundancy_groups.items():
         path: Path_ = ("redundancy_groups", key)
+        if key in estate.devices:
+            tree.add(path, f"has the id of a device, at {tree.keys['devices', key]}; parents could mean either")
         count = len(devices[key]) + len(circuits[key])
         if devices[key] and circuits[key]:
             tree.add(path, f"holds devices ({devices[key][0]}) and circuits ({circuits[key][0]}); it must be one kind")

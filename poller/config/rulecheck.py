@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _HOURS: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _CLOSED: Final = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+_MOST_RATIO: Final = 10.0
+"""Ten times a limit; what is above is a percentage without its sign."""
 _LEVELS: Final = ("above", "below", "equals")
 
 
@@ -37,8 +39,10 @@ def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
     known = [entry.name for entry in SCHEMA[measurement].fields]
     if field not in known:
         hint = did_you_mean(field, known)
-        text = f"{measurement} has no field {field!r}"
-        tree.add((*path, "on"), f"{text}.{hint}" if hint else f"{text}; there are {', '.join(known)}")
+        tree.add(
+            (*path, "on"),
+            f"{measurement} has no field {field!r}{'.' + hint if hint else '; there are ' + ', '.join(known)}",
+        )
         return False
     return True
 
@@ -55,10 +59,19 @@ def _check_levels(tree: "Tree", path: Path_, rule: Rule) -> None:
     if given[0] == "equals" and not isinstance(rule.equals, kind):
         word = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}[kind]
         tree.add((*path, "equals"), f"{rule.on} is {word}, not {rule.equals!r}")
+    _check_percent(tree, path, rule, SCHEMA[measurement].field(name).unit)
     if rule.clear_below is not None and (rule.above is None or rule.clear_below > rule.above):
         tree.add((*path, "clear_below"), "must go with above and not be higher, or it would never clear")
     if rule.clear_above is not None and (rule.below is None or rule.clear_above < rule.below):
         tree.add((*path, "clear_above"), "must go with below and not be lower, or it would never clear")
+
+
+def _check_percent(tree: "Tree", path: Path_, rule: Rule, unit: str) -> None:
+    """A level of 80 on a ratio would never be reached: 80 % was meant."""
+    for setting in ("above", "below", "clear_below", "clear_above"):
+        level = getattr(rule, setting)
+        if unit == "ratio" and level is not None and level > _MOST_RATIO:
+            tree.add((*path, setting), f'{level:g} of a ratio is {level * 100:g} %. Did you mean "{level:g}%"?')
 
 
 def _check_selector(estate: Estate, tree: "Tree", path: Path_, where: Selector) -> None:
