@@ -1,7 +1,8 @@
 """Who carries whose traffic: from an estate to streams and routes. Pure: what is broken is an argument.
 
 A stream is one direction of one tenant's use of one line. It leaves through one circuit of the line and is counted at
-one attachment of the tenant, so that a circuit's interface carries exactly the sum of its tenants. Circuits no tenant
+one attachment of the tenant, so that a circuit's interface carries exactly the sum of its tenants and of those parts of
+the line (web publishing) that belong to none. Circuits no tenant
 is attached to have streams of their own.
 
     routes(plan, conditions)     for each named interface, the streams it carries in and out
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from poller.estate import Attachment, Circuit, Estate, MeasuredBy
+from poller.estate import Attachment, Circuit, Estate, LinePart, MeasuredBy
 from poller.lab.traffic import Curve, Shape
 
 InterfaceKey: TypeAlias = tuple[str, str]
@@ -29,7 +30,7 @@ _BEST_EFFORT_SHARE: Final = 0.06
 _UP_TO_DOWN: Final = {Shape.OFFICE: 0.14, Shape.STEADY: 0.35}
 _PUBLIC_DOWN_TO_UP: Final = 0.08
 _PUBLIC_SHARE: Final = 0.5
-"""Of the rate that web publishing needs, what citizens take at the summit."""
+"""Of the rate that a part of a line needs, what is used of it at the summit."""
 _KIND_WEIGHT: Final = {"prefecture": 200.0, "city": 70.0, "town": 18.0, "union": 8.0, "site": 20.0, "other": 20.0}
 
 
@@ -41,8 +42,8 @@ class Stream:
     line: str
     tenant: str | None
     inward: bool
-    published: bool = False
-    """Citizens' visits to a tenant's web sites."""
+    part: MeasuredBy | None = None
+    """Where it is counted too, when it belongs to no tenant but to a part of the line, such as web publishing."""
     member: int = 0
     """Which of the line's circuits it prefers, where each carries a part."""
 
@@ -71,7 +72,6 @@ class Plan:
     standing_by: frozenset[str]
     """Lines of which one circuit carries all; of the others every circuit carries a part."""
     attachments: Mapping[tuple[str, str], tuple[Attachment, ...]]
-    parts: Mapping[str, tuple[MeasuredBy, ...]]
     groups: Mapping[str, tuple[str, ...]]
     """Devices of each redundancy group."""
 
@@ -105,10 +105,6 @@ def make_plan(estate: Estate, seed: int = 0) -> Plan:
         lines=lines,
         standing_by=frozenset(line for line, members in lines.items() if _one_carries_all(estate, members)),
         attachments=attachments,
-        parts={
-            line: tuple(part.measured_by for part in group.parts if part.measured_by is not None)
-            for line, group in estate.line_groups.items()
-        },
         groups=groups,
     )
 
@@ -161,8 +157,8 @@ def _hops(plan: Plan, conditions: Conditions, stream: Stream) -> Iterator[tuple[
             return
         if (entry.device, entry.interface) != way[0][:2]:
             way.append((entry.device, entry.interface, str(entry.inward)))
-    if stream.published:
-        way += [(part.device, part.interface, str(part.inward)) for part in plan.parts[stream.line]]
+    if stream.part is not None:
+        way.append((stream.part.device, stream.part.interface, str(stream.part.inward)))
     yield from dict.fromkeys(way)
 
 
@@ -226,13 +222,15 @@ class _User:
             yield Stream(Curve(f"{name}/in", down, shape, seed=self.seed), self.line, self.tenant, True, member=member)
             yield Stream(Curve(f"{name}/out", up, shape, seed=self.seed), self.line, self.tenant, False, member=member)
 
-    def published(self, peak: float) -> Iterator[Stream]:
-        """Citizens who read this tenant's pages: little comes in, much goes out."""
-        name = f"{self.name}/published"
-        asked = Curve(f"{name}/in", int(peak * _PUBLIC_DOWN_TO_UP), Shape.PUBLIC, seed=self.seed)
-        pages = Curve(f"{name}/out", int(peak), Shape.PUBLIC, seed=self.seed)
-        yield Stream(asked, self.line, self.tenant, True, published=True)
-        yield Stream(pages, self.line, self.tenant, False, published=True)
+
+def _part_streams(line: str, number: int, part: LinePart, seed: int) -> Iterator[Stream]:
+    """Citizens who read published pages: little comes in, much goes out, and no tenant is charged for it."""
+    peak = part.needed_rate * _PUBLIC_SHARE
+    name = f"{line}/part-{number}"
+    asked = Curve(f"{name}/in", int(peak * _PUBLIC_DOWN_TO_UP), Shape.PUBLIC, seed=seed)
+    pages = Curve(f"{name}/out", int(peak), Shape.PUBLIC, seed=seed)
+    yield Stream(asked, line, None, True, part.measured_by)
+    yield Stream(pages, line, None, False, part.measured_by)
 
 
 def _streams(
@@ -245,14 +243,18 @@ def _streams(
     for tenant, line in attachments:
         tenants_of.setdefault(line, []).append(tenant)
     for line, circuits in lines.items():
-        parts = 1 if _one_carries_all(estate, circuits) else len(circuits)
+        shared = 1 if _one_carries_all(estate, circuits) else len(circuits)
         if line in tenants_of:
-            users = [_User(f"{tenant}/{line}", line, tenant, seed, parts) for tenant in tenants_of[line]]
+            users = [_User(f"{tenant}/{line}", line, tenant, seed, shared) for tenant in tenants_of[line]]
             yield from _tenant_streams(estate, line, users)
+            line_parts = estate.line_groups[line].parts if line in estate.line_groups else ()
+            for number, part in enumerate(line_parts, start=1):
+                if part.measured_by is not None:
+                    yield from _part_streams(line, number, part, seed)
         else:
             rate = circuits[0].committed_rate
             peak = circuits[0].ceiling_rate * _BEST_EFFORT_SHARE if rate is None else rate * _OWN_SHARE
-            yield from _User(line, line, None, seed, parts).pairs(peak, Shape.STEADY)
+            yield from _User(line, line, None, seed, shared).pairs(peak, Shape.STEADY)
 
 
 def _tenant_streams(estate: Estate, line: str, users: list[_User]) -> Iterator[Stream]:
@@ -261,14 +263,9 @@ def _tenant_streams(estate: Estate, line: str, users: list[_User]) -> Iterator[S
     caps = [_cap(estate, user.tenant or "", line) for user in users]
     kinds = [_KIND_WEIGHT[estate.tenants[user.tenant or ""].kind] for user in users]
     weights = [cap or kind * 10**6 for cap, kind in zip(caps, kinds, strict=True)]
-    group = estate.line_groups.get(line)
-    published = sum(part.needed_rate for part in group.parts if part.measured_by) if group is not None else 0
     for user, cap, weight in zip(users, caps, weights, strict=True):
-        share = weight / sum(weights)
-        peak = rate * _TENANTS_SHARE * share * _uneven(user.name)
+        peak = rate * _TENANTS_SHARE * weight / sum(weights) * _uneven(user.name)
         yield from user.pairs(min(peak, cap * _CAP_SHARE) if cap else peak, Shape.OFFICE)
-        if published:
-            yield from user.published(published * _PUBLIC_SHARE * share)
 
 
 def _cap(estate: Estate, tenant: str, line: str) -> int:
