@@ -159,6 +159,7 @@ class EchoProber:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._plan.check(len(self._wanted))
         self._read_clocks()
         self._minute_start_ns = (time.time_ns() // self._slot_ns) * self._slot_ns
         self._allowance_at_ns = time.monotonic_ns()
