@@ -183,6 +183,8 @@ async def test_every_pair_of_protocols_is_understood(agent: Agent, auth: str, pr
         answers = [await snmp.poll(prepared) for _ in range(3)]
     assert [b"fire-tower"] * 3 == [answer.values[0] for answer in answers]
     assert 0 == snmp.statistics.not_authentic
+    assert 0 == snmp.statistics.general
+    assert 1 <= snmp.statistics.fast
 
 
 async def test_no_authentication_and_no_privacy(agent: Agent) -> None:

@@ -11,7 +11,7 @@ from probes.snmp.session import Snmp
 from probes.snmp.target import SnmpTarget
 from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser
 from probes.snmp.values import Missing, Tag, VarBind
-from probes.snmp.walks import Table
+from probes.snmp.walk import Table
 
 __all__ = [
     "AuthProtocol", "Missing", "Oid", "PollAnswer", "PreparedPoll", "PrivProtocol", "Snmp", "SnmpError", "SnmpTarget",

@@ -131,7 +131,7 @@ def decode_value(tag: int, content: bytes) -> Value:
     """Value of a variable; a type that SNMP does not know is malformed."""
     if tag in UNSIGNED_LIMITS or tag == _INTEGER:
         return decode_number(tag, content)
-    if tag == _OCTET_STRING or tag == _OPAQUE or (tag == _IP_ADDRESS and len(content) == 4):  # noqa: PLR1714, PLR2004 a chain is faster than a set here; an address has four octets
+    if tag in (_OCTET_STRING, _OPAQUE) or (tag == _IP_ADDRESS and len(content) == 4):  # noqa: PLR2004 a chain is faster than a set here; an address has four octets
         return content
     if tag == _OID:
         return decode_oid(content)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from probes.snmp.engine import EngineClock
 from probes.snmp.errors import SnmpError
+from probes.snmp.sealed import SealedConversation
 from probes.snmp.slots import Slots
 
 FIRST_REPLY_OCTETS = 1400
@@ -46,6 +47,7 @@ class Device:
 
     engine: EngineClock | None = None
     size: RequestSize = field(default_factory=RequestSize)
+    sealed: SealedConversation | None = None
     slots: Slots = field(default_factory=Slots)
     next_send_at: float = 0.0
     silent: SnmpError | None = None

@@ -3,8 +3,8 @@
     unknown --discovery--> known, clock not set --authenticated message--> known, clock set
     any --unknownEngineIDs or another engine id--> unknown
 
-The clock is set from authenticated messages only. A report notInTimeWindows that carries the msgID of our own request is
-proof of the present, whatever its boots say, so that an agent whose boots were reset recovers at once (R9, R10).
+The clock is set from authenticated messages only. A report notInTimeWindows that carries the msgID of our own request
+is proof of the present, whatever its boots say, so that an agent whose boots were reset recovers at once (R9, R10).
 """
 
 from collections.abc import Mapping

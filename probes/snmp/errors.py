@@ -25,6 +25,8 @@ SnmpError
     +-- DeadlinePassed           the time for the whole device was used up (R5)
 """
 
+# ruff: noqa: N818  the names say what happened and who has to act; the tree above says that they are errors
+
 from typing import ClassVar, Final
 
 

@@ -12,10 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from probes.snmp.device import LARGEST_PDU_VARBINDS, Device
-from probes.snmp.errors import DeadlinePassed, NoAnswer, NotAsked, Refused, SnmpError, UsmReport
+from probes.snmp.dialect import STRAY, read_answer
+from probes.snmp.errors import (
+    DeadlinePassed,
+    NoAnswer,
+    NotAsked,
+    NotInTimeWindow,
+    Refused,
+    SnmpError,
+    UnknownEngine,
+    UsmReport,
+)
+from probes.snmp.message import Pdu, PduKind
 from probes.snmp.oid import Oid
-from probes.snmp.prepared import FastValue, Shape, ShapeCache, Template, decode_in_order, find_pdu
+from probes.snmp.prepared import FastValue, Shape, ShapeCache, Template, decode_in_order, find_pdu, find_scoped_pdu
 from probes.snmp.reply_size import reply_octets, room_for_varbinds
+from probes.snmp.sealed import SealedConversation
 from probes.snmp.target import SnmpTarget
 from probes.snmp.transport import resolve
 from probes.snmp.values import Missing, VarBind
@@ -196,7 +208,7 @@ class PollAnswer:
 
     values: flat, in the order of prepare's groups; int or bytes, None where there is no value. missing: by place, what
     the agent said does not exist. failures: by place, why a value that should exist is not here. uptime_ticks and
-    received_ns: per group, sysUpTime of its PDU in hundredths of a second and UTC unix nanoseconds; None without answer.
+    received_ns: per group, sysUpTime of its PDU in hundredths of a second and UTC unix nanoseconds, or None.
     requests, retries and fallbacks count datagrams, tries beyond the first, and replies that took the general codec.
     """
 
@@ -238,7 +250,8 @@ class PollRun:
         self._retried: dict[int, list[int]] = {}
         self._aside: list[int] = []
         self._unanswered: SnmpError | None = None
-        self._ended = False
+        self._ended = self._resynchronised = False
+        self._sealed: SealedConversation | None = None
         self._uptimes: list[int | None] = []
         self._received: list[int | None] = []
         self._answer = PollAnswer([None] * prepared.count, [], [])
@@ -283,11 +296,21 @@ class PollRun:
         if not pdus:
             return
         if self._prepared.target.version == "3":
-            self._aside = list(range(len(pdus)))
-            return
+            self._sealed = await self._converse()
         for _ in range(min(self._prepared.target.in_flight, len(pdus))):
             self._send_next()
         await self._future
+
+    async def _converse(self) -> SealedConversation:
+        """Conversation with a v3 engine whose clock is set; asks once in the general way where it is not."""
+        target, device = self._prepared.target, self._device
+        assert target.user is not None
+        if device.engine is None or (target.user.auth is not None and not device.engine.is_set):
+            await self._snmp.ask(target, Pdu(PduKind.GET, 0, [VarBind(SYS_UPTIME)]), self._deadline)
+        if device.sealed is None or not device.sealed.fits(target.user, target.context_name, device.engine):
+            assert device.engine is not None
+            device.sealed = SealedConversation(target.user, target.context_name, device.engine)
+        return device.sealed
 
     def _send_next(self) -> None:
         index = self._next
@@ -312,8 +335,11 @@ class PollRun:
             return
         template = self._pdus[index].template
         request_id = transport.next_request_id()
-        datagram = template.prefix + request_id.to_bytes(4, "big") + template.suffix
         now = transport.clock()
+        if self._sealed is None:
+            datagram = template.prefix + request_id.to_bytes(4, "big") + template.suffix
+        else:
+            datagram = self._sealed.seal(template, request_id, now, self._snmp.next_salt())
         answer = self._answer
         answer.requests += 1
         answer.octets_sent += len(datagram)
@@ -339,12 +365,17 @@ class PollRun:
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
         """Read a reply the fast way, or put its PDU aside; then send the next."""
         pdu, answer = self._pdus[index], self._answer
+        answer.octets_received += len(datagram)
+        if self._sealed is not None:
+            plain = self._sealed.open_reply(datagram, self._transport.clock())
+            if plain is None:
+                return self._read_refusal(index, datagram, request_id)
+            datagram = plain
         values = None if pdu.shape is None else pdu.shape.read(datagram)
         if values is not None:
             self._transport.statistics.fast += 1
         else:
             values = self._read_in_order(pdu, datagram)
-        answer.octets_received += len(datagram)
         answer.round_trip_seconds = self._transport.clock() - sent_at
         if values is None:
             self._aside.append(index)
@@ -363,12 +394,44 @@ class PollRun:
         return True
 
     def _read_in_order(self, pdu: PreparedPdu, datagram: bytes) -> Sequence[FastValue] | None:
-        found = decode_in_order(datagram, find_pdu(datagram), pdu.template)
+        at = find_pdu(datagram) if self._sealed is None else find_scoped_pdu(datagram)
+        found = decode_in_order(datagram, at, pdu.template)
         if found is None:
             return None
         self._transport.statistics.in_order += 1
         pdu.shape = self._prepared.shapes.learn(datagram, found.id_at, found.spans)
         return found.values
+
+    def _read_refusal(self, index: int, datagram: bytes, request_id: int) -> bool:
+        """Take a v3 message that is no plain reply: a report, a message that is not authentic, or a new outside."""
+        transport, target = self._transport, self._prepared.target
+        try:
+            read_answer(target, self._device, datagram, request_id, transport.clock())
+        except STRAY:
+            transport.statistics.not_authentic += 1
+            return False
+        except NotInTimeWindow as error:
+            if self._resynchronised:
+                self._give_up(error)
+            else:
+                self._resynchronised = True
+                transport.statistics.resynchronised += 1
+                self._forget_tries(index, request_id)
+                self._send(index)
+            return True
+        except UnknownEngine:
+            # Another unit answers now: everything is asked again in the general way, which finds its engine (R11).
+            self._snmp.note_engine_change(self._device)
+            self._aside.extend(range(self._next, len(self._pdus)))
+            self._left -= len(self._pdus) - self._next
+            self._next = len(self._pdus)
+        except SnmpError as error:
+            self._give_up(error)
+            return True
+        self._aside.append(index)
+        self._forget_tries(index, request_id)
+        self._one_done()
+        return True
 
     def _forget_tries(self, index: int, request_id: int) -> None:
         tries = self._retried.pop(index, None)

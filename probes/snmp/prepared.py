@@ -26,7 +26,6 @@ _ID_SIZE = 4
 _CODES: Final = {1: ("B", 0), 2: ("H", 0), 3: ("I", 1), 4: ("I", 0), 5: ("Q", 3), 6: ("Q", 2), 7: ("Q", 1), 8: ("Q", 0)}
 """By octets of a value: struct code that covers it, and how many octets before it that code reads too."""
 
-_NUMBERS: Final = frozenset({0x02, 0x41, 0x42, 0x43, 0x46, 0x47})
 _LIMITS: Final = {0x02: 1 << 31, 0x41: 1 << 32, 0x42: 1 << 32, 0x43: 1 << 32, 0x46: 1 << 64, 0x47: 1 << 32}
 
 
@@ -54,6 +53,16 @@ def find_pdu(datagram: bytes) -> int:
     """Offset of the PDU in a v1 or v2c message that find_request_id has understood."""
     at = _after_header(datagram, 0) + 4
     return at + datagram[at] + 1
+
+
+def find_scoped_pdu(scoped: bytes) -> int:
+    """Offset of the PDU in a scoped PDU in the clear; 0, where no PDU begins, when it is none."""
+    try:
+        at = _after_header(scoped, 0)
+        at += scoped[at + 1] + 2
+        return at + scoped[at + 1] + 2
+    except IndexError:
+        return 0
 
 
 class Template:
@@ -136,7 +145,7 @@ class Shape:
             return values
         indexes = self.layout.indexes
         if indexes is None:
-            return list(map(sub, values, offsets))  # type: ignore[arg-type]  # all are int: a layout with bytes has indexes
+            return list(map(sub, values, offsets))  # all are int: a layout with bytes has indexes
         patched = list(values)
         for index, offset in zip(indexes, offsets, strict=True):
             patched[index] -= offset  # type: ignore[operator]  # indexes name numbers only
@@ -244,46 +253,41 @@ def decode_in_order(reply: bytes, at: int, template: Template) -> InOrder | None
 
 
 def _decode_in_order(reply: bytes, at: int, template: Template) -> InOrder | None:
-    if reply[at] != _RESPONSE:
+    id_at = _after_header(reply, at) + 2
+    status_at = id_at + _ID_SIZE
+    asked = template.suffix
+    if reply[at] != _RESPONSE or reply[id_at - 2] != _INTEGER or reply[id_at - 1] != _ID_SIZE:
         return None
-    at = _after_header(reply, at)
-    if reply[at] != _INTEGER or reply[at + 1] != _ID_SIZE:
+    if not reply.startswith(_ZERO_STATUS, status_at):
         return None
-    id_at = at + 2
-    at = id_at + _ID_SIZE
-    if not reply.startswith(_ZERO_STATUS, at):
-        return None
-    at = _after_header(reply, at + len(_ZERO_STATUS))
-    asked, ask_at = template.suffix, _after_header(template.suffix, len(_ZERO_STATUS))
-    values: list[FastValue] = []
-    spans: list[ValueSpan] = []
-    end = len(reply)
+    at = _after_header(reply, status_at + len(_ZERO_STATUS))
+    ask_at = _after_header(asked, len(_ZERO_STATUS))
+    found = InOrder([], [], id_at)
     for _ in range(template.count):
         ask_at = _after_header(asked, ask_at)
-        name_stop = ask_at + asked[ask_at + 1] + 2
+        name = asked[ask_at : ask_at + asked[ask_at + 1] + 2]
+        ask_at += len(name) + 2
         row_at = at
         at = _after_header(reply, at)
-        if reply[row_at] != _SEQUENCE or not reply.startswith(asked[ask_at:name_stop], at):
+        if reply[row_at] != _SEQUENCE or not reply.startswith(name, at):
             return None
-        at += name_stop - ask_at
-        ask_at = name_stop + 2
-        tag, length = reply[at], reply[at + 1]
-        start = at + 2
-        at = start + length
-        if at > end or length >= 0x80:  # noqa: PLR2004 a long form: the general codec's
-            return None
-        value = _read_value(reply, start, length, tag)
+        at += len(name)
+        start, length = at + 2, reply[at + 1]
+        value = _read_value(reply, start, length, reply[at])
         if value is None:
             return None
-        values.append(value)
-        spans.append((start, length, tag))
-    return InOrder(values, spans, id_at) if at == end else None
+        found.values.append(value)
+        found.spans.append((start, length, reply[at]))
+        at = start + length
+    return found if at == len(reply) else None
 
 
 def _read_value(reply: bytes, start: int, length: int, tag: int) -> FastValue | None:
+    if length >= 0x80 or start + length > len(reply):  # noqa: PLR2004 a long form is the general codec's
+        return None
     if tag == _OCTET_STRING:
         return reply[start : start + length]
-    if tag not in _NUMBERS or not 1 <= length <= 9:  # noqa: PLR2004 64 bits and a leading zero
+    if tag not in _LIMITS or not 1 <= length <= 9:  # noqa: PLR2004 64 bits and a leading zero
         return None
     value = int.from_bytes(reply[start : start + length], "big", signed=True)
     if value < 0 and tag != _INTEGER:

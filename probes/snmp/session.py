@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
-from probes.snmp import walks
 from probes.snmp.device import Device
 from probes.snmp.dialect import read_answer, read_discovery, write_discovery, write_request
 from probes.snmp.engine import EngineClock
@@ -32,6 +31,7 @@ from probes.snmp.statistics import Statistics
 from probes.snmp.target import SnmpTarget
 from probes.snmp.transport import Trace, Transport
 from probes.snmp.values import Missing, VarBind
+from probes.snmp.walk import DEFAULT_LIMITS, Table, WalkLimits, read_table, walk_subtree
 
 T = TypeVar("T")
 
@@ -99,6 +99,11 @@ class Snmp:
         """A salt that was not used before (RFC 3414, 8.1.1.1)."""
         self._salt = self._salt + 1 & 0xFFFF_FFFF_FFFF_FFFF
         return self._salt
+
+    def note_engine_change(self, device: Device) -> None:
+        """Count that an agent came back with another engine id, for the next PollAnswer to tell (R11)."""
+        self.statistics.engine_changed += 1
+        device.engine_changed = True
 
     def shared_engines(self) -> Mapping[bytes, tuple[tuple[str, int], ...]]:
         """Engine ids that more than one address gave, with the addresses: a cloned or wrongly set agent (R11)."""
@@ -206,22 +211,22 @@ class Snmp:
         target: SnmpTarget,
         root: Oid,
         *,
-        limits: walks.WalkLimits = walks.DEFAULT_LIMITS,
+        limits: WalkLimits = DEFAULT_LIMITS,
         deadline: float | None = None,
     ) -> AsyncIterator[VarBind]:
         """Iterate over a subtree (R16, R17); what was read before an error was yielded before it is raised."""
-        return walks.walk(self, target, root, limits, deadline)
+        return walk_subtree(self, target, root, limits, deadline)
 
     async def table(
         self,
         target: SnmpTarget,
         columns: Sequence[Oid],
         *,
-        limits: walks.WalkLimits = walks.DEFAULT_LIMITS,
+        limits: WalkLimits = DEFAULT_LIMITS,
         deadline: float | None = None,
-    ) -> walks.Table:
+    ) -> Table:
         """Read columns of a table, rows by index; a column that fails keeps its rows and its error (R20)."""
-        return await walks.table(self, target, columns, limits, deadline)
+        return await read_table(self, target, columns, limits, deadline)
 
     def prepare(self, target: SnmpTarget, groups: Sequence[Sequence[Oid]]) -> PreparedPoll:
         """Encode what a device is asked at every poll. The OIDs of a group travel in one PDU, after sysUpTime.0."""
@@ -281,8 +286,7 @@ class Snmp:
                     raise
                 forgiven.add(type(error))
                 if isinstance(error, UnknownEngine):
-                    self.statistics.engine_changed += 1
-                    device.engine_changed = True
+                    self.note_engine_change(device)
                 elif was_set:
                     self.statistics.resynchronised += 1
             except NoAnswer as error:

@@ -236,7 +236,7 @@ class Transport:
             self.statistics.unmatched += 1
 
     def _read_errors(self, sock: socket.socket) -> bool:
-        """Read the socket's queue of ICMP errors; each tells the owner of the request it is about (RFC 1122, 3.2.2.1)."""
+        """Read the socket's queue of ICMP errors; each tells the owner of its request (RFC 1122, 3.2.2.1)."""
         found = False
         while True:
             try:

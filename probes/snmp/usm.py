@@ -1,7 +1,7 @@
 """The user-based security model (RFC 3414, 3826, 7860), pure, for both sides: poller and agent.
 
-A poller calls localize_keys once per engine, then seal for what it sends and unseal for what it gets. An agent (the lab,
-tests) or a trap receiver does the same with the keys of its users; reporting and time windows are decided by its caller.
+A poller calls localize_keys once per engine, then seal for what it sends and unseal for what it gets. An agent or a
+trap receiver does the same with the keys of its users; what to report and which time is timely its caller decides.
 AES-192 and AES-256 exist with two key extensions: the one of draft-blumenthal-aes-usm-04 (net-snmp, most vendors) and
 the one of draft-reeder-snmpv3-usm-3desede-00 (Cisco and others), here called REEDER.
 """
@@ -72,25 +72,24 @@ class AuthProtocol(Enum):
 
 
 class PrivProtocol(Enum):
-    """Octets of the key, and how a short localised key is extended to it."""
+    """Cipher, octets of its key as localised, and how a shorter localised key is extended to that."""
 
-    DES = (16, "none")
-    AES128 = (16, "none")
-    AES192 = (24, "blumenthal")
-    AES256 = (32, "blumenthal")
-    AES192_REEDER = (24, "reeder")
-    AES256_REEDER = (32, "reeder")
+    DES = ("des", 16, "none")
+    AES128 = ("aes", 16, "none")
+    AES192 = ("aes", 24, "blumenthal")
+    AES256 = ("aes", 32, "blumenthal")
+    AES192_REEDER = ("aes", 24, "reeder")
+    AES256_REEDER = ("aes", 32, "reeder")
 
-    def __init__(self, key_size: int, extension: str) -> None:
-        self.key_size = key_size
-        self.extension = extension
+    @property
+    def key_size(self) -> int:
+        """Octets of the localised key; of DES 8 are the key and 8 the start of the vector."""
+        return self.value[1]
 
-    # DES and AES128 have equal values otherwise, and an Enum would make the second an alias of the first.
-    def __new__(cls, key_size: int, extension: str) -> "PrivProtocol":
-        """Give each member its own value."""
-        member = object.__new__(cls)
-        member._value_ = (len(cls.__members__), key_size, extension)
-        return member
+    @property
+    def extension(self) -> str:
+        """Name of the key extension."""
+        return self.value[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +215,13 @@ def decrypt(keys: UsmKeys, engine_boots: int, engine_time: int, salt_octets: byt
     return _aes(keys.priv_key, engine_boots, engine_time, salt_octets).decryptor().update(encrypted)
 
 
+def open_cipher(algorithm: AES, vector: bytes) -> Cipher[CFB]:
+    """AES in CFB mode with its vector: engine boots and time, then the salt (RFC 3826, 3.1.2.1)."""
+    return Cipher(algorithm, CFB(vector))
+
+
 def _aes(key: bytes, engine_boots: int, engine_time: int, salt_octets: bytes) -> Cipher[CFB]:
-    vector = engine_boots.to_bytes(4, "big") + engine_time.to_bytes(4, "big") + salt_octets
-    return Cipher(AES(key), CFB(vector))
+    return open_cipher(AES(key), engine_boots.to_bytes(4, "big") + engine_time.to_bytes(4, "big") + salt_octets)
 
 
 def _des(key: bytes, salt_octets: bytes) -> Cipher[CBC]:

@@ -98,10 +98,9 @@ class _Stepper:
                 self._target, _next_pdu(self._target, names, repetitions), self._deadline, shrink=self._shrink
             )
             asked = len(names) * repetitions
-            if answer.error_status == TOO_BIG:
-                if self._device.size.halve(asked):
-                    names = names[: max(1, self._device.size.limit)]
-                    continue
+            if answer.error_status == TOO_BIG and self._device.size.halve(asked):
+                names = names[: max(1, self._device.size.limit)]
+                continue
             if answer.error_status == NO_SUCH_NAME and self._target.version == "1":
                 return self._without_the_named(answer, names)
             if answer.error_status:
@@ -169,7 +168,7 @@ class _Budget:
             raise WalkTooLong(f"The walk of {self._who} passed its limit of {self._limits.seconds:g} seconds.")
 
 
-async def walk(
+async def walk_subtree(
     snmp: "Snmp", target: SnmpTarget, root: Oid, limits: WalkLimits, deadline: float | None
 ) -> AsyncIterator[VarBind]:
     """See Snmp.walk."""
@@ -189,7 +188,7 @@ async def walk(
             yield varbind
 
 
-async def table(
+async def read_table(
     snmp: "Snmp", target: SnmpTarget, roots: Sequence[Oid], limits: WalkLimits, deadline: float | None
 ) -> Table:
     """See Snmp.table."""
