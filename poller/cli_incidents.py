@@ -51,10 +51,8 @@ def incidents(
         typer.echo(pick(words, "進行中のインシデントはありません。", "No open incidents."))
         return
     table = Table(box=None, pad_edge=False)
-    titles = pick(
-        words, "番号 重大度 内容 発生 経過 団体 範囲 確認", "id severity what since for tenants scope taken-by"
-    )
-    for title in titles.split():
+    titles = ("番号 重大度 内容 発生 経過 団体 範囲 確認", "id severity what since for tenants scope taken-by")
+    for title in pick(words, *titles).split():
         table.add_column(title, overflow="fold")
     times, now_ns = Times(configuration.estate), time.time_ns()
     for incident in found:

@@ -83,7 +83,8 @@ def prefecture(**changes) -> Estate:
     }
     contacts = [
         {"id": "noc", "name": named("監視センター", "NOC"), "role": "operator", "email": "noc@example.jp"},
-        {"id": "oncall", "name": named("当番", "On call"), "role": "engineer", "email": "oncall@example.jp", "lang": "en"},
+        {"id": "oncall", "name": named("技術者", "On call"), "role": "engineer", "email": "oncall@example.jp",
+         "lang": "en"},
         {"id": "pref", "name": named("県担当者", "Officer"), "role": "officer", "email": "pref@example.jp",
          "severities": ["serious"]},
         {"id": "provider-1", "name": named("○○ネットワーク24時間窓口", "Example Networks 24h desk"), "role": "provider",
@@ -192,6 +193,9 @@ class Play:
             if to in {None, recipient}
         ]
 
+    def cap(self, tenant, ratio) -> None:
+        self.set("tenant", ("tenant", tenant), ("line", "breakout"), in_cap_ratio=ratio)
+
     def message(self, index: int):
         return message_from_bytes(self.rows()[index][3], policy=default)
 
@@ -235,3 +239,70 @@ def test_both_breakout_lines_down_is_one_serious_incident_and_one_recovery(play)
         ("11-21 04:04:01", "it@tsu.example.jp", f"【復旧】{down}（3:12〜4:02、50分）{outside}"),
     ]
     assert [incident.id for incident in scene.alerting.open_incidents()] == []
+
+
+def test_a_firewall_that_is_taken_over_by_its_standby_waits_for_the_morning_digest(play) -> None:
+    scene = play("2026-11-20 18:00:00")  # a Friday; Monday is a holiday (Labour Thanksgiving Day)
+    scene.device("fw-1", "fw-2", up=True)
+    scene.run(60)
+    scene.device("fw-1", up=False)
+    scene.until("2026-11-24 09:00:00")
+    print(scene.mails()); print(scene.message(0).get_content())
+
+
+def test_the_second_firewall_going_down_makes_it_serious_at_once(play) -> None:
+    scene = play("2026-11-20 18:00:00")
+    scene.device("fw-1", "fw-2", up=True)
+    scene.run(60)
+    scene.device("fw-1", up=False)
+    scene.until("2026-11-22 03:00:00")
+    scene.device("fw-2", up=False)
+    scene.run(60)
+    scene.device("fw-2", up=True)
+    scene.until("2026-11-24 08:00:00")
+    scene.device("fw-1", up=True)
+    scene.until("2026-11-25 09:00:00")
+    for m in scene.mails(): print(m)
+    for i in (0,2,len(scene.rows())-1): print(scene.message(i).get_content())
+
+
+def test_a_switch_with_twelve_children_is_one_incident(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    children = [f"edge-{n:02}" for n in range(1, 13)]
+    scene.device("sw-1", "fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", *children, up=True)
+    scene.run(60)
+    scene.device(*children[:6], up=False)
+    scene.run(1)
+    scene.device("sw-1", up=False)
+    scene.device(*children[6:], up=False)
+    scene.run(300)
+    for m in scene.mails(): print(m)
+    print(scene.message(0).get_content())
+    print([i.id for i in scene.alerting.open_incidents()])
+    scene.device("sw-1", *children[:11], up=True)
+    scene.run(600)
+    for m in scene.mails(): print(m)
+
+
+def test_flap(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.device("dns-1", up=True)
+    scene.run(10)
+    for n in range(20):
+        scene.device("dns-1", up=n % 2 == 1)
+        scene.run(3)
+    scene.alerting.acknowledge("2026-1121-001", "当番A", "", scene.now_ns)
+    scene.run(1200)
+    for m in scene.mails("noc@example.jp"): print(m)
+
+
+def test_cap(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.cap("tsu", 0.5)
+    scene.run(60)
+    scene.cap("tsu", 1.12)
+    scene.run(1200)
+    scene.cap("tsu", 0.5)
+    scene.run(600)
+    for m in scene.mails(): print(m)
+    print(scene.message(0).get_content())

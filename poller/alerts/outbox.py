@@ -107,10 +107,11 @@ async def try_every_way(settings: Mail, secrets: Path, mail: QueuedMail) -> list
 class Outbox:
     """Sends what is due, and records what became of it."""
 
-    def __init__(self, store: Store, mail: Mail, secrets: Path) -> None:
+    def __init__(self, store: Store, mail: Mail, secrets: Path, timeout: float = TIMEOUT) -> None:
         self._store = store
         self._mail = mail
         self._secrets = secrets
+        self._timeout = timeout
         self._failed_ns: dict[str, int] = {}
 
     async def recover(self) -> int:
@@ -154,7 +155,7 @@ class Outbox:
         outcome = Outcome(accepted=False, refused=False, relay="", answer="no relay is configured")
         for relay in self._in_order(now_ns):
             name = f"{relay.host}:{relay.port}"
-            outcome = await _ask(relay, self._secrets, mail)
+            outcome = await _ask(relay, self._secrets, mail, self._timeout)
             if outcome.accepted or outcome.refused:
                 self._failed_ns.pop(name, None)
                 return outcome
@@ -171,7 +172,7 @@ class Outbox:
         return sorted(self._mail.relays, key=resting)
 
 
-async def _ask(relay: Relay, secrets: Path, mail: QueuedMail) -> Outcome:
+async def _ask(relay: Relay, secrets: Path, mail: QueuedMail, step_seconds: float = TIMEOUT) -> Outcome:
     """One dialogue with one relay."""
     name = f"{relay.host}:{relay.port}"
     try:
@@ -181,13 +182,13 @@ async def _ask(relay: Relay, secrets: Path, mail: QueuedMail) -> Outcome:
     client = aiosmtplib.SMTP(
         hostname=relay.host,
         port=relay.port,
-        timeout=TIMEOUT,
+        timeout=step_seconds,
         use_tls=relay.tls == "tls",
         start_tls=relay.tls == "starttls",
         tls_context=ssl.create_default_context() if relay.tls != "none" else None,
     )
     try:
-        async with asyncio.timeout(3 * TIMEOUT):
+        async with asyncio.timeout(3 * step_seconds):
             return await _dialogue(client, relay, password, mail)
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
         answer = f"{type(error).__name__}: {error}"
