@@ -60,20 +60,26 @@ class LineEncoder:
         """The rows' lines; None where a value cannot be written as its field's type."""
         kinds = field_kinds(SCHEMA.get(block.measurement))
         parts: list[Iterable[str]] = [heads]
-        before = " "
+        gap = " "  # what stands in every row alike since the last column that differs
         for name, column in zip(block.field_names, columns, strict=True):
             kind = kinds.get(name) or type(column[0])
             if kind is str and not self._texts:
                 continue
-            written = _written(kind, column)
+            alike = _all_alike(column)
+            written = _written(kind, column[:1] if alike else column)
             if written is None:
                 return None
-            parts += (itertools.repeat(f"{before}{_escaped(name)}="), written)
-            before = "i," if kind is int else ","
-        if len(parts) == 1:
+            gap += f"{_escaped(name)}="
+            if alike:
+                gap += written[0]
+            else:
+                parts += (itertools.repeat(gap), written)
+                gap = ""
+            gap += "i," if kind is int else ","
+        if gap == " ":
             return []
-        parts += (itertools.repeat(f"{before[:-1]} "), map(str, times_ns))
-        return list(map("".join, zip(*parts, strict=False)))  # the signs between repeat for ever
+        parts += (itertools.repeat(f"{gap[:-1]} "), _numbers(times_ns).split(","))
+        return list(map("".join, zip(*parts, strict=False)))  # the gaps repeat for ever
 
     def _heads_of(self, block: Block) -> list[str]:
         known = self._heads.setdefault((block.measurement, block.tag_names), {})
@@ -109,6 +115,12 @@ def field_kinds(entry: Measurement | None) -> dict[str, type]:
 def to_unsigned(value: int) -> int:
     """The counter behind a stored whole number: 0..2^64-1."""
     return value + _UNSIGNED_END if value < 0 else value
+
+
+def _all_alike(column: Sequence[Any]) -> bool:
+    """True where a column has one value, as those of errors, discards and states mostly do."""
+    first = column[0]
+    return first == column[-1] and column.count(first) == len(column) and len(set(map(type, column))) == 1
 
 
 def _written(kind: type, column: Sequence[Any]) -> Sequence[str] | None:
