@@ -25,7 +25,7 @@ def _device(fields: dict[str, FieldValue], device: str = "fw-1") -> Sample:
         ({"sessions": 12}, "sessions=12i"),
         ({"cpu_ratio": 0.25}, "cpu_ratio=0.25"),
         ({"cpu_ratio": 1}, "cpu_ratio=1"),
-        ({"cpu_ratio": 1e22}, "cpu_ratio=1e+22"),
+        ({"cpu_ratio": 1e22}, "cpu_ratio=1e22"),
         ({"up": True}, "up=True"),
         ({"up": False, "sessions": 0}, "up=False,sessions=0i"),
         ({"reason": 'a "quoted" \\ path, = b'}, r'reason="a \"quoted\" \\ path, = b"'),

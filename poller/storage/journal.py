@@ -42,7 +42,7 @@ class JournalLimits:
 
     max_octets, max_age_seconds: of records on disk. keep_free_octets: below this the disk counts as full, so that the
     outbox of alerts still has room. max_waiting_octets: of encoded records in memory. max_waiting_samples: not yet
-    encoded. record_samples: the largest record.
+    encoded. record_samples: the largest record; encoding one holds the interpreter for 2 to 3 ms.
     """
 
     max_octets: int = 16 * 2**30
@@ -50,7 +50,7 @@ class JournalLimits:
     keep_free_octets: int = 256 * 2**20
     max_waiting_octets: int = 64 * 2**20
     max_waiting_samples: int = 1_000_000
-    record_samples: int = 5_000
+    record_samples: int = 2_000
     commit_seconds: float = 1.0
 
 

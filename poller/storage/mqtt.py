@@ -3,9 +3,9 @@
 Topic <prefix>/<node>/records, quality of service 1, one message a record, in order: the next one leaves when the
 broker has answered for this one. A message that was under way when the line broke comes twice; its number tells.
 
-Payload: b"HM", one byte of version (1), the record's number in eight bytes (big-endian), the record's body as it lies in
-the journal (poller.storage.encoding). A broker keeps messages only for sessions it knows: whoever is at home subscribes
-with a client identifier of its own and clean_session=False before the first poller is sent out.
+Payload: b"HM", one byte of version (1), the record's number in eight bytes (big-endian), the record's body as it lies
+in the journal (poller.storage.encoding). A broker keeps messages only for sessions it knows: whoever is at home
+subscribes with an identifier of its own and clean_session=False before the first poller is sent out.
 """
 
 import ssl
