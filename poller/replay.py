@@ -15,7 +15,7 @@ from probes.snmp.errors import SnmpError
 from probes.snmp.oid import Oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
-from probes.snmp.walk import Table
+from probes.snmp.walks import Table
 
 
 @dataclass(frozen=True, slots=True)
