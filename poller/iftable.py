@@ -1,7 +1,7 @@
 """The interfaces of a device: rows of IF-MIB's two tables (RFC 2863) joined, and named once and for all. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -31,14 +31,17 @@ _SPEED_SATURATED: Final = 0xFFFF_FFFF
 """ifSpeed says this where the interface is faster than it can count (RFC 2863)."""
 
 
+Packets: TypeAlias = Literal["casts", "unicast", "none", "narrow"]
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """One row of the interfaces tables.
 
     name: unique in the device, the key of the series. speed: bits per second, 0 unknown.
     wide: octets as Counter64. counted: has octets at all. discontinuity: has ifCounterDiscontinuityTime.
-    packets: the 64-bit packet counters there are: "casts" for unicast, multicast and broadcast, "unicast" for that
-    one only; "narrow" for the 32-bit unicast counter.
+    packets: what is asked beside 64-bit octets, "casts" for unicast, multicast and broadcast, "unicast" for that one
+    only, "none" where there is no 64-bit counter, for widths are not mixed in a row; "narrow" beside 32-bit octets.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Interface:
     speed: int = 0
     wide: bool = False
     counted: bool = True
-    packets: Literal["casts", "unicast", "narrow"] = "narrow"
+    packets: Packets = "narrow"
     discontinuity: bool = False
 
 
@@ -67,9 +70,7 @@ def _interface(columns: Mapping[str, Mapping[int, Kept]], index: int, name: str)
         return _whole(columns[column].get(index))
 
     high, low = number("ifHighSpeed") or 0, number("ifSpeed") or 0
-    packets: Literal["casts", "unicast", "narrow"] = "narrow"
-    if number("ifHCInUcastPkts") is not None:
-        packets = "casts" if number("ifHCInMulticastPkts") is not None else "unicast"
+    wide = number("ifHCInOctets") is not None
     return Interface(
         name=name,
         if_index=index,
@@ -77,11 +78,17 @@ def _interface(columns: Mapping[str, Mapping[int, Kept]], index: int, name: str)
         description=as_text(columns["ifDescr"].get(index)),
         if_type=number("ifType") or 0,
         speed=high * _MEGA or (0 if low == _SPEED_SATURATED else low),
-        wide=number("ifHCInOctets") is not None,
-        counted=number("ifHCInOctets") is not None or number("ifInOctets") is not None,
-        packets=packets,
+        wide=wide,
+        counted=wide or number("ifInOctets") is not None,
+        packets=_packets(number) if wide else "narrow",
         discontinuity=number("ifCounterDiscontinuityTime") is not None,
     )
+
+
+def _packets(number: Callable[[str], int | None]) -> Packets:
+    if number("ifHCInUcastPkts") is None:
+        return "none"
+    return "casts" if number("ifHCInMulticastPkts") is not None else "unicast"
 
 
 def unique_names(rows: Sequence[tuple[int, str, str]]) -> list[str]:

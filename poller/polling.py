@@ -6,7 +6,7 @@
 
 An interface is one group, so that the session keeps it in one PDU with its own sysUpTime: octets, packets, errors and
 discards of both directions, ifOperStatus and ifCounterDiscontinuityTime. Packets are the sum of the 64-bit unicast,
-multicast and broadcast counters; where an agent has only some of them, or only 32 bits, unicast stands alone: a sum of
+multicast and broadcast counters; where an agent has not all of them, or only 32 bits, unicast stands alone: a sum of
 counters that wrap could not be unwrapped.
 """
 
@@ -54,6 +54,7 @@ _PACKETS: Final[Mapping[str, tuple[Columns, Columns]]] = {
         ((*IF_X_ENTRY, 7), (*IF_X_ENTRY, 8), (*IF_X_ENTRY, 9)),
         ((*IF_X_ENTRY, 11), (*IF_X_ENTRY, 12), (*IF_X_ENTRY, 13)),
     ),
+    "none": ((), ()),
     "unicast": (((*IF_X_ENTRY, 7),), ((*IF_X_ENTRY, 11),)),
     "narrow": (((*IF_ENTRY, 11),), ((*IF_ENTRY, 17),)),
 }
@@ -89,6 +90,7 @@ class PollPlan:
     bound: tuple[Bound, ...]
     static: Mapping[Oid, Value] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    interval_ns: int = 60_000_000_000
 
 
 class Answers(Protocol):
@@ -119,7 +121,12 @@ def choose_interfaces(interfaces: Sequence[Interface], patterns: Sequence[str]) 
 
 
 def plan_poll(
-    discovery: Discovery, profile: Profile, patterns: Sequence[str] = (), *, unverified: bool = False
+    discovery: Discovery,
+    profile: Profile,
+    patterns: Sequence[str] = (),
+    *,
+    interval_seconds: float = 60.0,
+    unverified: bool = False,
 ) -> PollPlan:
     """The plan for a device; equal input gives an equal plan, so that it may be prepared once and kept."""
     chosen = sorted(choose_interfaces(discovery.interfaces, patterns), key=_shape)
@@ -130,7 +137,7 @@ def plan_poll(
     device_groups = [device_oids[at : at + _DEVICE_GROUP] for at in range(0, len(device_oids), _DEVICE_GROUP)]
     return PollPlan(
         device=discovery.device,
-        layout=_layout(chosen),
+        layout=_layout(chosen, discovery.at_ns),
         blocks=_blocks(chosen),
         groups=(*device_groups, *(row_oids(interface) for interface in chosen)),
         device_groups=len(device_groups),
@@ -138,6 +145,7 @@ def plan_poll(
         bound=tuple(bound),
         static={oid: value for oid, value in known.items() if oid not in set(device_oids)},
         missing=missing,
+        interval_ns=round(interval_seconds * 1e9),
     )
 
 
@@ -162,13 +170,14 @@ def row_oids(interface: Interface) -> Group:
     return tuple((*column, interface.if_index) for column in columns)
 
 
-def _layout(chosen: Sequence[Interface]) -> InterfaceLayout:
+def _layout(chosen: Sequence[Interface], at_ns: int) -> InterfaceLayout:
     return InterfaceLayout(
         names=tuple(one.name for one in chosen),
         if_indexes=tuple(one.if_index for one in chosen),
         speeds=tuple(one.speed for one in chosen),
         wide=tuple(one.wide for one in chosen),
         aliases=tuple(one.alias for one in chosen),
+        discovered_ns=at_ns,
     )
 
 
@@ -213,7 +222,7 @@ def read_poll(plan: PollPlan, answers: Answers, due_ns: int, before: DeviceReadi
     counters, oper_status, discontinuity = read_rows(plan.blocks, _numbers(flat[known:] if known else flat))
     given: dict[Oid, Value] = dict(zip(plan.device_oids, flat, strict=False))
     read = evaluate_all(plan.bound, {**plan.static, **given} if plan.static else given)
-    failures = {**plan.missing, **read.missing, **(_failures(plan, answers) if answers.failures else {})}
+    failures = {**read.missing, **_failures(plan, answers)} if answers.failures else read.missing
     received, uptime, rows = answers.received_ns, answers.uptime_ticks, plan.device_groups
     reading = DeviceReading(
         device=plan.device,
@@ -234,6 +243,7 @@ def read_poll(plan: PollPlan, answers: Answers, due_ns: int, before: DeviceReadi
         device_uptime_ticks=uptime[0],
         device_received_ns=received[0] or due_ns,
         failures=failures,
+        interval_ns=plan.interval_ns,
     )
     read.values.update(device_rates(before, reading))
     return reading
@@ -301,6 +311,8 @@ def read_rows(
 def _sums(flat: Sequence[int | None], where: tuple[int, int, int], casts: int) -> Sequence[int | None]:
     """Per row the sum of so many neighbouring columns, None where one of them is missing."""
     start, end, width = where
+    if not casts:
+        return [None] * ((end - start + width - 1) // width)
     columns = [flat[start + cast : end : width] for cast in range(casts)]
     total: Any = columns[0]
     try:

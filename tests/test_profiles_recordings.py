@@ -46,7 +46,9 @@ def _folder() -> Path | None:
 
 FOLDER = _folder()
 ROWS = list(csv.DictReader((FOLDER / "recordings.tsv").open(), delimiter="\t")) if FOLDER else []
-pytestmark = pytest.mark.skipif(FOLDER is None, reason="no recordings here: HINOMI_RECORDINGS names no folder with them")
+pytestmark = pytest.mark.skipif(
+    FOLDER is None, reason="no recordings here: HINOMI_RECORDINGS names no folder with them"
+)
 
 
 async def replay(name: str) -> tuple[RecordedAgent, Discovery, DeviceReading]:
