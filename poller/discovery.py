@@ -18,11 +18,11 @@ from poller.iftable import COLUMNS, IF_ENTRY, IF_X_ENTRY, Interface, Kept, build
 from poller.profile_values import as_text, bind_first
 from poller.profiles import AUTO, Object, ProbeNeeded, Profile, Profiles, Reading, SystemGroup
 from poller.readings import COUNTERS, DeviceReading
+from probes.snmp import Table
 from probes.snmp.errors import NoAnswer, SnmpError, UsmReport
 from probes.snmp.oid import Oid, parse_oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
-from probes.snmp.walks import Table
 
 # SNMPv2-MIB (RFC 3418), IF-MIB (RFC 2863), HOST-RESOURCES-MIB (RFC 2790), SNMP-FRAMEWORK-MIB (RFC 3411)
 SYS_DESCR: Final = parse_oid("1.3.6.1.2.1.1.1.0")

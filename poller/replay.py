@@ -11,11 +11,11 @@ from pathlib import Path
 
 from poller.discovery import SYS_UPTIME
 from poller.lab.snmprec import parse_recording
+from probes.snmp import Table
 from probes.snmp.errors import SnmpError
 from probes.snmp.oid import Oid
 from probes.snmp.target import SnmpTarget
 from probes.snmp.values import Missing, Value, VarBind
-from probes.snmp.walks import Table
 
 
 @dataclass(frozen=True, slots=True)
