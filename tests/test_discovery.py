@@ -100,7 +100,7 @@ async def test_a_table_that_loops_keeps_its_rows_and_is_named() -> None:
 
 async def test_silence_in_the_middle_ends_the_discovery() -> None:
     class Dying(RecordedAgent):
-        async def walk(self, target: SnmpTarget, root: Oid):
+        async def walk(self, _target: SnmpTarget, root: Oid):
             raise NoAnswer("127.0.0.1 did not answer.")
             yield VarBind(root)
 

@@ -8,7 +8,7 @@ Where we read otherwise than recordings.tsv says, on purpose:
   ratio of hrStorageUsed; we take buffers and cache off, as devices.md asks for, which is the table's LibreNMS column.
 - sgos: LibreNMS divides by system + available; the MIB says that "available" is the total, so we divide by it.
 - ftd: of 18 cores the table gives average and maximum; we take the maximum.
-- fortigate_1500d, fortigate_cluster-60f: no fgVdEntHaState was recorded; fgHaSystemMode 3 tells of a cluster, so "member".
+- fortigate_1500d, fortigate_cluster-60f: no fgVdEntHaState was recorded; fgHaSystemMode 3 is a cluster, so "member".
 - univerge is the negative case: a PBX, which is read as "any device, interfaces only".
 - netvision-rfc: the table expects no CPU and memory of a UPS; LibreNMS reads those of its network card, we do not.
 - windows, linux_lsi, junos_srx3600: recorded without ifHCInOctets; there is nothing 64-bit to compare.
@@ -116,7 +116,10 @@ CPU = {
     "ruckus_icx": percent(r"slot 1 cpu 1=(\d+)"),
     "extreme_xos": percent(r"TotalUtilization=(\d+)"),
     **dict.fromkeys(
-        ("f5_bigip", "infoblox_nios", "linux_netsnmp", "dell_networking", "windows", "vmware_esxi", "aruba_cx", "arista_eos"),
+        (
+            "f5_bigip", "infoblox_nios", "linux_netsnmp", "dell_networking", "windows", "vmware_esxi", "aruba_cx",
+            "arista_eos",
+        ),
         percent(r"hrProcessorLoad n=\d+ avg=([\d.]+)"),
     ),
 }  # fmt: skip
