@@ -72,8 +72,8 @@ class Pipeline:
         self._circuits.see_reading(answer)
         self._ledger.add(rates)
         self._interface_rollups.add(answer, rates)
-        self._live.show_flows(self._flows.update(rates))
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
+        self._live.show_flows(self._flows.update(rates))
 
     def tick(self, now_ns: int) -> None:
         """Let time pass, once a second: close slots, raise and clear what time decides, show it."""
@@ -86,6 +86,7 @@ class Pipeline:
             self._rolled_ns = now_ns
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
         self._tell(self._alerting.tick(now_ns))
+        self._live.show_states(self._circuits.states(now_ns))
         self._live.show_incidents(
             [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
         )

@@ -69,6 +69,14 @@ class LiveState:
             self._newest_ns = max(self._newest_ns, flow.time_ns)
             self._touch(section)
 
+    def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
+        """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
+        for circuit, (state, reason) in states.items():
+            entry = self._sections["circuits"][circuit]
+            if (entry["state"], entry["reason"]) != (state, reason):
+                entry["state"], entry["reason"] = state, reason
+                self._touch("circuits")
+
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
         if list(incidents) != self._incidents:
@@ -140,7 +148,7 @@ class LiveState:
         self._put("devices", sample.tags[0][1], sample, _DEVICE_FIELDS)
 
     def _take_circuit(self, sample: Sample) -> None:
-        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS | {"state": "state", "active": "active"})
+        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS | {"active": "active"})
 
     def _take_line_group(self, sample: Sample) -> None:
         group = sample.tags[0][1]
@@ -246,7 +254,7 @@ def _circuit_entry(circuit: Circuit) -> Entry:
         "ceiling": circuit.ceiling_rate,
         "interval": SLOT_SECONDS,
         "time_ns": 0,
-        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "active")),
+        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "reason", "active")),
     }
 
 

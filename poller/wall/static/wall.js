@@ -141,14 +141,15 @@ function incidentTile(incident) {
 function circuitTile(circuit) {
   const old = isOld(circuit);
   const tile = element("div", old ? "circuit old" : "circuit");
-  const word = old ? "state_unknown" : circuit.state === "up" ? (circuit.active === false ? "standby" : "active") : circuit.state ?? "state_unknown";
+  if (circuit.reason) tile.title = circuit.reason;
+  const word = old ? "state_unknown" : circuit.state === "up" ? ((circuit.active ?? circuit.preferred === "active") ? "active" : "standby") : circuit.state ?? "state_unknown";
   const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
   const sign = { active: "●", standby: "○", degraded: "▲", down: "✕" }[word] ?? "？";
   const rates = element("div", "rates");
   const base = circuit.committed ?? circuit.ceiling;
   if (old) rates.append(element("span", "", ageOf(circuit)));
   else rates.append(
-    element("span", "", `${t("in")} ${rate(circuit.in)}　${t("out")} ${rate(circuit.out)}`),
+    element("span", "", `${t("in")} ${rate(circuit.in)} ${t("out")} ${rate(circuit.out)}`),
     element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${rate(base)}`));
   tile.append(element("span", `sign ${look}`, sign), element("span", "name", name(circuit)), element("span", look, t(word)), rates);
   return tile;
@@ -167,7 +168,7 @@ function deviceChip(device) {
     if (device.cpu !== null) values.push(`${t("cpu")} ${percent(device.cpu)}`);
     if (device.sessions_ratio !== null) values.push(`${t("sessions")} ${percent(device.sessions_ratio)}`);
   }
-  chip.append(element("span", `sign ${look}`, sign), element("span", "", ` ${name(device)} `), element("span", "values", values.join(" ")));
+  chip.append(element("span", `sign ${look}`, sign), element("span", "", ` ${shortName(device)} `), element("span", "values", values.join(" ")));
   return chip;
 }
 
@@ -201,6 +202,14 @@ function drawDevices() {
     boxes.push(box);
   }
   replace($("device-grid"), boxes);
+}
+
+// A device's name without what its role's heading already says: "1号機" under ファイアウォール.
+function shortName(device) {
+  const heading = t(`role_${device.role}`);
+  const whole = name(device);
+  const rest = whole.startsWith(heading) ? whole.slice(heading.length).trim() : whole;
+  return rest || whole;
 }
 
 const DRAW = {
