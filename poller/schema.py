@@ -160,6 +160,7 @@ _MEASUREMENTS: Final = (
             Field("drops_total", int, "1", "lost by this part since the start"),
             Field("done_total", int, "1", "done by this part since the start"),
             Field("failed_total", int, "1", "failed in this part since the start"),
+            Field("isolated", bool, "1", "most of what is watched cannot be reached: it is us, not them"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
         ),
     ),

@@ -1,5 +1,6 @@
 """Whole journeys on simulated time, each with the exact list of mails that must leave."""
 
+import os
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
@@ -9,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from poller.alerts.engine import Alerting
-from poller.alerts.store import Store
+from poller.alerts.inquiry import Inquiry
+from poller.alerts.store import AuditEntry, Store
 from poller.estate import Estate
 from poller.sample import Sample
 
@@ -183,7 +185,9 @@ class Play:
 
     def rows(self):
         return self.store.call(
-            lambda db: db.execute("SELECT created_ns, recipient, subject, message FROM outbox ORDER BY id").fetchall()
+            lambda db: db.execute(
+                "SELECT created_ns, recipient, subject, message FROM outbox WHERE state = 'waiting' ORDER BY id"
+            ).fetchall()
         ).result()
 
     def mails(self, to: str | None = None) -> list[tuple[str, str, str]]:
@@ -196,8 +200,23 @@ class Play:
     def cap(self, tenant, ratio) -> None:
         self.set("tenant", ("tenant", tenant), ("line", "breakout"), in_cap_ratio=ratio)
 
+    def text(self, index: int) -> str:
+        return self.message(index).get_content().replace("\r\n", "\n")
+
     def message(self, index: int):
         return message_from_bytes(self.rows()[index][3], policy=default)
+
+
+def check_golden(scene: Play, index: int, name: str) -> None:
+    """A mail as its reader sees it, against what people found good; HINOMI_GOLDEN=write keeps what it is now."""
+    message = scene.message(index)
+    shown = ("Subject", "To", "X-Hinomi-Severity", "X-Hinomi-Reason")
+    headers = "".join(f"{header}: {message[header]}\n" for header in shown if message[header] is not None)
+    text = f"{headers}\n{scene.text(index)}"
+    path = Path(__file__).parent / "golden" / f"mail.{name}"
+    if os.environ.get("HINOMI_GOLDEN") == "write":
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -205,7 +224,7 @@ def play(tmp_path):
     plays = []
 
     def begin(start: str, estate: Estate | None = None) -> Play:
-        plays.append(Play(tmp_path / "alerts.db", estate or prefecture(), start))
+        plays.append(Play(tmp_path / "alerts.sqlite", estate or prefecture(), start))
         return plays[-1]
 
     yield begin
@@ -231,26 +250,37 @@ def test_both_breakout_lines_down_is_one_serious_incident_and_one_recovery(play)
     assert scene.mails() == [
         ("11-21 03:12:44", "noc@example.jp", f"【重大・対応要】{down}（3:12〜）影響3団体{outside}"),
         ("11-21 03:12:44", "oncall@example.jp", f"[SERIOUS] {english} (since 3:12) affects 3 tenants{doubt}"),
-        ("11-21 03:12:44", "desk@example.net", f"【重大・対応要】{down}（3:12〜）影響3団体{outside}"),
-        ("11-21 03:12:44", "it@tsu.example.jp", f"【重大・対応要】{down}（3:12〜）影響 津市{outside}"),
+        ("11-21 03:12:44", "desk@example.net", f"【重大】{down}（3:12〜）影響3団体{outside}"),
+        ("11-21 03:12:44", "it@tsu.example.jp", f"【重大】{down}（3:12〜）影響 津市{outside}"),
         ("11-21 04:04:01", "noc@example.jp", f"【復旧】{down}（3:12〜4:02、50分）{outside}"),
         ("11-21 04:04:01", "oncall@example.jp", f"[Recovered] {english} (3:12-4:02, 50 min){doubt}"),
         ("11-21 04:04:01", "desk@example.net", f"【復旧】{down}（3:12〜4:02、50分）{outside}"),
         ("11-21 04:04:01", "it@tsu.example.jp", f"【復旧】{down}（3:12〜4:02、50分）{outside}"),
     ]
     assert [incident.id for incident in scene.alerting.open_incidents()] == []
+    check_golden(scene, 0, "down.ja.txt")
+    check_golden(scene, 1, "down.en.txt")
+    check_golden(scene, 2, "down.provider.ja.txt")
+    check_golden(scene, 3, "down.tenant.ja.txt")
+    check_golden(scene, 4, "recovery.ja.txt")
+    check_golden(scene, 5, "recovery.en.txt")
 
 
 def test_a_firewall_that_is_taken_over_by_its_standby_waits_for_the_morning_digest(play) -> None:
-    scene = play("2026-11-20 18:00:00")  # a Friday; Monday is a holiday (Labour Thanksgiving Day)
+    scene = play("2026-11-20 18:00:00")  # a Friday; Monday is a public holiday (Labour Thanksgiving Day)
     scene.device("fw-1", "fw-2", up=True)
     scene.run(60)
     scene.device("fw-1", up=False)
     scene.until("2026-11-24 09:00:00")
-    print(scene.mails()); print(scene.message(0).get_content())
+    assert scene.mails() == [
+        ("11-24 08:30:00", "noc@example.jp", "【軽微】まとめ：継続中1件、復旧済み0件"),
+        ("11-24 08:30:00", "oncall@example.jp", "[Minor] Digest: 1 ongoing, 0 over"),
+    ]
+    check_golden(scene, 0, "digest.ja.txt")
+    check_golden(scene, 1, "digest.en.txt")
 
 
-def test_the_second_firewall_going_down_makes_it_serious_at_once(play) -> None:
+def test_a_minor_fault_before_a_long_weekend_that_turns_serious_on_sunday_leaves_at_once(play) -> None:
     scene = play("2026-11-20 18:00:00")
     scene.device("fw-1", "fw-2", up=True)
     scene.run(60)
@@ -262,41 +292,71 @@ def test_the_second_firewall_going_down_makes_it_serious_at_once(play) -> None:
     scene.until("2026-11-24 08:00:00")
     scene.device("fw-1", up=True)
     scene.until("2026-11-25 09:00:00")
-    for m in scene.mails(): print(m)
-    for i in (0,2,len(scene.rows())-1): print(scene.message(i).get_content())
+    inside = "／契約範囲内（当方側）"
+    assert scene.mails("noc@example.jp") == [
+        (
+            "11-22 03:00:00",
+            "noc@example.jp",
+            f"【重大に変更・対応要】ファイアウォール 2系統とも応答なし（18:01〜）{inside}",
+        ),
+        ("11-22 03:02:00", "noc@example.jp", f"【一部復旧・軽微】ファイアウォール1号機 応答なし（18:01〜）{inside}"),
+        ("11-24 08:30:00", "noc@example.jp", "【軽微】まとめ：継続中0件、復旧済み1件"),
+    ]
+    assert [len(scene.mails(to)) for to in ("oncall@example.jp", "pref@example.jp", "it@tsu.example.jp")] == [3, 0, 0]
 
 
-def test_a_switch_with_twelve_children_is_one_incident(play) -> None:
+def test_a_fault_that_is_over_before_the_digest_is_told_as_over(play) -> None:
+    scene = play("2026-11-20 18:00:00")
+    scene.device("dns-1", up=True, cpu_ratio=0.2)
+    scene.device("dns-1", cpu_ratio=0.93)
+    scene.run(900)
+    scene.device("dns-1", cpu_ratio=0.3)
+    scene.until("2026-11-24 09:00:00")
+    assert scene.mails("noc@example.jp") == [
+        ("11-24 08:30:00", "noc@example.jp", "【軽微】まとめ：継続中0件、復旧済み1件")
+    ]
+    assert "・内部DNS CPU使用率 93%（しきい値 80% 超）　11月20日(金) 18:00 から15分" in scene.text(0)
+
+
+def test_a_switch_with_twelve_children_is_one_incident_and_a_child_left_behind_is_told(play) -> None:
     scene = play("2026-11-21 10:00:00")
     children = [f"edge-{n:02}" for n in range(1, 13)]
     scene.device("sw-1", "fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", *children, up=True)
     scene.run(60)
-    scene.device(*children[:6], up=False)
+    scene.device(*children[:6], up=False)  # seen before their parent
     scene.run(1)
-    scene.device("sw-1", up=False)
-    scene.device(*children[6:], up=False)
+    scene.device("sw-1", *children[6:], up=False)
     scene.run(300)
-    for m in scene.mails(): print(m)
-    print(scene.message(0).get_content())
-    print([i.id for i in scene.alerting.open_incidents()])
+    assert [incident.id for incident in scene.alerting.open_incidents()] == ["2026-1121-001"]
     scene.device("sw-1", *children[:11], up=True)
-    scene.run(600)
-    for m in scene.mails(): print(m)
+    scene.run(400)
+    inside = "／契約範囲内（当方側）"
+    down, left = "集約スイッチ 応答なし", "団体側スイッチ12 応答なし"
+    assert scene.mails("noc@example.jp") == [
+        ("11-21 10:01:03", "noc@example.jp", f"【重大・対応要】{down}（10:01〜）影響3団体{inside}"),
+        ("11-21 10:10:01", "noc@example.jp", f"【復旧】{down}（10:01〜10:06、5分01秒）{inside}"),
+        ("11-21 10:10:04", "noc@example.jp", f"【重大・対応要】{left}（10:01〜）{inside}"),
+    ]
 
 
-def test_flap(play) -> None:
+def test_twenty_flaps_in_a_minute_are_told_once_and_their_end_once(play) -> None:
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=True)
     scene.run(10)
-    for n in range(20):
-        scene.device("dns-1", up=n % 2 == 1)
+    for turn in range(20):
+        scene.device("dns-1", up=turn % 2 == 1)
         scene.run(3)
     scene.alerting.acknowledge("2026-1121-001", "当番A", "", scene.now_ns)
     scene.run(1200)
-    for m in scene.mails("noc@example.jp"): print(m)
+    inside = "／契約範囲内（当方側）"
+    assert scene.mails("noc@example.jp") == [
+        ("11-21 10:00:13", "noc@example.jp", f"【重大・対応要】内部DNS 応答なし（10:00〜）{inside}"),
+        ("11-21 10:00:25", "noc@example.jp", f"【重大・不安定】内部DNS 応答なし（10:00〜）{inside}"),
+        ("11-21 10:12:01", "noc@example.jp", f"【復旧】内部DNS 応答なし（10:00〜10:01、57秒）{inside}"),
+    ]
 
 
-def test_cap(play) -> None:
+def test_a_tenant_over_its_cap_for_twenty_minutes(play) -> None:
     scene = play("2026-11-21 10:00:00")
     scene.cap("tsu", 0.5)
     scene.run(60)
@@ -304,5 +364,157 @@ def test_cap(play) -> None:
     scene.run(1200)
     scene.cap("tsu", 0.5)
     scene.run(600)
-    for m in scene.mails(): print(m)
-    print(scene.message(0).get_content())
+    over = "津市 ブレイクアウト 通信量上限超過 112%（しきい値 100% 超）"
+    assert scene.mails("noc@example.jp") == [
+        ("11-21 10:04:03", "noc@example.jp", f"【重大・対応要】{over}（10:01〜）影響 津市"),
+        ("11-21 10:19:03", "noc@example.jp", f"【重大・未確認 再通知1】{over}（10:01〜）影響 津市"),
+        ("11-21 10:24:01", "noc@example.jp", f"【復旧】{over}（10:01〜10:21、20分）"),
+    ]
+    counts = {to: len(scene.mails(to)) for to in ("oncall@example.jp", "pref@example.jp", "it@tsu.example.jp")}
+    assert counts == {"oncall@example.jp": 3, "pref@example.jp": 2, "it@tsu.example.jp": 2}
+    check_golden(scene, 0, "cap.ja.txt")
+    check_golden(scene, 1, "cap.en.txt")
+    check_golden(scene, 2, "cap.tenant.ja.txt")
+
+
+def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebody_does(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.device("dns-1", up=False)
+    scene.run(1900)
+    store = Inquiry(scene.path.parent)
+    store.command(
+        AuditEntry(scene.now_ns, "当番B", "command line", "acknowledge", "2026-1121-001", "対応中", command=True)
+    )
+    scene.run(3600)
+    subject = "内部DNS 応答なし（10:00〜）／契約範囲内（当方側）"
+    assert [(when, text) for when, _, text in scene.mails("noc@example.jp")] == [
+        ("11-21 10:00:03", f"【重大・対応要】{subject}"),
+        ("11-21 10:15:03", f"【重大・未確認 再通知1】{subject}"),
+        ("11-21 10:30:03", f"【重大・未確認 再通知2】{subject}"),
+    ]
+    incident = scene.alerting.incident("2026-1121-001")
+    assert incident is not None
+    assert incident.acknowledged_by == "当番B"
+    scene.device("dns-1", up=True)
+    scene.run(120)
+    assert "当番B 対応中" in scene.text(len(scene.rows()) - 3)
+
+
+def test_our_own_uplink_pulled_is_one_alarm_and_nothing_else(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    everything = list(scene.estate.devices)
+    scene.device(*everything, up=True)
+    scene.circuit("bo-1", "bo-2", state="up")
+    scene.run(60)
+    scene.device(*everything, up=False)
+    scene.run(2)
+    scene.circuit("bo-1", "bo-2", state="down")
+    scene.run(600)
+    assert scene.alerting.isolated
+    scene.device(*everything, up=True)
+    scene.circuit("bo-1", "bo-2", state="up")
+    scene.run(600)
+    alone = "監視装置の孤立（監視対象の大半に到達不可）"
+    assert [(when, text.split("／")[0]) for when, _, text in scene.mails("noc@example.jp")] == [
+        ("11-21 10:01:03", f"【重大・対応要】{alone}（10:01〜）"),
+        ("11-21 10:13:01", f"【復旧】{alone}（10:01〜10:11、10分03秒）"),
+    ]
+    assert not scene.alerting.isolated
+
+
+def test_maintenance_mutes_and_what_is_still_bad_at_its_end_is_told_within_a_minute(play) -> None:
+    works = {
+        "id": "works",
+        "name": named("DNS更新", "DNS update"),
+        "start": "2026-11-21 22:00",
+        "end": "2026-11-21 23:00",
+        "where": {"devices": ["dns-*"]},
+    }
+    scene = play("2026-11-21 21:59:00", prefecture(maintenance={"works": works}))
+    scene.device("dns-1", "sw-1", up=True)
+    scene.run(120)
+    scene.device("dns-1", up=False)
+    scene.until("2026-11-21 23:05:00", step=20)
+    assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 23:00:00"]
+
+
+def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    silence = AuditEntry(
+        scene.now_ns,
+        "当番A",
+        "cli",
+        "silence",
+        "device/dns-*",
+        "交換",
+        command=True,
+        until_ns=at("2026-11-21 11:00:00"),
+    )
+    Inquiry(scene.path.parent).command(silence)
+    scene.run(5)
+    scene.device("dns-1", up=False)
+    scene.run(600)
+    scene.restart()  # a silence survives it
+    scene.until("2026-11-21 11:05:00", step=20)
+    assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 11:00:05"]
+
+
+def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    edges = [f"edge-{n:02}" for n in range(1, 13)]
+    scene.device("sw-1", "fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", *edges, up=True)
+    for circuit_free in [*edges, "dns-1"]:  # one after the other, each a fault of its own
+        scene.device(circuit_free, up=False)
+        scene.run(1)
+        if circuit_free == "edge-08":
+            scene.device(*edges[:8], up=True)  # so that it is no isolation
+    scene.run(90)
+    mails = scene.mails("noc@example.jp")
+    assert len(mails) == 10
+    assert [text for _, _, text in mails[-1:]] == ["【通知多数】4件をまとめてお知らせします"]
+
+
+def test_a_restart_neither_forgets_nor_tells_twice(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.device("dns-1", up=False)
+    scene.run(5)
+    scene.restart()
+    scene.run(600)
+    scene.restart()
+    scene.device("dns-1", up=True)
+    scene.run(300)
+    scene.restart()
+    scene.run(300)
+    scene.device("dns-1", up=False)
+    scene.run(5)
+    assert [(when, text[:4]) for when, _, text in scene.mails("noc@example.jp")] == [
+        ("11-21 10:00:03", "【重大・"),
+        ("11-21 10:12:01", "【復旧】"),
+        ("11-21 10:20:08", "【重大・"),
+    ]
+    assert [incident.id for incident in scene.alerting.open_incidents()] == ["2026-1121-002"]
+
+
+def test_every_mail_of_an_incident_is_in_one_thread_and_says_why_it_was_sent(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.device("dns-1", up=False)
+    scene.run(1000)
+    messages = [scene.message(index) for index, row in enumerate(scene.rows()) if row[1] == "noc@example.jp"]
+    root = "<2026-1121-001.1.noc@noc.example.jp>"
+    assert [message["Message-ID"] for message in messages] == [root, "<2026-1121-001.2.noc@noc.example.jp>"]
+    assert [message["References"] for message in messages] == [None, root]
+    assert [message["X-Hinomi-Reason"] for message in messages] == ["new serious fault", "nobody has acknowledged it"]
+    assert {message["X-Hinomi-Incident"] for message in messages} == {"2026-1121-001"}
+
+
+def test_text_from_the_network_cannot_add_a_header_or_a_line(play) -> None:
+    evil = "x\r\nBcc: everybody@example.com\r\n\r\nhello\u202e\x1b[31m"
+    devices = prefecture().model_dump(mode="json")["devices"]
+    devices["dns-1"]["name"] = named(evil, evil)
+    scene = play("2026-11-21 10:00:00", prefecture(devices=devices))
+    scene.device("dns-1", up=False)
+    scene.run(5)
+    message = scene.message(0)
+    assert message["Bcc"] is None
+    assert message["Subject"].startswith("【重大・対応要】x Bcc: everybody@example.com hello[31m 応答なし")
+    assert not {"\u202e", "\x1b"} & set(message.get_content())

@@ -11,13 +11,21 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from poller.alerts.isolation import ISOLATION
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, LineGroup, RedundancyGroup, Rule
 
 _DOWN: Final = frozenset(
-    {("device.up", False), ("circuit.state", "down"), ("line_group.state", "down"), ("service.up", False)}
+    {
+        ("device.up", False),
+        ("circuit.state", "down"),
+        ("line_group.state", "down"),
+        ("service.up", False),
+        ("daemon.isolated", True),
+    }
 )
-_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text"})
+_ISOLATION: Final = str(ISOLATION)
+_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"})
 
 
 def is_fault(rule: Rule) -> bool:
@@ -96,6 +104,8 @@ class Dependencies:
 
     def inhibitor(self, subject: Subject, down: AbstractSet[str]) -> str | None:
         """The subject highest up that is down and without which this one cannot be judged; None where there is none."""
+        if _ISOLATION in down:
+            return None if subject.kind == "daemon" else _ISOLATION
         seen: set[str] = {str(subject)}
         found: str | None = None
         ahead = list(self._needs(subject, down))

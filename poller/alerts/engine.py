@@ -8,19 +8,22 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final
 
 from poller.alerts import notices
 from poller.alerts.dependencies import Dependencies, says_down
-from poller.alerts.incidents import Evidence, Incident, IncidentBook, Remark
-from poller.alerts.mail import Letter, render, render_digest
+from poller.alerts.evidence import Witnesses
+from poller.alerts.incidents import Incident, IncidentBook, Remark
+from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
+from poller.alerts.mail import Letter, render, render_digest, render_storm
 from poller.alerts.maintenance import Windows
 from poller.alerts.notices import Circumstances, Kind, Policy
 from poller.alerts.page import Postmark, headline
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
+from poller.alerts.silences import Silences
 from poller.alerts.states import (
     SECOND,
     Alert,
@@ -35,6 +38,7 @@ from poller.alerts.states import (
     retire,
 )
 from poller.alerts.store import AuditEntry, Batch, OutgoingMail, Store
+from poller.alerts.storm import HeldMail, Storm
 from poller.alerts.subjects import Subject
 from poller.estate import Contact, Estate, Severity
 from poller.sample import FieldValue, Quality, Sample
@@ -43,8 +47,8 @@ log = logging.getLogger(__name__)
 OLD_NEWS: Final = 900 * SECOND
 """Samples older than this are history that came late (a remote poller's back-fill): no news, no alert."""
 _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value, Quality.SUPPRESSED.value})
-_WITNESSES: Final = {"device": "up", "interface": "oper_status", "circuit": "state"}
-"""Fields whose last value is kept as evidence."""
+_SPEAKING: Final = frozenset({"device", "interface", "circuit"})
+"""Measurements that evidence is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
     def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
+        estate = estate.model_copy(update={"rules": {ISOLATED.id: ISOLATED, **estate.rules}})
         self._estate = estate
         self._store = store
         self._policy = policy or Policy()
@@ -80,10 +85,17 @@ class Alerting:
             self._book.reserve(saved.last_incident)
         self._commands_done = saved.commands_done
         self._heard: dict[Key, tuple[Watch, int]] = {}
-        self._witnessed: dict[str, tuple[FieldValue, int, int]] = {}
         self._down: set[str] = set()
         self._batch = Batch()
         self.committed: Future[None] | None = None
+        self._witnesses = Witnesses(estate, self._dependencies)
+        self._silences = Silences(saved.silences)
+        self._storm = Storm(self._policy)
+        self._storm.remember(
+            ((contact, at_ns) for contact, _, _, at_ns, held in saved.mails if not held),
+            (HeldMail(contact, id_, subject, at_ns) for contact, id_, subject, at_ns, held in saved.mails if held),
+        )
+        self._digest_minute = 0
         self._find_down()
 
     # What comes in
@@ -93,14 +105,15 @@ class Alerting:
         steps: list[Transition] = []
         watches_of = self._index.watches
         for sample in samples:
-            witness = _WITNESSES.get(sample.measurement)
-            if witness is not None:
-                self._witness(sample, witness)
+            if sample.measurement in _SPEAKING:
+                self._witnesses.see(sample)
             for watch in watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
-        return self._follow(steps, now_ns) if steps else []
+        if not steps:
+            return []
+        return self._follow(steps + self._watch_ourselves(now_ns), now_ns)
 
     def tick(self, now_ns: int) -> list[Change]:
         """Let time pass, once a second: holds, repeats, digests, silence of a series, commands of people."""
@@ -112,7 +125,13 @@ class Alerting:
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
         self._carry_out_commands()
+        steps.extend(self._watch_ourselves(now_ns))
         return self._follow(steps, now_ns)
+
+    @property
+    def isolated(self) -> bool:
+        """True while most of what is watched cannot be reached: history should say unknown, not down (R54)."""
+        return str(ISOLATION) in self._down
 
     # What people ask and say
 
@@ -135,6 +154,12 @@ class Alerting:
     def comment(self, id_: str, who: str, text: str, now_ns: int) -> Incident:
         """Keep what somebody found out; it stands in the incident and in the recovery mail."""
         return self._remark(id_, Remark("comment", who, text, now_ns), "api")
+
+    def silence(self, entry: AuditEntry) -> None:
+        """Begin or end a silence: action "silence" with until_ns, or "unsilence"; see poller.alerts.silences."""
+        self._silences.take(entry)
+        self._batch.audit.append(entry)
+        self._follow([], entry.at_ns)
 
     def alert_samples(self, changes: Iterable[Change]) -> list[Sample]:
         """The changes as samples of the measurement "alert"."""
@@ -168,6 +193,14 @@ class Alerting:
         steps = self._keep(alert, *advance(alert, watch.rule, Reading(verdict, value, sample.time_ns), now_ns))
         return steps[0] if steps else None
 
+    def _watch_ourselves(self, now_ns: int) -> list[Transition]:
+        """Is it us? Judged as a sample of our own, by the built-in rule or the configuration's."""
+        tags = (("node", ISOLATION.id), ("part", ISOLATION.part))
+        isolated = is_isolated(self._witnesses.answering(), self._estate)
+        sample = Sample("daemon", tags, {"isolated": isolated}, now_ns)
+        steps = (self._judge(watch, sample, now_ns) for watch in self._index.watches(sample))
+        return [step for step in steps if step is not None]
+
     def _age(self, key: Key, alert: Alert, now_ns: int) -> list[Transition]:
         rule = self._estate.rules.get(alert.rule)
         if rule is None:
@@ -189,15 +222,6 @@ class Alerting:
             return []
         self._batch.alerts.append(after)
         return [step]
-
-    def _witness(self, sample: Sample, field: str) -> None:
-        value = sample.fields.get(field)
-        if value is None:
-            return
-        subject = "/".join((sample.measurement, *(v for k, v in sample.tags if k in _IDENTITY[sample.measurement])))
-        before = self._witnessed.get(subject)
-        since = sample.time_ns if before is None or before[0] != value else before[1]
-        self._witnessed[subject] = (value, since, sample.time_ns)
 
     def _stale_after_ns(self, subject: Subject) -> int:
         """Two intervals of whatever asks about the subject, and a little."""
@@ -233,7 +257,6 @@ class Alerting:
         incident: str | None = None
         if step.after is State.FIRING and rule is not None and alert is not None:
             incident = self._book.fire(alert, rule, self._down, now_ns)
-            self._gather_evidence(incident)
         elif step.before is State.FIRING:
             ended = alert or Alert(step.rule, step.subject, resolved_ns=now_ns)
             incident = self._book.resolve(ended, now_ns)
@@ -265,27 +288,6 @@ class Alerting:
             if rule is not None and alert.state is State.FIRING and says_down(rule):
                 self._down.add(alert.subject)
 
-    def _gather_evidence(self, id_: str) -> None:
-        """What is known about the subject of a fault and what it hangs on, as it is now."""
-        incident = self._book.incidents[id_]
-        wanted: dict[str, None] = {}
-        for member in incident.active:
-            subject = self._dependencies.standing_for(Subject.parse(member.subject))
-            wanted[str(subject)] = None
-            circuit = self._estate.circuits.get(subject.id) if subject.kind == "circuit" else None
-            if circuit is not None:
-                wanted[f"device/{circuit.measured_by.device}"] = None
-                wanted[f"interface/{circuit.measured_by.device}/{circuit.measured_by.interface}"] = None
-            group = self._dependencies.group_of(subject)
-            wanted.update(dict.fromkeys(self._dependencies.members(group) if group is not None else ()))
-            wanted.update(dict.fromkeys(self._dependencies.ancestors(subject)[:4]))
-        evidence = [
-            Evidence(name, _WITNESSES[name.partition("/")[0]], *self._witnessed[name][:2])
-            for name in wanted
-            if name in self._witnessed
-        ]
-        self._book.put(replace(incident, evidence=tuple(evidence[:_EVIDENCE_LINES])))
-
     # Telling
 
     def _tell(self, now_ns: int) -> None:
@@ -293,13 +295,19 @@ class Alerting:
         for incident in list(self._book.incidents.values()):
             if incident.closed_ns is not None and (incident.told.recovered or incident.told.severity is None):
                 continue
-            around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident))
+            explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
+            around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
             decision = notices.decide(incident, around, self._policy, now_ns)
             if decision.kind is not None:
                 self._send(incident, decision.kind, decision.why.value, now_ns)
-        self._tell_digest(now_ns)
+        minute = now_ns // (60 * SECOND)
+        if minute != self._digest_minute:
+            self._digest_minute = minute
+            self._tell_digest(now_ns)
+        self._tell_together(now_ns)
 
     def _send(self, incident: Incident, kind: Kind, why: str, now_ns: int) -> None:
+        incident = replace(incident, evidence=self._witnesses.about(incident))
         told = notices.remember(incident, kind, now_ns)
         for contact in notices.recipients(incident, kind, self._estate):
             mark = Postmark(kind, why, told.told.count, now_ns, self._next_ns(told, kind))
@@ -321,7 +329,25 @@ class Alerting:
         for incident in due:
             self._book.put(notices.remember_digest(incident, now_ns))
 
+    def _tell_together(self, now_ns: int) -> None:
+        """Let what the storm cap held leave in one mail, as soon as there is room."""
+        for contact_id, held in self._storm.release(now_ns).items():
+            self._batch.told_together.extend(mail.message_id for mail in held)
+            contact = self._estate.contacts.get(contact_id)
+            if contact is not None and contact.email is not None:
+                mark = Postmark(Kind.STORM, notices.Why.TOO_MANY.value, 1, now_ns, None)
+                self._put(render_storm(held, mark, contact, self._estate), "", contact, mark)
+
     def _post(self, letter: Letter, incident: str, contact: Contact, mark: Postmark) -> None:
+        """Let a mail leave, or hold it where the recipient gets too many."""
+        held = self._storm.must_hold(contact.id, mark.now_ns)
+        if held:
+            self._storm.hold(HeldMail(contact.id, letter.message_id, letter.subject, mark.now_ns))
+        else:
+            self._storm.note_sent(contact.id, mark.now_ns)
+        self._put(letter, incident, contact, mark, held=held)
+
+    def _put(self, letter: Letter, incident: str, contact: Contact, mark: Postmark, *, held: bool = False) -> None:
         self._batch.mails.append(
             OutgoingMail(
                 letter.message_id,
@@ -333,6 +359,7 @@ class Alerting:
                 letter.subject,
                 letter.message,
                 mark.now_ns,
+                held,
             )
         )
 
@@ -345,7 +372,8 @@ class Alerting:
 
     def _muted_by(self, incident: Incident, now_ns: int) -> str | None:
         """What keeps the incident from being told now; a window counts only if it covers all that is still bad."""
-        return self._windows.muting([Subject.parse(member.subject) for member in incident.active], now_ns)
+        subjects = [Subject.parse(member.subject) for member in incident.active]
+        return self._windows.muting(subjects, now_ns) or self._silences.muting(incident, now_ns)
 
     def _parent_pending(self, incident: Incident) -> bool:
         """True while something the incident's root hangs on is failing but not yet judged."""
@@ -371,17 +399,9 @@ class Alerting:
         for entry in self._store.commands(self._commands_done):
             self._commands_done = entry.id
             self._batch.commands_done = entry.id
-            if entry.action in {"acknowledge", "comment"} and entry.target in self._book.incidents:
+            if entry.action in {"silence", "unsilence"}:
+                self._silences.take(entry)
+            elif entry.action in {"acknowledge", "comment"} and entry.target in self._book.incidents:
                 self._remark(entry.target, Remark(entry.action, entry.who, entry.text, entry.at_ns), entry.origin)
             else:
                 log.warning("command not carried out: action=%s target=%s", entry.action, entry.target)
-
-
-_EVIDENCE_LINES: Final = 12
-_IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
-    "device": ("device",),
-    "interface": ("device", "interface"),
-    "circuit": ("circuit",),
-}
-Clock = Callable[[], int]
-"""UTC unix nanoseconds."""

@@ -261,7 +261,13 @@ class IncidentBook:
             for member in members
             if member.key != incident.root and _still_so(member, alerts.get(member.key), now_ns)
         ]
-        return replace(incident, members=members), leaving
+        stays = tuple(
+            replace(member, freed_ns=None)
+            if member.key == incident.root and _still_so(member, alerts.get(member.key), now_ns)
+            else member
+            for member in members
+        )
+        return replace(incident, members=stays), leaving
 
     def _reconsider(self, member: Member, down: AbstractSet[str], now_ns: int) -> Member:
         """The member, inhibited by whatever explains it now."""
@@ -279,13 +285,15 @@ class IncidentBook:
         active = incident.active
         if not active:
             return replace(incident, closed_ns=now_ns, flapping=False)
-        telling = [m for m in active if m.inhibited_by is None and m.freed_ns is None] or list(active)
+        telling = [m for m in active if m.inhibited_by is None and m.freed_ns is None]
         severities = {member.key: self.severity(member, down) for member in telling}
-        severity = max(severities.values(), key=_RANK.__getitem__)
-        root = incident.root
-        if severities.get(root) is not severity:
-            root = next(key for key, each in severities.items() if each is severity)
-        reached = self._dependencies.affected([Subject.parse(m.subject) for m in active], down)
+        severity, root = incident.severity, incident.root
+        if severities:
+            severity = max(severities.values(), key=_RANK.__getitem__)
+            if severities.get(root) is not severity:
+                root = next(key for key, each in severities.items() if each is severity)
+        ourselves = Subject.parse(root[1]).kind == "daemon"
+        reached = self._dependencies.affected([] if ourselves else [Subject.parse(m.subject) for m in active], down)
         before = incident.affected
         return replace(
             incident,

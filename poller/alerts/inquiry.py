@@ -15,7 +15,10 @@ ALERTS_FILE: Final = "alerts.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class MailRow:
-    """One mail of the outbox and what became of it: state is waiting, sending, sent or dead."""
+    """One mail of the outbox and what became of it.
+
+    state: waiting, sending, sent or dead; held by the storm cap, or told (its subject went out in a mail about many).
+    """
 
     created_ns: int
     recipient: str

@@ -16,6 +16,7 @@ from poller.alerts.incidents import Incident
 from poller.alerts.notices import Kind
 from poller.alerts.page import Page, Postmark, headline
 from poller.alerts.states import SECOND
+from poller.alerts.storm import HeldMail
 from poller.alerts.words import (
     Times,
     clean,
@@ -71,6 +72,29 @@ def render_digest(incidents: Sequence[Incident], mark: Postmark, contact: Contac
     message["X-Hinomi-Severity"] = Severity.MINOR.value
     message["X-Hinomi-Kind"] = mark.kind.value
     message.set_content(_digest_text(lasting, over, contact, estate), charset="utf-8", cte="base64")
+    return Letter(message_id, subject, message.as_bytes())
+
+
+def render_storm(held: Sequence[HeldMail], mark: Postmark, contact: Contact, estate: Estate) -> Letter:
+    """One mail for many: the subjects of what the cap held back, and that it was held back."""
+    lang = contact.lang
+    count = len(held)
+    subject = pick(lang, f"【通知多数】{count}件をまとめてお知らせします", f"[Many notices] {count} in one mail")
+    domain = estate.mail.sender.rpartition("@")[2]
+    message_id = f"<storm.{mark.now_ns}.{contact.id}@{domain}>"
+    message = _envelope(contact, estate, mark, message_id, subject)
+    message["X-Hinomi-Kind"] = mark.kind.value
+    lines = [
+        pick(
+            lang,
+            f"短時間に通知が集中したため、次の{count}件を個別に送らず、1通にまとめました。",
+            f"Notices came faster than mails may leave, so these {count} are told in one.",
+        ),
+        "",
+    ]
+    lines += [f"{Times(estate).clock(mail.created_ns)}  {mail.subject}" for mail in held]
+    lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
+    message.set_content("\n".join(lines) + "\n", charset="utf-8", cte="base64")
     return Letter(message_id, subject, message.as_bytes())
 
 
@@ -146,6 +170,6 @@ def _digest_text(lasting: Sequence[Incident], over: Sequence[Incident], contact:
 
 
 def _took_over(incident: Incident, lang: str) -> str:
-    if not incident.redundancy_left:
+    if not incident.redundancy_left or incident.closed_ns is not None:
         return ""
     return pick(lang, "、予備系で継続", ", standby in service")

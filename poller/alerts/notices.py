@@ -33,6 +33,7 @@ class Kind(StrEnum):
     STEADY = "steady"
     RECOVERED = "recovered"
     DIGEST = "digest"
+    STORM = "storm"
     TEST = "test"
 
 
@@ -50,10 +51,12 @@ class Why(StrEnum):
     SETTLING = "waiting for alerts with the same cause"
     PARENT_UNSETTLED = "waiting to learn whether its parent is down"
     MUTED = "muted"
+    EXPLAINED = "explained by another incident"
     NOTHING_NEW = "nothing new"
     ACKNOWLEDGED = "acknowledged"
     HELD = "minor: held for the digest"
     SHOWN_ONLY = "notice: only shown"
+    TOO_MANY = "more mails than the cap allows"
     ASKED = "asked for by an operator"
 
 
@@ -73,11 +76,13 @@ class Policy:
 class Circumstances:
     """What holds a notice back.
 
-    muted_by names the maintenance window or silence; parent_pending: a parent is failing and not yet judged.
+    muted_by names the maintenance window or silence; parent_pending: a parent is failing and not yet judged;
+    explained: all that is still bad hangs on something that has an incident of its own, or has yet to be asked again.
     """
 
     muted_by: str | None = None
     parent_pending: bool = False
+    explained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Decision:
     why: Why
 
 
-def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:
+def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:  # noqa: PLR0911 - one a case
     """What to tell about one incident by a mail of its own now."""
     told = incident.told
     if around.muted_by is not None:
@@ -97,6 +102,8 @@ def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: in
         if told.severity is Severity.SERIOUS and not told.recovered:
             return Decision(Kind.RECOVERED, Why.OVER)
         return Decision(None, Why.NOTHING_NEW)
+    if around.explained:
+        return Decision(None, Why.EXPLAINED)
     if incident.severity is Severity.SERIOUS:
         return _decide_serious(incident, around, policy, now_ns)
     if told.severity is Severity.SERIOUS:

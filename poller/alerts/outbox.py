@@ -9,6 +9,8 @@ octet leaves. A crash between the server's 250 and our record leaves the mail in
 sent again with the same Message-ID: a mail may come twice, and be recognised as the same by that, but it is never
 lost. In a maildir the file is named after the Message-ID, so there the second delivery replaces the first.
 
+Mails that the storm cap holds are "held" until one mail tells of them together; then they are "told".
+
 A 5xx that is about the relay and not about the mail (at connect, EHLO, STARTTLS or AUTH) is the relay's failure: the
 next relay is asked. A relay that failed is asked last for RELAY_REST seconds, so that a hanging one does not delay
 every mail.

@@ -21,6 +21,9 @@ from poller.alerts.words import (
 )
 from poller.estate import Circuit, Contact, Estate
 
+OUTSIDERS: Final = frozenset({"provider", "tenant", "officer", "supplier"})
+"""Roles outside the operating team: no call to act in the subject, and a word on who writes."""
+TOGETHER: Final = 300 * SECOND
 NAMED_TENANTS: Final = 8
 """More tenants than these are only counted in the first line."""
 
@@ -45,19 +48,27 @@ def headline(incident: Incident, estate: Estate, lang: str) -> str:
     if rule is None:
         return name
     what = condition(rule, lang)
+    if subject.kind == "daemon":
+        return what
     value = reading_text(root, rule, lang)
     together = {
         member.subject
         for member in incident.members
-        if member.rule == root.rule
-        and member.inhibited_by is None
-        and (member.resolved_ns is None or incident.closed_ns)
+        if member.rule == root.rule and member.inhibited_by is None and _counts(member, incident)
     }
     if len(together) > 1 and incident.anchor.startswith("group/"):
         group = estate.redundancy_groups.get(incident.anchor.partition("/")[2])
         if group is not None:
             return f"{clean(group.name.lang(lang), 60)} {_all_of(subject, len(together), lang)}{what}"
-    return f"{name} {what}{' ' + value if value else ''}"
+    colon = "" if rule.equals is not None else pick(lang, "", ":")
+    return f"{name}{colon} {what}{' ' + value if value else ''}"
+
+
+def _counts(member: Member, incident: Incident) -> bool:
+    """True for what is still bad; of a closed incident, for what ended together with it."""
+    if member.resolved_ns is None or incident.ended_ns is None:
+        return member.resolved_ns is None
+    return incident.ended_ns - member.resolved_ns <= TOGETHER
 
 
 def _all_of(subject: Subject, count: int, lang: str) -> str:
@@ -96,9 +107,10 @@ class Page:
                 f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
                 f"[Recovered] {what} ({began}-{until}, {took}){self._scope_short()}",
             )
+        act = "" if self.contact.role in OUTSIDERS else "・対応要"
         label = {
-            Kind.FIRST: self.say("【重大・対応要】", "[SERIOUS] "),
-            Kind.RAISED: self.say("【重大に変更・対応要】", "[NOW SERIOUS] "),
+            Kind.FIRST: self.say(f"【重大{act}】", "[SERIOUS] "),
+            Kind.RAISED: self.say(f"【重大に変更{act}】", "[NOW SERIOUS] "),
             Kind.REPEAT: self.say(
                 f"【重大・未確認 再通知{incident.told.repeats + 1}】",
                 f"[SERIOUS, unacknowledged, {incident.told.repeats + 1}] ",
@@ -132,8 +144,25 @@ class Page:
 
     def text(self) -> str:
         """The plain text, sections with nothing to say left out."""
-        sections = [self._what(), self._reach(), self._where(), self._todo(), self._links()]
+        sections = [self._greeting(), self._what(), self._reach(), self._where(), self._todo(), self._links()]
         return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+    def _greeting(self) -> list[str]:
+        """People outside the operating team are told who writes, and providers what is asked of them."""
+        if self.contact.role not in OUTSIDERS:
+            return []
+        who = clean(self.estate.organisation.name.lang(self.lang), 60)
+        lines = [
+            self.say(f"{who}の監視から自動でお知らせします。", f"An automatic notice from the monitoring of {who}.")
+        ]
+        if self.contact.role == "provider" and self.mark.kind is not Kind.RECOVERED:
+            lines.append(
+                self.say(
+                    "貴社回線の障害の可能性があります。状況のご確認をお願いいたします。",
+                    "Your circuit may be at fault. Please look into it.",
+                )
+            )
+        return lines
 
     def _what(self) -> list[str]:
         incident = self.incident
@@ -157,6 +186,9 @@ class Page:
                     f"  began {began} / confirmed {found} (after {lag}) / this notice {now}",
                 )
             )
+        if self.mark.kind is Kind.RAISED and incident.serious_since_ns is not None:
+            since = self.times.full(incident.serious_since_ns)
+            lines.append(self.say(f"  重大となった時刻 {since}", f"  serious since {since}"))
         return lines
 
     def _sentence(self) -> str:
@@ -186,16 +218,17 @@ class Page:
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
+        plural = "" if len(tenants) == 1 else "s"
         lines = []
         if tenants and self.contact.role == "provider":
-            lines.append(self.say(f"接続団体 {len(tenants)}団体", f"{len(tenants)} connected organisations"))
+            lines.append(self.say(f"接続団体 {len(tenants)}団体", f"{len(tenants)} connected organisation{plural}"))
         elif tenants:
             named = join(tenants[:NAMED_TENANTS], self.lang)
             more = self.say("ほか", " and more") if len(tenants) > NAMED_TENANTS else ""
             lines.append(
                 self.say(
                     f"接続団体 {len(tenants)}団体：{named}{more}",
-                    f"{len(tenants)} connected organisations: {named}{more}",
+                    f"{len(tenants)} connected organisation{plural}: {named}{more}",
                 )
             )
         services = [self.estate.services[s] for s in self.incident.affected.services if s in self.estate.services]
@@ -231,7 +264,7 @@ class Page:
             subject = Subject.parse(entry.subject)
             name = subject_name(subject, self.estate, self.lang)
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
-            since = self.times.clock(entry.at_ns)
+            since = self.times.near(entry.at_ns, self.mark.now_ns)
             lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
         return lines
 
@@ -268,6 +301,8 @@ class Page:
                 lines.append(self.say(f"  連絡先：{phone}（{name} {number}）", f"  Call: {phone} ({name}, {number})"))
             elif circuit.contract_number:
                 lines.append(f"  {name} {number}")
+        if self.contact.role == "provider":
+            return [self.say("■ 対象の回線", "# Circuits"), *lines] if lines else []
         return [self.say("■ まず行うこと", "# What to do first"), *lines] if lines else []
 
     def _circuits(self) -> list[Circuit]:

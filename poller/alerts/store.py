@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 RETRY_SECONDS: Final = 1.0
 REMEMBERED_INCIDENTS: Final = 500
+REMEMBERED_MAILS: Final = 2000
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS alerts (rule TEXT, subject TEXT, state TEXT NOT NULL, body BLOB NOT NULL,
@@ -70,6 +71,7 @@ class OutgoingMail:
     subject: str
     message: bytes
     created_ns: int
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Batch:
     transitions: list[tuple[Transition, str | None]] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     mails: list[OutgoingMail] = field(default_factory=list)
+    told_together: list[str] = field(default_factory=list)
     audit: list[AuditEntry] = field(default_factory=list)
     commands_done: int | None = None
 
@@ -106,6 +109,7 @@ class Batch:
             or self.transitions
             or self.incidents
             or self.mails
+            or self.told_together
             or self.audit
             or self.commands_done is not None
         )
@@ -113,12 +117,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What the store remembers at a start."""
+    """What the store remembers at a start.
+
+    mails: the latest, as contact, Message-ID, subject, created_ns, and whether it is held by the storm cap.
+    """
 
     alerts: tuple[Alert, ...]
     incidents: tuple[Incident, ...]
     commands_done: int
     last_incident: str | None
+    mails: tuple[tuple[str, str, str, int, bool], ...] = ()
+    silences: tuple[AuditEntry, ...] = ()
 
 
 class Store:
@@ -150,8 +159,20 @@ class Store:
         )
         last = self._reader.execute("SELECT max(id) FROM incidents").fetchone()[0]
         cursor = self._reader.execute("SELECT value FROM meta WHERE name = 'commands_done'").fetchone()
+        done = cursor[0] if cursor else 0
+        mails = self._reader.execute(
+            "SELECT contact, message_id, subject, created_ns, state = 'held' FROM outbox"
+            " WHERE state = 'held' OR id > (SELECT max(id) - ? FROM outbox) ORDER BY id",
+            (REMEMBERED_MAILS,),
+        )
+        silences = read_audit(self._reader, "action IN ('silence', 'unsilence') AND (command = 0 OR id <= ?)", (done,))
         return Saved(
-            tuple(alerts), tuple(decode_incident(row[0]) for row in incidents), cursor[0] if cursor else 0, last
+            tuple(alerts),
+            tuple(decode_incident(row[0]) for row in incidents),
+            done,
+            last,
+            tuple((*row[:4], bool(row[4])) for row in mails),
+            tuple(silences),
         )
 
     def submit(self, batch: Batch) -> Future[None]:
@@ -279,7 +300,7 @@ def insert_mail(connection: sqlite3.Connection, mail: OutgoingMail) -> None:
     """Put a mail into the outbox; the same Message-ID is never put in twice."""
     connection.execute(
         "INSERT OR IGNORE INTO outbox (message_id, incident, contact, recipient, kind, why, subject, message,"
-        " created_ns, due_ns) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        " created_ns, due_ns, state) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         (
             mail.message_id,
             mail.incident,
@@ -291,6 +312,7 @@ def insert_mail(connection: sqlite3.Connection, mail: OutgoingMail) -> None:
             mail.message,
             mail.created_ns,
             mail.created_ns,
+            "held" if mail.held else "waiting",
         ),
     )
 
@@ -327,6 +349,10 @@ def _apply(connection: sqlite3.Connection, batch: Batch) -> None:
     )
     for mail in batch.mails:
         insert_mail(connection, mail)
+    connection.executemany(
+        "UPDATE outbox SET state = 'told' WHERE message_id = ? AND state = 'held'",
+        [(message_id,) for message_id in batch.told_together],
+    )
     for entry in batch.audit:
         append_audit(connection, entry)
     if batch.commands_done is not None:

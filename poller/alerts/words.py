@@ -176,6 +176,11 @@ class Times:
         """As 03:12:41."""
         return f"{self._at(at_ns):%H:%M:%S}"
 
+    def near(self, at_ns: int, now_ns: int) -> str:
+        """The clock within the same day, else with the date."""
+        same = self._at(at_ns).date() == self._at(now_ns).date()
+        return self.clock(at_ns) if same else self.full(at_ns)
+
     def short(self, at_ns: int) -> str:
         """As 3:12, for a subject."""
         at = self._at(at_ns)
