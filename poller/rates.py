@@ -233,18 +233,19 @@ def gap_ns(interval_ns: int) -> int:
 
 
 class Rates:
-    """The counting of all devices, by id."""
+    """The counting of all devices, by id; straight as in DeviceCounters."""
 
-    __slots__ = ("_devices",)
+    __slots__ = ("_devices", "_straight")
 
-    def __init__(self) -> None:
+    def __init__(self, *, straight: bool = True) -> None:
         self._devices: dict[str, DeviceCounters] = {}
+        self._straight = straight
 
     def update(self, reading: DeviceReading) -> DeviceRates:
         """What the device's interfaces counted since its last reading."""
         counters = self._devices.get(reading.device)
         if counters is None:
-            counters = self._devices[reading.device] = DeviceCounters()
+            counters = self._devices[reading.device] = DeviceCounters(straight=self._straight)
         return counters.update(reading)
 
     def keep_only(self, devices: Collection[str]) -> None:

@@ -8,7 +8,7 @@ replaces the first, and its window is told again. The time of a roll-up is the b
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -165,6 +165,18 @@ class _Columns:
             self.counts[here] = before.counts[there]
             self.observed_ns[row], self.oper_status[row] = before.observed_ns[old], before.oper_status[old]
 
+    def save(self) -> list[Any]:
+        columns = (self.sums, self.highest, self.counts, self.observed_ns, self.oper_status)
+        return [self.names, self.speeds, *(column.tolist() for column in columns)]
+
+    @classmethod
+    def load(cls, saved: Sequence[Any]) -> "_Columns":
+        names, speeds, sums, highest, counts, observed_ns, oper_status = saved
+        columns = cls(tuple(names), tuple(speeds))
+        columns.sums, columns.highest, columns.counts = array("d", sums), array("d", highest), array("H", counts)
+        columns.observed_ns, columns.oper_status = array("q", observed_ns), array("q", oper_status)
+        return columns
+
     def fields(self, row: int) -> dict[str, FieldValue]:
         found: dict[str, FieldValue] = {}
         for index, name in enumerate(RATES, start=row * WIDTH):
@@ -202,6 +214,20 @@ class InterfaceRollups:
         """The windows that ended at least 90 s ago, when every poll that was due in them is over."""
         over = [key for key in self._open if now_ns >= key[1] + WINDOW_NS + DEADLINE_NS // 2]
         return [sample for key in over for sample in _samples(*key, self._open.pop(key))]
+
+    def save(self) -> dict[str, Any]:
+        """A structure of plain JSON types; load brings it back."""
+        windows = [[device, start_ns, columns.save()] for (device, start_ns), columns in self._open.items()]
+        return {"version": 1, "windows": windows}
+
+    @classmethod
+    def load(cls, saved: Mapping[str, Any]) -> "InterfaceRollups":
+        """What save gave; ValueError for another version."""
+        if saved["version"] != 1:
+            raise ValueError(f"roll-ups of version {saved['version']} cannot be read, only 1")
+        rollups = cls()
+        rollups._open = {(device, start_ns): _Columns.load(columns) for device, start_ns, columns in saved["windows"]}
+        return rollups
 
 
 def _samples(device: str, start_ns: int, columns: _Columns) -> Iterable[Sample]:

@@ -67,6 +67,7 @@ class _Book:
 
     closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
     told: closed slots that have been amended since they were told, with the figures of then.
+    position: the first of numbers that was not known to have passed the next slot; those before it have.
     """
 
     account: Account
@@ -74,6 +75,7 @@ class _Book:
     backward: tuple[int, ...]
     closed_to_ns: int = 0
     marked_ns: int = 0
+    position: int = 0
     sums: dict[int, _Sum] = field(default_factory=dict)
     told: dict[int, _Sum] = field(default_factory=dict)
 
@@ -82,6 +84,10 @@ class _Book:
         entry = self.sums.setdefault(start_ns, _Sum())
         self.told.setdefault(start_ns, replace(entry))
         return entry
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self.forward + self.backward if self.forward and self.backward else self.forward or self.backward
 
     @property
     def members(self) -> int:
@@ -113,12 +119,8 @@ class SlotLedger:
         self._passed_ns = [0] * len(self._numbers)
         self._slots: dict[int, _Slot] = {}
         self._closed_ns = [0] * len(self._numbers)
-        self._rows: dict[str, tuple[InterfaceLayout, list[tuple[int, int]]]] = {}
-        self._books_of: list[list[tuple[_Book, bool]]] = [[] for _ in self._numbers]
-        for book in self._books.values():
-            for backward, numbers in ((False, book.forward), (True, book.backward)):
-                for number in numbers:
-                    self._books_of[number].append((book, backward))
+        self._rows: dict[str, tuple[InterfaceLayout, list[int], list[int]]] = {}
+        self._books_of = self._sort_books()
 
     def _open_book(self, account: Account) -> _Book:
         members = {(member.device, member.interface): member.reversed for member in account.members}
@@ -128,12 +130,22 @@ class SlotLedger:
         forward = tuple(number for number, backward in numbered if not backward)
         return _Book(account, forward, tuple(number for number, backward in numbered if backward))
 
+    def _sort_books(self) -> list[tuple[tuple[_Book, bool], ...]]:
+        """The accounts of every series, each with whether it is reversed there; equal answers are one object."""
+        names: list[tuple[tuple[str, bool], ...]] = [()] * len(self._numbers)
+        for id_, book in self._books.items():
+            for backward, numbers in ((False, book.forward), (True, book.backward)):
+                for number in numbers:
+                    names[number] = (*names[number], (id_, backward))
+        books_of = {each: tuple((self._books[id_], backward) for id_, backward in each) for each in set(names)}
+        return [books_of[each] for each in names]
+
     def add(self, rates: DeviceRates) -> None:
         """Enter what a device's interfaces counted; those that no account knows are passed over."""
         from_column, to_column, passed_column = rates.from_ns, rates.to_ns, self._passed_ns
         last_from_ns = last_to_ns = 0
         cells: list[tuple[_Slot, int, int]] = []
-        for row, number in self._rows_of(rates):
+        for row, number in zip(*self._rows_of(rates), strict=True):
             from_ns, to_ns = from_column[row], to_column[row]
             if to_ns > passed_column[number]:
                 if passed_column[number] == 0:
@@ -173,14 +185,14 @@ class SlotLedger:
             covered_ns = slot.covered_ns[number]
             slot.covered_ns[number] = min(covered_ns + part_ns, self.slot_ns) if covered_ns else part_ns
 
-    def _rows_of(self, rates: DeviceRates) -> list[tuple[int, int]]:
-        """Rows of the device that some account knows, with the number of their series."""
+    def _rows_of(self, rates: DeviceRates) -> tuple[list[int], list[int]]:
+        """Rows of the device that some account knows, and the numbers of their series."""
         known = self._rows.get(rates.device)
         if known is None or known[0] is not rates.layout:
-            numbers = ((row, self._numbers.get((rates.device, name))) for row, name in enumerate(rates.layout.names))
-            known = (rates.layout, [(row, number) for row, number in numbers if number is not None])
-            self._rows[rates.device] = known
-        return known[1]
+            series = [(rates.device, name) for name in rates.layout.names]
+            rows = [row for row, each in enumerate(series) if each in self._numbers]
+            known = self._rows[rates.device] = (rates.layout, rows, [self._numbers[series[row]] for row in rows])
+        return known[1:]
 
     def _begin(self, number: int, from_ns: int) -> None:
         """Accounts begin with the slot in which the first of their members was heard of."""
@@ -193,8 +205,10 @@ class SlotLedger:
         """Before this moment at least one account of the members is closed."""
         if book.marked_ns < book.closed_to_ns:
             book.marked_ns = book.closed_to_ns
-            for number in book.forward + book.backward:
-                self._closed_ns[number] = max(self._closed_ns[number], book.closed_to_ns)
+            closed = self._closed_ns
+            for number in book.numbers:
+                if closed[number] < book.closed_to_ns:  # noqa: PLR1730 - max would cost a call for every interface
+                    closed[number] = book.closed_to_ns
 
     def _parts(self, from_ns: int, to_ns: int) -> Iterable[tuple[int, int]]:
         """The slots of an interval by their begin, with the time it spends in each."""
@@ -251,21 +265,27 @@ class SlotLedger:
         overdue_ns = now_ns - self._deadline_ns
         if book.closed_to_ns == 0:
             book.closed_to_ns = now_ns - now_ns % self.slot_ns
-        passed_ns = min(_pick(self._passed_ns, book.forward + book.backward), default=0)
-        end_ns = max(passed_ns, overdue_ns)
-        while book.closed_to_ns + self.slot_ns <= end_ns:
-            start_ns = book.closed_to_ns
-            if start_ns >= end_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
+        while (end_ns := book.closed_to_ns + self.slot_ns) <= overdue_ns or self._all_passed(book, end_ns):
+            start_ns, book.position = book.closed_to_ns, 0
+            if start_ns >= now_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
                 yield self._close_slot(book, start_ns)
-            book.closed_to_ns += self.slot_ns  # after a long stop the empty slots are not told one by one
+            book.closed_to_ns = end_ns  # after a long stop the empty slots are not told one by one
             book.sums.pop(book.closed_to_ns - self._keep_ns - self.slot_ns, None)
+
+    def _all_passed(self, book: _Book, end_ns: int) -> bool:
+        """Whether every member has been counted up to end_ns; looks on from where it stopped the last time."""
+        numbers, passed = book.numbers, self._passed_ns
+        for position in range(book.position, len(numbers)):
+            if passed[numbers[position]] < end_ns:
+                book.position = position
+                return False
+        return bool(numbers)
 
     def _close_slot(self, book: _Book, start_ns: int) -> SlotTotals:
         entry = book.sums.setdefault(start_ns, _Sum())
         slot = self._slots.get(start_ns)
         if slot is not None:
-            numbers = book.forward + book.backward
-            covered = _pick(slot.covered_ns, numbers)
+            covered = _pick(slot.covered_ns, book.numbers)
             entry.add(
                 sum(_pick(slot.in_octets, book.forward)) + sum(_pick(slot.out_octets, book.backward)),
                 sum(_pick(slot.out_octets, book.forward)) + sum(_pick(slot.in_octets, book.backward)),

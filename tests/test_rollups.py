@@ -168,3 +168,18 @@ def test_a_rediscovery_within_a_window_goes_on_by_name() -> None:
     told = {sample.tags[1][1]: sample.fields for sample in rollups.close(START + 7 * MINUTE)}
     assert told["Gi0/1"]["in_bits_per_second_mean"] == 2e8
     assert told["new"] == {"oper_status_max": 1, "coverage_ratio": 0.0}
+
+
+def test_saved_interface_rollups_go_on_where_they_were() -> None:
+    rollups = InterfaceRollups()
+    rollups.add(*poll(0, [1e8, None] + [5.0] * 6))
+    again = InterfaceRollups.load(json.loads(json.dumps(rollups.save())))
+    for each in (rollups, again):
+        each.add(*poll(1, [3e8] * 8))
+    assert again.close(START + 7 * MINUTE) == rollups.close(START + 7 * MINUTE) != []
+
+
+@pytest.mark.parametrize("kind", [Rollups, InterfaceRollups])
+def test_saved_rollups_of_another_version_are_refused(kind: type[Rollups] | type[InterfaceRollups]) -> None:
+    with pytest.raises(ValueError, match="version 9"):
+        kind.load({"version": 9, "windows": []})

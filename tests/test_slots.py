@@ -249,6 +249,37 @@ def test_the_octets_over_slots_are_the_octets_counted(
     assert all((each.in_bits_per_second or 0) <= 1.05 * device.speed for each in by_slot.values())
 
 
+@given(
+    st.lists(st.tuples(st.integers(5900, 6100), st.integers(0, 800), st.floats(0, 1)), min_size=2, max_size=30),
+    st.integers(-20, 20),
+)
+@settings(max_examples=200, deadline=None)
+def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum(
+    polls: list[tuple[int, int, float]], slow_by: int
+) -> None:
+    """Replies up to 8 s late, and an agent whose clock is off by up to 2 %; intervals stay gapless."""
+    counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
+    layout = InterfaceLayout(("Gi0/1",), (1,), (10**9,), (True,))
+    time_s, octets, told, ends = 0.0, 0, [], []
+    for after, late, load in polls:
+        time_s += after / 100
+        octets += int(after / 100 * 125_000_000 * load)
+        received = START + int((time_s + late / 100) * SECOND)
+        ticks = 10**8 + int(time_s * (1000 + slow_by) / 10)
+        rates = counters.update(
+            DeviceReading("r1", received, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None])
+        )
+        assert rates.reason[0] in ("first_reading", "", "implausible")
+        assert rates.to_ns[0] <= received
+        if ends and not rates.reason[0]:
+            assert rates.from_ns[0] == ends[-1]
+            ends.append(rates.to_ns[0])
+        ends = ends or [rates.to_ns[0]]
+        told.append(rates.in_octets[0])
+        ledger.add(rates)
+    assert sum(each.in_octets for each in ledger.close(START + 10**6 * SECOND)) == sum(told)
+
+
 def covered(by_slot: dict[int, SlotTotals]) -> dict[int, int]:
     return {start_ns: each.covered_ns for start_ns, each in by_slot.items() if each.covered_ns}
 
