@@ -92,7 +92,7 @@ class Integral:
         self._curve = curve
         self._first_day = first_day
         self._totals = [0]
-        self._offset = zlib.crc32(curve.name.encode())
+        self._offset = pattern_number(curve, 0)
         self._day = -1
         self._sums: list[int] = []
 
@@ -121,6 +121,20 @@ class Integral:
             self._totals.append(self._totals[-1] + sum(self._curve.slots(done)))
         self._sums = list(accumulate(self._curve.slots(day), initial=self._totals[day - self._first_day]))
         self._day = day
+
+
+def minute_shares() -> tuple[tuple[float, ...], ...]:
+    """For each minute of a slot, the share of the slot's octets by pattern; a slot's pattern is `pattern_number`."""
+    pieces = _PIECES // 5
+    return tuple(
+        tuple((_pattern(which)[at + pieces] - _pattern(which)[at]) / _SHARES for which in range(_PATTERNS))
+        for at in range(0, _PIECES, pieces)
+    )
+
+
+def pattern_number(curve: Curve, slot: int) -> int:
+    """Which pattern a slot (counted in Japan's days since 1970-01-01) of a curve has."""
+    return (zlib.crc32(curve.name.encode()) + slot) % _PATTERNS
 
 
 def day_of(time_ns: int) -> int:
