@@ -7,9 +7,11 @@ parts agree with the lines to the octet. Made in pieces of some days, in columns
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from poller.alerts.incidents import incident_id
 from poller.estate import Circuit, Estate, LineGroup
 from poller.lab.carried import Traffic, joined, nothing, total_of
 from poller.lab.condition import device_frame, service_frame
@@ -266,9 +268,10 @@ class _Piece:
 def _alert_frame(estate: Estate, past: Past) -> pl.DataFrame:
     """Firing and resolved, two rows for each alert; each is an incident of its own."""
     rows = []
+    zone = ZoneInfo(estate.organisation.timezone)
     for number, alert in enumerate(alerts_of(estate, past), start=1):
         tags = {"rule": alert.rule, "subject": alert.subject, "severity": alert.severity.value}
-        incident = f"{alert.first_ns // 10**9}-{number}"
+        incident = incident_id(alert.first_ns, number, zone)
         firing, resolved = "stayed beyond the raise level for raise_for", "stayed beyond the clear level for clear_for"
         rows.append({"time_ns": alert.first_ns, **tags, "state": "firing", "incident": incident, "reason": firing})
         rows.append({"time_ns": alert.after_ns, **tags, "state": "resolved", "incident": incident, "reason": resolved})
