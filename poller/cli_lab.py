@@ -1,19 +1,25 @@
 """`hinomi lab`: a simulated network on loopback, and `hinomi lab history`: its past."""
 
 import asyncio
+import datetime as dt
 import signal
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from poller.cli_options import ConfigurationOption, load_or_exit
 from poller.config import Configuration, ConfigurationError
+from poller.lab.history import Wish, invent
 from poller.lab.scenario import Notifications, Scenario, Step
 from poller.lab.scenario_file import load_scenario
-from poller.lab.server import CannotSimulate, Lab, LabOptions
+from poller.lab.server import CannotSimulate, Lab, LabOptions, simulated
 from poller.secrets import SecretUnavailable
+from poller.storage.parquet import ParquetStore
 
 lab_app = typer.Typer(help="Simulate the estate's devices on loopback, for the demo, for training and for tests.")
 
@@ -75,3 +81,50 @@ async def _run(configuration: Configuration, options: LabOptions, scenario: Scen
 
 def _tell(step: Step) -> None:
     typer.echo(f"lab: {step.text}")
+
+
+@lab_app.command()
+def history(
+    *,
+    config: ConfigurationOption,
+    store: Annotated[Path, typer.Option("--store", help="Directory of the embedded store to write to.")],
+    days: Annotated[int, typer.Option("--days", min=1, max=4000, help="How many days back.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same past.")] = 0,
+    end: Annotated[
+        str | None, typer.Option("--end", help="Where the past ends, 2026-11-21T18:00+09:00; otherwise now.")
+    ] = None,
+) -> None:
+    """Invent a past for the estate: five-minute roll-ups and alerts in the embedded store."""
+    configuration = load_or_exit(config)
+    try:
+        end_ns = time.time_ns() if end is None else _moment_ns(end)
+    except ValueError:
+        typer.echo(f"--end {end}: write a moment with its zone, such as 2026-11-21T18:00+09:00", err=True)
+        raise typer.Exit(2) from None
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} d"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("past", total=days)
+        try:
+            rows = invent(
+                simulated(configuration.estate),
+                ParquetStore(store),
+                Wish(days, end_ns, seed),
+                lambda done: bar.update(task, completed=done),
+            )
+        except OSError as error:
+            bar.stop()
+            typer.echo(f"{store}: {error.strerror or error}", err=True)
+            raise typer.Exit(1) from None
+    typer.echo(f"{rows} rows of {days} days in {store}")
+
+
+def _moment_ns(text: str) -> int:
+    moment = dt.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return int(moment.timestamp()) * 10**9

@@ -92,7 +92,7 @@ class Integral:
         self._curve = curve
         self._first_day = first_day
         self._totals = [0]
-        self._offset = zlib.crc32(curve.name.encode())
+        self._offset = pattern_number(curve, 0)
         self._day = -1
         self._sums: list[int] = []
 
@@ -123,6 +123,20 @@ class Integral:
         self._day = day
 
 
+def minute_shares() -> tuple[tuple[float, ...], ...]:
+    """For each minute of a slot, the share of the slot's octets by pattern; a slot's pattern is `pattern_number`."""
+    pieces = _PIECES // 5
+    return tuple(
+        tuple((_pattern(which)[at + pieces] - _pattern(which)[at]) / _SHARES for which in range(_PATTERNS))
+        for at in range(0, _PIECES, pieces)
+    )
+
+
+def pattern_number(curve: Curve, slot: int) -> int:
+    """Which pattern a slot (counted in Japan's days since 1970-01-01) of a curve has."""
+    return (zlib.crc32(curve.name.encode()) + slot) % _PATTERNS
+
+
 def day_of(time_ns: int) -> int:
     """The day of Japan, counted since 1970-01-01, that a moment (UTC, unix nanoseconds) lies in."""
     return (time_ns + _JST_NS) // _DAY_NS
@@ -131,6 +145,11 @@ def day_of(time_ns: int) -> int:
 def day_start_ns(day: int) -> int:
     """The moment (UTC, unix nanoseconds) a day of Japan begins."""
     return day * _DAY_NS - _JST_NS
+
+
+def is_workday(day: int) -> bool:
+    """Whether people work on a day of Japan: no weekend, no public holiday, not the turn of the year."""
+    return _day_kind(day) is _DayKind.WORKDAY
 
 
 def activity(shape: Shape, time_ns: int) -> float:

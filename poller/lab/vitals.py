@@ -3,6 +3,7 @@
 The invented past and the live agents use the same function, so that a chart runs through the seam.
 """
 
+import random
 import zlib
 from dataclasses import dataclass
 from typing import Final, Self
@@ -11,7 +12,7 @@ from poller.estate import Device, Role
 from poller.lab.traffic import Shape, activity
 
 _MINUTE_NS: Final = 60 * 10**9
-_SESSION_SECONDS: Final = 45
+SESSION_SECONDS: Final = 45
 """How long a session lasts, on average."""
 _SESSIONS_LIMIT: Final = {
     Role.FIREWALL: 2_000_000,
@@ -20,7 +21,8 @@ _SESSIONS_LIMIT: Final = {
     Role.WAF: 200_000,
 }
 _OTHER_LIMIT: Final = 20_000
-_SESSIONS_SHARE: Final = 0.11
+SESSIONS_SHARE: Final = 0.11
+"""Of the limit, what a device holds when everybody works."""
 _BUSY: Final = {Role.FIREWALL: 0.42, Role.PROXY: 0.48, Role.WAF: 0.38, Role.UPS: 0.25, Role.LOG_STORE: 0.5}
 _OTHER_BUSY: Final = 0.3
 
@@ -65,13 +67,18 @@ class Vitals:
     def sessions(self, time_ns: int) -> int:
         """Sessions at the moment; both members of a pair hold them all."""
         busy = 0.03 + 0.97 * activity(self.shape, time_ns)
-        return int(self.sessions_limit * _SESSIONS_SHARE * busy * self._unrest("sessions", time_ns, 0.08))
+        return int(self.sessions_limit * SESSIONS_SHARE * busy * self._unrest("sessions", time_ns, 0.08))
 
     def session_rate(self, time_ns: int, *, stands_by: bool = False) -> float:
         """New sessions a second."""
-        return 0.0 if stands_by else self.sessions(time_ns) / _SESSION_SECONDS
+        return 0.0 if stands_by else self.sessions(time_ns) / SESSION_SECONDS
 
     def _unrest(self, what: str, time_ns: int, width: float) -> float:
         """A factor around 1 that changes every minute."""
         draw = zlib.crc32(f"{self.name}/{what}/{time_ns // _MINUTE_NS}".encode())
         return 1.0 - width / 2 + width * (draw % 1001) / 1000
+
+
+def usual_uptime_seconds(device: str, seed: int) -> int:
+    """How long a device has been up when the lab starts, or at the end of an invented past: 3 to 210 days."""
+    return random.Random(f"{seed}/{device}").randrange(3 * 86_400, 210 * 86_400)  # noqa: S311 - weather, not secrets

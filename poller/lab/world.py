@@ -19,11 +19,9 @@ from poller.lab.network import Carried, Conditions, InterfaceKey, Plan, make_pla
 from poller.lab.ports import BACKGROUNDS, background_curve, make_ports
 from poller.lab.traffic import Integral, day_of
 from poller.lab.vendor import Truth, likeness, vendor_columns
-from poller.lab.vitals import Vitals
+from poller.lab.vitals import Vitals, usual_uptime_seconds
 from poller.profiles import AUTO, Profiles
 
-_DAY_NS: Final = 86_400 * 10**9
-_LONGEST_UPTIME_DAYS: Final = 210
 _WORK_A_SESSION: Final = 60_000
 """Octets of the background after which a box with room for two million sessions has opened another one."""
 _ANY_PROFILE: Final = "host_resources"
@@ -153,8 +151,8 @@ class World:
         self._carried = carried
 
     def _make_box(self, device: Device, time_ns: int) -> Box:
-        draw = random.Random(f"{self._seed}/{device.id}")  # noqa: S311 - weather, not secrets
-        boot_ns = time_ns - int(draw.uniform(3, _LONGEST_UPTIME_DAYS) * _DAY_NS)
+        draw = random.Random(f"{self._seed}/{device.id}/ports")  # noqa: S311 - weather, not secrets
+        boot_ns = time_ns - usual_uptime_seconds(device.id, self._seed) * 10**9
         ports = []
         for place, port in enumerate(make_ports(self.estate, device), start=1):
             start = port.speed // 8 * draw.randrange(20_000, 2_000_000)
