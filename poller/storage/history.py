@@ -60,7 +60,7 @@ class History:
         if entry is None:
             raise HistoryError(f"there is no measurement {measurement}: there are {', '.join(SCHEMA)}")
         columns = columns_needed(entry, fields)
-        rows = self._store.rows(entry, columns, _wanted(entry, where or {}), start_ns, end_ns)
+        rows = self._store.rows(entry, columns, wanted_tags(entry, where or {}), start_ns, end_ns)
         covered = with_coverage(rows, entry, fields)
         if step_seconds is None:
             return covered
@@ -115,7 +115,8 @@ def open_history(directory: Path, interval_seconds: float = 60.0) -> History:
     return History(ParquetRows(directory), interval_seconds)
 
 
-def _wanted(entry: Measurement, where: Where) -> dict[str, list[str]]:
+def wanted_tags(entry: Measurement, where: Where) -> dict[str, list[str]]:
+    """Every tag with a list of its values; HistoryError for a tag that the measurement has not."""
     wanted: dict[str, list[str]] = {}
     for tag, values in where.items():
         if tag not in entry.tags:

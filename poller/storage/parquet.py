@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import polars as pl
 
-from poller.schema import SCHEMA, Measurement
+from poller.schema import SCHEMA
 from poller.storage.dead_letters import DeadLetters
 from poller.storage.encoding import Block, block_samples
 from poller.storage.errors import StoreUnavailable
@@ -38,6 +38,7 @@ from poller.storage.layout import (
     split_superseded,
 )
 from poller.storage.reader import Record
+from poller.storage.tables import block_frame, with_all_columns
 
 _log = logging.getLogger(__name__)
 _MAINTENANCE_NS: Final = 3600 * 10**9
@@ -123,10 +124,7 @@ class ParquetStore:
         if unknown or KEY not in frame.columns:
             raise KeyError(f"{measurement} has no column {', '.join(sorted(unknown))}" if unknown else "no time_ns")
         name = frame_file_name(source)
-        whole = frame.select(
-            pl.col(column).cast(dtype) if column in frame.columns else pl.lit(None, dtype).alias(column)
-            for column, dtype in columns.items()
-        )
+        whole = with_all_columns(frame, entry).cast(columns)  # type: ignore[arg-type] # names and types, as it wants
         for day, part in _split_days(whole):
             rows = merge_points(part, entry.tags).sort([*entry.tags, KEY])
             self._put(self._folder(measurement, day) / name, rows)
@@ -163,18 +161,12 @@ class ParquetStore:
         if entry is None or not set(block.tag_names) <= set(entry.tags):
             self._bury(f"the schema has no {block.measurement} with {', '.join(block.tag_names)}", block)
             return None
-        dtypes = columns_of(entry)
-        given: dict[str, Any] = {
-            KEY: block.times_ns,
-            **dict(zip(block.tag_names, block.tag_columns, strict=True)),
-            **dict(zip(block.field_names, block.columns, strict=True)),
-        }
-        if unknown := given.keys() - dtypes.keys():
+        if unknown := set(block.field_names) - columns_of(entry).keys():
             self._bury(f"{block.measurement} has no field {', '.join(sorted(unknown))}", block)
-        series = [pl.Series(name, given[name], dtypes[name], strict=False) for name in dtypes if name in given]
-        if refused := {row for column in series for row in column.is_null().arg_true()}:
+        frame = block_frame(block, entry)
+        if refused := {row for column in frame for row in column.is_null().arg_true()}:
             self._bury(f"a value of {block.measurement} is not of its field's type", block, refused)
-        return _with_all_columns(pl.DataFrame(series), entry)
+        return with_all_columns(frame, entry)
 
     def _bury(self, reason: str, block: Block, rows: Collection[int] | None = None) -> None:
         """Keep the block's samples (None: all) as dead letters."""
@@ -211,7 +203,7 @@ class ParquetStore:
         """Replace neighbouring files by one: the new one first, so that a crash leaves both and the name tells."""
         known, folder, entry = self._day(measurement, day), self._folder(measurement, day), SCHEMA[measurement]
         old = known.ranges[start:stop]
-        frames = [_with_all_columns(pl.read_parquet(folder / r.file_name), entry) for r in old]
+        frames = [with_all_columns(pl.read_parquet(folder / r.file_name), entry) for r in old]
         rows = merge_points(pl.concat(frames), entry.tags).sort([*entry.tags, KEY])
         merged = Range(old[0].first, old[-1].last)
         size = self._put(folder / merged.file_name, rows)
@@ -270,13 +262,6 @@ class ParquetStore:
             entry.unlink()
         folder.rmdir()
         _log.info("parquet day removed measurement=%s day=%s", measurement, day)
-
-
-def _with_all_columns(frame: pl.DataFrame, entry: Measurement) -> pl.DataFrame:
-    return frame.select(
-        pl.col(name) if name in frame.columns else pl.lit(None, dtype).alias(name)
-        for name, dtype in columns_of(entry).items()
-    )
 
 
 def _split_days(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
