@@ -8,6 +8,7 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
+from poller.cli_incidents import ack, comment, incident, incidents, send_test_mail
 from poller.cli_lab import lab_app
 from poller.cli_run import run
 
@@ -21,7 +22,13 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(check)
+for command in (incidents, incident, ack, comment):
+    app.command()(command)
+app.command("test-mail")(send_test_mail)
 app.add_typer(lab_app, name="lab")
+for command in (incidents, incident, ack, comment):
+    app.command()(command)
+app.command("test-mail")(send_test_mail)
 app.add_typer(lab_app, name="lab")
 
 

@@ -30,8 +30,9 @@ def demo(
     except OSError as error:
         typer.echo(f"the demo cannot be laid out in {directory}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
-    configuration = _on_free_ports(load_or_exit(laid.config))
+    configuration = load_or_exit(laid.config)
     _invent_past(laid)
+    configuration = _on_free_ports(configuration)
     start_logging()
     with ExitStack() as stack:
         stack.callback(typer.echo, "The demo has stopped.")
