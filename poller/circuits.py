@@ -150,7 +150,8 @@ class Circuits:
 
     def _circuit_sample(self, contract: CircuitContract, totals: SlotTotals, state: State) -> Sample:
         known: dict[str, FieldValue] = {"state": str(state)}
-        if (view := self._views.get(contract.redundancy_group or "")) is not None:
+        view = self._views.get(contract.redundancy_group or "")
+        if view is not None and (view.active or State.UNKNOWN not in view.states.values()):
             known["active"] = contract.id in view.active
         fields = traffic_fields(contract, totals) | self._once(totals, known)
         tags = (("circuit", contract.id), ("kind", contract.kind), ("line_group", contract.line_group))

@@ -98,6 +98,8 @@ class RedundancyTracker:
             return carrier, f"{carrier} carries {carried[carrier] / total:.0%} of the traffic"
         if self.active and states[self.active] is not State.DOWN:
             return self.active, ""
+        if not self.active and State.UNKNOWN in (states[circuit] for circuit in self.contract.circuits):
+            return "", "not every member has been seen yet"
         if not running:
             return "", "no member is known to run"
         best = min(running, key=lambda circuit: (states[circuit] is not State.UP, not self._is_preferred(circuit)))

@@ -94,7 +94,7 @@ def test_a_line_group_is_held_against_its_own_ceiling(contracts: Contracts) -> N
 def test_a_slot_without_data_has_no_traffic_fields_but_a_state(contracts: Contracts) -> None:
     empty = SlotTotals("circuit/inet-1", NOW, 0, 0, 0, 0, 0, 0, 1)
     (sample,) = Circuits(contracts).samples([empty], NOW)
-    assert sample.fields == {"coverage_ratio": 0.0, "state": "unknown", "active": False}
+    assert sample.fields == {"coverage_ratio": 0.0, "state": "unknown"}
 
 
 def test_an_amended_slot_keeps_the_state_it_was_told_with(contracts: Contracts) -> None:
@@ -192,6 +192,14 @@ def test_a_failover_is_minor_and_the_loss_of_both_is_serious_and_the_history_tel
     again = Circuits(contracts)
     again.restore(json.loads(json.dumps(circuits.save())))
     assert again.switch_overs() == circuits.switch_overs()
+
+
+def test_after_a_start_nobody_is_active_before_every_member_was_seen(contracts: Contracts) -> None:
+    """R64a: the standby that answers first has not taken over."""
+    tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
+    early = tracker.update(NOW, {"inet-1": State.UNKNOWN, "inet-2": State.UP}, {"inet-1": None, "inet-2": 0.0})
+    later = tracker.update(NOW + 1, {"inet-1": State.UP, "inet-2": State.UP}, {"inet-1": None, "inet-2": 0.0})
+    assert ((), ("inet-1",), []) == (early.active, later.active, tracker.history)
 
 
 def test_traffic_alone_reveals_a_failover_that_left_both_interfaces_up(contracts: Contracts) -> None:
