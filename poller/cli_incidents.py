@@ -1,4 +1,4 @@
-"""`hinomi incidents`, `incident`, `ack`, `comment`, `silence`, `test-mail`: what is wrong, who has it, does mail get out.
+"""`hinomi incidents`, `incident`, `ack`, `comment`, `silence`, `test-mail`: what is wrong, who has it, is it told.
 
 They work on the daemon's store file beside the running daemon; a command is a line in the audit log that the
 daemon reads within a second, or when it starts.
