@@ -1,4 +1,4 @@
-"""`hinomi incidents`, `incident`, `ack`, `comment` and `test-mail`: what is wrong, who has it, and does mail get out.
+"""`hinomi incidents`, `incident`, `ack`, `comment`, `silence`, `test-mail`: what is wrong, who has it, is it told.
 
 They work on the daemon's store file beside the running daemon; a command is a line in the audit log that the
 daemon reads within a second, or when it starts.
@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import time
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -28,6 +29,7 @@ from poller.alerts.story import tell_story
 from poller.alerts.words import Times, duration_text, pick, scope_text
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.units import parse_duration
 
 IncidentArgument = Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, such as 2026-1121-003.")]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="What you know or do.")]
@@ -111,6 +113,32 @@ def comment(
     typer.echo(pick(language(lang), f"{id_} に記録しました。", f"{id_}: noted."))
 
 
+def silence(
+    target: Annotated[str, typer.Argument(help="An incident's id, or a subject with * and ?: 'circuit/bo-*'.")],
+    config: ConfigurationOption,
+    duration: Annotated[str, typer.Option("--for", help='How long: "30m", "2h", "1d"; "0s" ends it now.')] = "2h",
+    comment: CommentOption = "",
+    who: WhoOption = None,
+) -> None:
+    """Mute the mails about something for a while; what is still bad at the end is told then."""
+    configuration = load_or_exit(config)
+    try:
+        seconds = parse_duration(duration)
+    except ValueError as error:
+        typer.echo(f"--for: {error}", err=True)
+        raise typer.Exit(2) from None
+    now_ns = time.time_ns()
+    until_ns = now_ns + int(seconds * SECOND)
+    action = "silence" if seconds else "unsilence"
+    entry = AuditEntry(now_ns, who or _login(), _origin(), action, target, comment, command=True, until_ns=until_ns)
+    _inquiry(configuration).command(entry)
+    words, until = language(None), Times(configuration.estate).day(until_ns, language(None))
+    if seconds:
+        typer.echo(pick(words, f"{target} の通知を {until} まで止めます。", f"{target}: no mails until {until}."))
+    else:
+        typer.echo(pick(words, f"{target} の通知を再開します。", f"{target}: mails again."))
+
+
 def send_test_mail(
     contact: Annotated[str, typer.Argument(help="The contact to write to, by its id.")],
     config: ConfigurationOption,
@@ -181,3 +209,14 @@ def _as_json(incident: Incident) -> dict[str, Any]:
         "acknowledged_by": incident.acknowledged_by,
         "ended_ns": incident.ended_ns,
     }
+
+
+COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "incidents": incidents,
+    "incident": incident,
+    "ack": ack,
+    "comment": comment,
+    "silence": silence,
+    "test-mail": send_test_mail,
+}
+"""The commands of this module by the words people type."""

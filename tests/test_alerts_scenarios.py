@@ -438,6 +438,26 @@ def test_maintenance_mutes_and_what_is_still_bad_at_its_end_is_told_within_a_min
     assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 23:00:00"]
 
 
+def test_planned_maintenance_is_announced_the_day_before_and_at_its_end_once(play) -> None:
+    works = {
+        "id": "works",
+        "name": named("DNS更新", "DNS update"),
+        "start": "2026-11-21 22:00",
+        "end": "2026-11-21 23:00",
+        "contacts": ["pref", "oncall"],
+    }
+    scene = play("2026-11-20 21:50:00", prefecture(maintenance={"works": works}))
+    scene.run(1200, step=30)
+    scene.restart()
+    scene.until("2026-11-22 12:00:00")
+    span = "2026年11月21日(土) 22:00 〜 2026年11月21日(土) 23:00"
+    assert scene.mails("pref@example.jp") == [
+        ("11-20 22:00:00", "pref@example.jp", f"【作業予告】DNS更新（{span}）"),
+        ("11-21 23:00:00", "pref@example.jp", f"【作業終了】DNS更新（{span}）"),
+    ]
+    assert len(scene.mails("oncall@example.jp")) == 2
+
+
 def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
     scene = play("2026-11-21 10:00:00")
     silence = AuditEntry(

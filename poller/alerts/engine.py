@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from poller.alerts import notices
+from poller.alerts.announcements import due_announcements
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.evidence import Witnesses
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
-from poller.alerts.mail import Letter, render, render_digest, render_storm
+from poller.alerts.mail import Letter, render, render_announcement, render_digest, render_storm
 from poller.alerts.maintenance import Windows
 from poller.alerts.notices import Circumstances, Kind, Policy
 from poller.alerts.page import Postmark, headline
@@ -96,6 +97,7 @@ class Alerting:
             (HeldMail(contact, id_, subject, at_ns) for contact, id_, subject, at_ns, held in saved.mails if held),
         )
         self._digest_minute = 0
+        self._announced: set[str] = set()
         self._find_down()
 
     # What comes in
@@ -304,6 +306,7 @@ class Alerting:
         if minute != self._digest_minute:
             self._digest_minute = minute
             self._tell_digest(now_ns)
+            self._announce(now_ns)
         self._tell_together(now_ns)
 
     def _send(self, incident: Incident, kind: Kind, why: str, now_ns: int) -> None:
@@ -328,6 +331,18 @@ class Alerting:
             self._post(render_digest(incidents, mark, contact, self._estate), "", contact, mark)
         for incident in due:
             self._book.put(notices.remember_digest(incident, now_ns))
+
+    def _announce(self, now_ns: int) -> None:
+        """Planned maintenance, to its contacts; the outbox takes each Message-ID once."""
+        for announcement in due_announcements(self._estate, now_ns):
+            if announcement.id in self._announced:
+                continue
+            self._announced.add(announcement.id)
+            for contact in (self._estate.contacts[id_] for id_ in announcement.window.contacts):
+                if contact.email is not None:
+                    letter = render_announcement(announcement, contact, self._estate, now_ns)
+                    mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
+                    self._put(letter, "", contact, mark)
 
     def _tell_together(self, now_ns: int) -> None:
         """Let what the storm cap held leave in one mail, as soon as there is room."""

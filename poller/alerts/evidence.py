@@ -60,10 +60,11 @@ class Witnesses:
             return [name for circuit in circuits for name in self._near(Subject("circuit", circuit))]
         subject = self._dependencies.standing_for(subject)
         near = [str(subject)]
+        group = self._dependencies.group_of(subject)
         circuit = self._estate.circuits.get(subject.id) if subject.kind == "circuit" else None
         if circuit is not None:
             measured = circuit.measured_by
             near += [f"interface/{measured.device}/{measured.interface}", f"device/{measured.device}"]
-        group = self._dependencies.group_of(subject)
-        near += self._dependencies.members(group) if group is not None else ()
-        return [*near, *self._dependencies.ancestors(subject)[:4]]
+        else:
+            near += self._dependencies.ancestors(subject)[:4]
+        return near + list(self._dependencies.members(group) if group is not None else ())

@@ -290,8 +290,11 @@ class IncidentBook:
         severity, root = incident.severity, incident.root
         if severities:
             severity = max(severities.values(), key=_RANK.__getitem__)
-            if severities.get(root) is not severity:
-                root = next(key for key, each in severities.items() if each is severity)
+            by_rule = {member.key for member in telling if member.severity is severity}
+            if severities.get(root) is not severity or (by_rule and root not in by_rule):
+                root = next(
+                    key for key, each in severities.items() if each is severity and (key in by_rule or not by_rule)
+                )
         ourselves = Subject.parse(root[1]).kind == "daemon"
         reached = self._dependencies.affected([] if ourselves else [Subject.parse(m.subject) for m in active], down)
         before = incident.affected

@@ -7,11 +7,13 @@ cannot be injected: every text passes words.clean, and email.policy refuses line
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from poller.alerts.announcements import Announcement
 from poller.alerts.incidents import Incident
 from poller.alerts.notices import Kind
 from poller.alerts.page import Page, Postmark, headline
@@ -96,6 +98,47 @@ def render_storm(held: Sequence[HeldMail], mark: Postmark, contact: Contact, est
     lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
     message.set_content("\n".join(lines) + "\n", charset="utf-8", cte="base64")
     return Letter(message_id, subject, message.as_bytes())
+
+
+def render_announcement(announcement: Announcement, contact: Contact, estate: Estate, now_ns: int) -> Letter:
+    """Planned maintenance, before it begins or after it ended."""
+    lang = contact.lang
+    name = clean(announcement.window.name.lang(lang), 80)
+    who = clean(estate.organisation.name.lang(lang), 60)
+    start, end = announcement.start, announcement.end
+    when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {_local(end, lang)}"
+    planned = announcement.kind == "planned"
+    if planned:
+        subject = pick(lang, f"【作業予告】{name}（{when}）", f"[Planned work] {name} ({when})")
+        text = pick(
+            lang,
+            f"{who}からのお知らせです。\n\n次のとおり計画作業を行います。\n  作業　{name}\n  日時　{when}\n\n"
+            "作業中は、対象の監視通知を止めることがあります。終了後にあらためてお知らせします。\n",
+            f"From {who}.\n\nPlanned work:\n  what  {name}\n  when  {when}\n\n"
+            "Notices about it may be muted meanwhile. Its end will be told.\n",
+        )
+    else:
+        subject = pick(lang, f"【作業終了】{name}（{when}）", f"[Work ended] {name} ({when})")
+        text = pick(
+            lang,
+            f"{who}からのお知らせです。\n\n次の計画作業の時間が終わり、通常の監視に戻りました。\n"
+            f"  作業　{name}\n  日時　{when}\n",
+            f"From {who}.\n\nThe time of this planned work is over; monitoring is as usual.\n"
+            f"  what  {name}\n  when  {when}\n",
+        )
+    domain = estate.mail.sender.rpartition("@")[2]
+    message_id = f"<{announcement.id}.{contact.id}@{domain}>"
+    mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
+    message = _envelope(contact, estate, mark, message_id, clean(subject, 180))
+    message["X-Hinomi-Kind"] = mark.kind.value
+    message.set_content(text, charset="utf-8", cte="base64")
+    return Letter(message_id, clean(subject, 180), message.as_bytes())
+
+
+def _local(moment: datetime, lang: str) -> str:
+    if lang == "en":
+        return f"{moment:%a %d %b %Y %H:%M}"
+    return f"{moment:%Y年}{moment.month}月{moment.day}日({'月火水木金土日'[moment.weekday()]}) {moment:%H:%M}"
 
 
 def render_test(contact: Contact, estate: Estate, now_ns: int) -> Letter:

@@ -1,6 +1,6 @@
 """Maintenance windows (R55): when they are open, and which subjects lie in them. Local time, half-open."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,31 +15,41 @@ _MONTHS: Final = 12
 
 
 def is_open(window: Maintenance, now_ns: int, zone: ZoneInfo) -> bool:
-    """True within the window, or within one of its weekly or monthly repetitions.
+    """True within the window, or within one of its weekly or monthly repetitions."""
+    now = datetime.fromtimestamp(now_ns / SECOND, zone)
+    return any(start <= now < end for start, end in occurrences(window, now, now, zone))
+
+
+def occurrences(
+    window: Maintenance, since: datetime, until: datetime, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime]]:
+    """Start and end of every repetition that touches since..until, oldest first.
 
     A monthly window of a day that a month does not have (the 31st) is left out in that month.
     """
     start, end = (datetime.fromisoformat(text).replace(tzinfo=zone) for text in (window.start, window.end))
-    now = datetime.fromtimestamp(now_ns / SECOND, zone)
-    if now < start or window.repeat is None:
-        return start <= now < end
     length = end - start
-    return any(begin <= now < begin + length for begin in _latest(start, now, window.repeat))
+    for begin in _beginnings(start, since - length, until, window.repeat):
+        if begin <= until and begin + length >= since:
+            yield begin, begin + length
 
 
-def _latest(start: datetime, now: datetime, repeat: str) -> Iterable[datetime]:
-    """The beginnings of the latest repetitions at or before now, wall clock time."""
-    if repeat == "weekly":
-        weeks = (now.replace(tzinfo=None) - start.replace(tzinfo=None)) // timedelta(weeks=1)
-        yield start + timedelta(weeks=weeks)
-        return
-    for back in (0, 1):
-        month = now.year * _MONTHS + now.month - 1 - back
-        try:
-            begin = start.replace(year=month // _MONTHS, month=month % _MONTHS + 1)
-        except ValueError:
-            continue
-        if begin >= start:
+def _beginnings(start: datetime, since: datetime, until: datetime, repeat: str | None) -> Iterator[datetime]:
+    """The beginnings in since..until and perhaps a few around, wall clock time, none before the first."""
+    if repeat is None:
+        yield start
+    elif repeat == "weekly":
+        week = max(0, (since.replace(tzinfo=None) - start.replace(tzinfo=None)) // timedelta(weeks=1))
+        while (begin := start + timedelta(weeks=week)) <= until:
+            yield begin
+            week += 1
+    else:
+        first = max(since.year * _MONTHS + since.month, start.year * _MONTHS + start.month) - 1
+        for month in range(first, until.year * _MONTHS + until.month):
+            try:
+                begin = start.replace(year=month // _MONTHS, month=month % _MONTHS + 1)
+            except ValueError:
+                continue
             yield begin
 
 

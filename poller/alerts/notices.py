@@ -34,6 +34,7 @@ class Kind(StrEnum):
     RECOVERED = "recovered"
     DIGEST = "digest"
     STORM = "storm"
+    ANNOUNCEMENT = "announcement"
     TEST = "test"
 
 

@@ -1,5 +1,6 @@
 """The text of a mail about one incident: what, who, where, what to do, in that order; short enough for a phone."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ from poller.estate import Circuit, Contact, Estate
 
 OUTSIDERS: Final = frozenset({"provider", "tenant", "officer", "supplier"})
 """Roles outside the operating team: no call to act in the subject, and a word on who writes."""
+_NUMBERED: Final = re.compile(r"[0-9０-９]+[.．)）]")
 TOGETHER: Final = 300 * SECOND
 NAMED_TENANTS: Final = 8
 """More tenants than these are only counted in the first line."""
@@ -60,8 +62,19 @@ def headline(incident: Incident, estate: Estate, lang: str) -> str:
         group = estate.redundancy_groups.get(incident.anchor.partition("/")[2])
         if group is not None:
             return f"{clean(group.name.lang(lang), 60)} {_all_of(subject, len(together), lang)}{what}"
+    if subject.kind == "line_group" and rule.equals == "down":
+        what = f"{_all_of(subject, len(estate.line_groups[subject.id].members), lang)}{what}"
     colon = "" if rule.equals is not None else pick(lang, "", ":")
     return f"{name}{colon} {what}{' ' + value if value else ''}"
+
+
+def _steps(runbook: str) -> tuple[str, list[str]]:
+    """The runbook's title, if it has one, and its steps, numbered unless its author did."""
+    lines = [clean(line) for line in runbook.splitlines() if line.strip()]
+    if not any(_NUMBERED.match(line) for line in lines):
+        return "", [f"  {number}. {line}" for number, line in enumerate(lines, 1)]
+    title = lines.pop(0) if not _NUMBERED.match(lines[0]) else ""
+    return title, [f"  {line}" for line in lines]
 
 
 def _counts(member: Member, incident: Incident) -> bool:
@@ -73,7 +86,7 @@ def _counts(member: Member, incident: Incident) -> bool:
 
 def _all_of(subject: Subject, count: int, lang: str) -> str:
     """That it is all of a group."""
-    if subject.kind == "circuit" and count == 2:  # noqa: PLR2004 - a pair
+    if subject.kind in {"circuit", "line_group"} and count == 2:  # noqa: PLR2004 - a pair
         return pick(lang, "主・副とも", "main and backup both ")
     return pick(lang, f"{count}系統とも", f"all {count} ")
 
@@ -288,10 +301,7 @@ class Page:
     def _todo(self) -> list[str]:
         if self.mark.kind is Kind.RECOVERED or self.contact.role == "tenant":
             return self._remarks()
-        steps = [] if self.rule is None else [clean(line) for line in self.rule.runbook.splitlines() if line.strip()]
-        if self.contact.role == "provider":
-            steps = []
-        lines = [f"  {number}. {step}" for number, step in enumerate(steps, 1)]
+        title, lines = _steps("" if self.rule is None or self.contact.role == "provider" else self.rule.runbook)
         for circuit in self._circuits():
             provider = self.estate.contacts.get(circuit.provider or "")
             number = self.say(f"回線番号 {circuit.contract_number}", f"circuit number {circuit.contract_number}")
@@ -303,7 +313,10 @@ class Page:
                 lines.append(f"  {name} {number}")
         if self.contact.role == "provider":
             return [self.say("■ 対象の回線", "# Circuits"), *lines] if lines else []
-        return [self.say("■ まず行うこと", "# What to do first"), *lines] if lines else []
+        heading = self.say("■ まず行うこと", "# What to do first")
+        if title:
+            heading += self.say(f"（{title}）", f" ({title})")
+        return [heading, *lines] if lines else []
 
     def _circuits(self) -> list[Circuit]:
         if not self.incident.fault or self.incident.scope == "inside":

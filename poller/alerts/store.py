@@ -30,6 +30,8 @@ from poller.alerts.states import Alert, Transition
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 RETRY_SECONDS: Final = 1.0
+PATIENCE: Final = 5.0
+"""Seconds to wait for another program that is writing."""
 REMEMBERED_INCIDENTS: Final = 500
 REMEMBERED_MAILS: Final = 2000
 
@@ -133,7 +135,8 @@ class Saved:
 class Store:
     """The file, and the one thread that writes it. Use from one thread; close() waits for what was submitted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self._patience = patience
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.trouble: str | None = None
@@ -208,7 +211,7 @@ class Store:
         return future
 
     def _write_all(self) -> None:
-        with closing(connect(self.path)) as connection:
+        with closing(connect(self.path, self._patience)) as connection:
             while (item := self._work.get()) is not None:
                 work, future, insist = item
                 while not self._write(connection, work, future, insist=insist):
@@ -243,9 +246,9 @@ class Store:
         return True
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection as every user of the file opens it: WAL, every commit synced, patient for five seconds."""
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+def connect(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
+    """A connection as every user of the file opens it: WAL, every commit synced, patient with other writers."""
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection

@@ -1,0 +1,124 @@
+"""The commands for people, on the example estate, beside a store that a daemon wrote."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from poller.alerts.engine import Alerting
+from poller.alerts.store import Store
+from poller.cli_incidents import COMMANDS
+from poller.config import load
+from poller.sample import Sample
+
+SECOND = 1_000_000_000
+NOW = 1_795_000_000 * SECOND
+EXAMPLE = Path(__file__).parent.parent / "config" / "examples" / "prefecture"
+
+
+@pytest.fixture
+def hinomi():
+    app = typer.Typer()
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    runner = CliRunner()
+    return lambda *words: runner.invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A configuration whose daemon saw the breakout line go down, both ways."""
+    shutil.copytree(EXAMPLE, tmp_path / "config")
+    configuration = load(tmp_path / "config")
+    state = tmp_path / "config" / "state"
+    main = tmp_path / "config" / "hinomi.yaml"
+    text = main.read_text(encoding="utf-8")
+    before = configuration.estate.storage.directory
+    main.write_text(text.replace(before, str(state)), encoding="utf-8")
+    configuration = load(tmp_path / "config")
+    assert configuration.state_directory == state
+    store = Store(state / "alerts.sqlite")
+    alerting = Alerting(configuration.estate, store)
+    alerting.observe(
+        [
+            Sample(
+                "circuit", (("circuit", id_), ("kind", "breakout"), ("line_group", "breakout")), {"state": "down"}, at
+            )
+            for at in (NOW, NOW + 60 * SECOND)
+            for id_ in ("bo-1", "bo-2")
+        ],
+        NOW + 60 * SECOND,
+    )
+    alerting.tick(NOW + 64 * SECOND)
+    yield tmp_path / "config", alerting, store
+    store.close()
+
+
+def test_incidents_lists_what_is_open(hinomi, watched) -> None:
+    config, alerting, _ = watched
+    alerting.committed.result()
+    (incident,) = alerting.open_incidents()
+    listed = hinomi("incidents", "-c", config, "--lang", "ja")
+    assert listed.exit_code == 0, listed.output
+    assert incident.id in listed.stdout
+    told = json.loads(hinomi("incidents", "-c", config, "--json").stdout)
+    assert [(entry["id"], entry["severity"], len(entry["affected"]["tenants"])) for entry in told] == [
+        (incident.id, "serious", 33)
+    ]
+
+
+def test_incident_tells_the_whole_story(hinomi, watched) -> None:
+    config, alerting, _ = watched
+    alerting.committed.result()
+    (incident,) = alerting.open_incidents()
+    page = hinomi("incident", incident.id, "-c", config, "--lang", "ja")
+    assert page.exit_code == 0, page.output
+    for part in ("接続団体 33", "■ 根拠", "■ 状態の変化", "■ 通知", "shift@noc.example.jp", "[waiting 0x]"):
+        assert part in page.stdout
+    whole = json.loads(hinomi("incident", incident.id, "-c", config, "--json").stdout)
+    assert {"transitions", "mails", "audit", "title"} <= whole.keys()
+
+
+def test_ack_comment_and_silence_reach_the_daemon(hinomi, watched) -> None:
+    config, alerting, _ = watched
+    alerting.committed.result()
+    (incident,) = alerting.open_incidents()
+    for words in (
+        ("ack", incident.id, "-m", "事業者へ連絡中", "--who", "当番A"),
+        ("comment", incident.id, "受付番号 4711", "--who", "当番A"),
+        ("silence", "circuit/bo-*", "--for", "30m", "--who", "当番A"),
+    ):
+        done = hinomi(*words, "-c", config)
+        assert done.exit_code == 0, done.output
+    alerting.tick(NOW + 70 * SECOND)
+    now = alerting.incident(incident.id)
+    assert [(remark.kind, remark.who, remark.text) for remark in now.remarks] == [
+        ("acknowledge", "当番A", "事業者へ連絡中"),
+        ("comment", "当番A", "受付番号 4711"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("incident", "2020-0101-001"), 1, "there is no incident '2020-0101-001'"),
+        (("ack", "2020-0101-001"), 1, "there is no incident '2020-0101-001'"),
+        (("silence", "device/fw-1", "--for", "soon"), 2, "'soon' is not a duration"),
+        (("test-mail", "nobody"), 2, "there is no 'nobody' with an email address"),
+    ],
+)
+def test_mistakes_are_told_with_their_status(hinomi, watched, words, status, says) -> None:
+    done = hinomi(*words, "-c", watched[0])
+    assert (done.exit_code, says in done.output) == (status, True)
+
+
+def test_a_configuration_that_never_ran_says_so(hinomi, tmp_path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "config")
+    main = tmp_path / "config" / "hinomi.yaml"
+    before = load(tmp_path / "config").estate.storage.directory
+    main.write_text(main.read_text(encoding="utf-8").replace(before, "empty"), encoding="utf-8")
+    done = hinomi("incidents", "-c", tmp_path / "config")
+    assert (done.exit_code, "the daemon has not run" in done.output) == (1, True)
