@@ -74,16 +74,20 @@ static int answer_pdu(struct out *o, struct in pdu, uint32_t address) {
     const uint8_t *end = o->at;
     double elapsed = (now() - began) * speed;
     uint64_t seed = fnv(14695981039346656037ull, (uint8_t *)&address, 4);
+    /* Up for an hour to 60 days before we began. */
+    double up_for = 3600 + (seed >> 20) % (60 * 86400);
     for (int k = count - 1; k >= 0; k--) {
         const uint8_t *row_end = o->at;
         int n = names[k].end - names[k].p;
         if (n == sizeof UPTIME && !memcmp(names[k].p, UPTIME, n))
-            number(o, 0x43, (uint32_t)((seed & 0xffffff) + (uint64_t)(elapsed * 100)));
+            number(o, 0x43, (uint32_t)((up_for + elapsed) * 100));
         else {
             uint64_t h = fnv(seed, names[k].p, n);
             h ^= h >> 29;
-            uint64_t start = h >> (20 + (h & 15)), rate = (h >> 32) % 100000000;
-            number(o, 0x46, start + (uint64_t)(rate * elapsed));
+            /* From 10 to 100 million a second, each power of ten as often as the next. */
+            double rate = 10;
+            for (unsigned power = h % 7; power; power--) rate *= 10;
+            number(o, 0x46, (uint64_t)((0.1 + (h >> 44) / 1048576.0) * rate * (up_for + elapsed)));
         }
         const uint8_t *oid_end = o->at;
         put(o, names[k].p, n);

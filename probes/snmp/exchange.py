@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from probes.snmp.device import Device
 from probes.snmp.dialect import STRAY
-from probes.snmp.errors import DeadlinePassed, MalformedMessage, NoAnswer, Refused, SnmpError
+from probes.snmp.errors import DeadlinePassed, MalformedMessage, NoAnswer, Refused, SendFailed, SnmpError
 from probes.snmp.target import SnmpTarget
 from probes.snmp.transport import Transport, resolve
 
@@ -130,6 +130,11 @@ class Exchange(Generic[T]):
         """Give up at once: waiting cannot help when nobody is there."""
         del index, request_id
         self._fail(Refused(sentence))
+
+    def on_send_failed(self, index: int, error: SendFailed) -> None:
+        """Give up: the operating system did not take the datagram."""
+        del index
+        self._fail(error)
 
     def _fail(self, error: SnmpError) -> None:
         if not self.future.done():

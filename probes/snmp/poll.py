@@ -19,6 +19,7 @@ from probes.snmp.errors import (
     NotAsked,
     NotInTimeWindow,
     Refused,
+    SendFailed,
     SnmpError,
     UnknownEngine,
     UsmReport,
@@ -40,6 +41,9 @@ SYS_UPTIME: Final[Oid] = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 
 PROBE_INTERVAL_SECONDS = 50.0
 """A silent device gets one cheap question in this time, so that a poll every minute sees its recovery (R23)."""
+
+SIMPLE_TIMEOUTS = 8
+"""With so many first timeouts left to its deadline, a poll without retries need not compare times for each PDU."""
 
 ASK_MISSING_EVERY = 30
 """Polls after which variables that did not exist are asked for again."""
@@ -95,18 +99,18 @@ class PreparedPoll:
         self.missing: dict[int, Missing] = {}
         self._missing_oids: dict[int, Oid] = {}
         self._stops = tuple(stops)
-        self._groups_in: tuple[Sequence[PreparedPdu], list[int | None]] | None = None
+        self._groups_in: tuple[Sequence[PreparedPdu], list[int]] | None = None
         self._cut_for = 0
         self._polls = 0
 
-    def pdu_of_group(self, pdus: Sequence[PreparedPdu]) -> list[int | None]:
-        """For each group the PDU that holds its first value; None where all its values are missing."""
+    def pdu_of_group(self, pdus: Sequence[PreparedPdu]) -> list[int]:
+        """For each group the PDU that holds its first value; -1 where all its values are missing."""
         if self._groups_in is not None and self._groups_in[0] is pdus:
             return self._groups_in[1]
         owner = {place: index for index, pdu in enumerate(pdus) for place in pdu.all_places()}
         begins = (0, *self._stops[:-1])
         found = [
-            next((owner[place] for place in range(begin, stop) if place in owner), None)
+            next((owner[place] for place in range(begin, stop) if place in owner), -1)
             for begin, stop in zip(begins, self._stops, strict=True)
         ]
         self._groups_in = (pdus, found)
@@ -213,7 +217,7 @@ class PollAnswer:
     """
 
     values: list[FastValue | None]
-    uptime_ticks: list[int | None]
+    uptime_ticks: list[FastValue | None]
     received_ns: list[int | None]
     missing: dict[int, Missing] = field(default_factory=dict)
     failures: dict[int, SnmpError] = field(default_factory=dict)
@@ -235,26 +239,45 @@ class PollAnswer:
 class PollRun:
     """One poll under way: an Owner of its requests, which sends the next one from within the answer to the last."""
 
+    __slots__ = (
+        "_address", "_aside", "_deadline", "_device", "_ended", "_failures", "_fast", "_future", "_lane",
+        "_last_sent_at", "_left", "_next", "_octets_received", "_octets_sent", "_paced", "_pdus", "_prepared",
+        "_received", "_requests", "_resynchronised", "_retried", "_retries", "_round_trip_seconds", "_sealed",
+        "_simple", "_snmp", "_socket", "_timeout", "_transport", "_unanswered", "_uptimes", "_values",
+        "_wall_clock_ns", "addresses",
+    )  # fmt: skip
+
     def __init__(self, snmp: "Snmp", prepared: PreparedPoll, deadline: float | None) -> None:
         target = prepared.target
         self.addresses = target.reply_addresses
-        self._snmp = snmp
-        self._prepared = prepared
+        self._snmp, self._prepared, self._deadline = snmp, prepared, deadline
         self._transport = snmp.transport
         self._device = snmp.device(target)
         self._socket = self._transport.socket_for(target)
-        self._deadline = deadline
+        self._address = prepared.address
+        self._wall_clock_ns = snmp.wall_clock_ns
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timeout = target.timeout_seconds
+        self._lane = self._transport.lane(self._timeout)
+        self._paced = target.packets_per_second is not None
+        # Whether all requests so far are first tries that no deadline can cut short.
+        self._simple = not self._paced and (
+            deadline is None or deadline > snmp.clock() + SIMPLE_TIMEOUTS * self._timeout
+        )
+        self._sealed: SealedConversation | None = None
         self._pdus: list[PreparedPdu] = []
-        self._next = self._left = 0
+        self._next = self._left = self._fast = 0
+        self._requests = self._retries = self._octets_sent = self._octets_received = 0
         self._retried: dict[int, list[int]] = {}
         self._aside: list[int] = []
+        self._failures: dict[int, SnmpError] = {}
         self._unanswered: SnmpError | None = None
         self._ended = self._resynchronised = False
-        self._sealed: SealedConversation | None = None
-        self._uptimes: list[int | None] = []
+        self._last_sent_at: float | None = None
+        self._round_trip_seconds: float | None = None
+        self._values: list[FastValue | None] = [None] * prepared.count
+        self._uptimes: list[FastValue | None] = []
         self._received: list[int | None] = []
-        self._answer = PollAnswer([None] * prepared.count, [], [])
 
     async def result(self) -> PollAnswer:
         """Run to the end. Raises SnmpError when the device as a whole cannot be asked."""
@@ -276,8 +299,7 @@ class PollRun:
         finally:
             self._end()
             device.slots.free(target.in_flight)
-        self._answer.seconds = clock() - began
-        return self._finished()
+        return self._finished(clock() - began)
 
     async def _probe(self, silent: SnmpError) -> None:
         """One cheap question to a device that was silent; raises unless it answers (R23)."""
@@ -315,47 +337,47 @@ class PollRun:
     def _send_next(self) -> None:
         index = self._next
         self._next = index + 1
-        self._pace(index)
+        if self._paced:
+            self._pace(index)
+        else:
+            self._send(index)
 
     def _pace(self, index: int) -> None:
         rate = self._prepared.target.packets_per_second
-        if rate is not None:
-            delay = self._device.pace(self._transport.clock(), rate)
-            if delay > 0:
-                asyncio.get_running_loop().call_later(delay, self._send, index)
-                return
-        self._send(index)
+        delay = 0.0 if rate is None else self._device.pace(self._transport.clock(), rate)
+        if delay > 0:
+            asyncio.get_running_loop().call_later(delay, self._send, index)
+        else:
+            self._send(index)
 
     def _send(self, index: int) -> None:
+        transport, template = self._transport, self._pdus[index].template
         if self._ended:
             return
-        transport = self._transport
         if len(transport.pending) >= transport.window:
             transport.when_room(partial(self._send, index))
             return
-        template = self._pdus[index].template
         request_id = transport.next_request_id()
         now = transport.clock()
         if self._sealed is None:
             datagram = template.prefix + request_id.to_bytes(4, "big") + template.suffix
         else:
             datagram = self._sealed.seal(template, request_id, now, self._snmp.next_salt())
-        answer = self._answer
-        answer.requests += 1
-        answer.octets_sent += len(datagram)
-        try:
-            transport.send(self._socket, datagram, request_id, (self, index, now, self._prepared.address))
-        except SnmpError as error:
-            self._give_up(error)
-            return
-        self._watch(index, request_id, now)
+        transport.send(self._socket, datagram, request_id, (self, index, now, self._address))
+        self._requests += 1
+        self._octets_sent += len(datagram)
+        if self._simple:
+            self._lane.append((now + self._timeout, request_id))
+        else:
+            self._watch(index, request_id, now)
 
     def _watch(self, index: int, request_id: int, now: float) -> None:
-        retried = self._retried.get(index)
-        timeout = self._prepared.target.timeout_seconds
-        if retried is not None:
-            timeout *= 2 ** len(retried)
-            retried.append(request_id)
+        """Time a try that is not the first, or that the deadline may cut short."""
+        tries = self._retried.get(index)
+        timeout = self._timeout
+        if tries is not None:
+            timeout *= 2 ** len(tries)
+            tries.append(request_id)
         deadline = self._deadline
         if deadline is not None and now + timeout > deadline:
             self._transport.watch(request_id, now, deadline - now, odd=True)
@@ -364,33 +386,38 @@ class PollRun:
 
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
         """Read a reply the fast way, or put its PDU aside; then send the next."""
-        pdu, answer = self._pdus[index], self._answer
-        answer.octets_received += len(datagram)
+        pdu = self._pdus[index]
+        self._octets_received += len(datagram)
         if self._sealed is not None:
             plain = self._sealed.open_reply(datagram, self._transport.clock())
             if plain is None:
                 return self._read_refusal(index, datagram, request_id)
             datagram = plain
-        values = None if pdu.shape is None else pdu.shape.read(datagram)
-        if values is not None:
-            self._transport.statistics.fast += 1
-        else:
+        shape = pdu.shape
+        values = None if shape is None else shape.read(datagram)
+        if values is None:
             values = self._read_in_order(pdu, datagram)
-        answer.round_trip_seconds = self._transport.clock() - sent_at
+        else:
+            self._fast += 1
+        self._last_sent_at = sent_at
         if values is None:
             self._aside.append(index)
         else:
-            uptime = values[0]
-            self._uptimes[index] = uptime if isinstance(uptime, int) else None
-            self._received[index] = self._snmp.wall_clock_ns()
+            self._uptimes[index] = values[0]
+            self._received[index] = self._wall_clock_ns()
             if pdu.places is None:
-                answer.values[pdu.first : pdu.stop] = values[1:]
+                self._values[pdu.first : pdu.stop] = values[1:]
             else:
                 for place, value in zip(pdu.places, values[1:], strict=True):
-                    answer.values[place] = value
+                    self._values[place] = value
         if self._retried:
             self._forget_tries(index, request_id)
-        self._one_done()
+        if self._paced or self._next == len(self._pdus):
+            self._one_done()
+        else:
+            self._left -= 1
+            self._next += 1
+            self._send(self._next - 1)
         return True
 
     def _read_in_order(self, pdu: PreparedPdu, datagram: bytes) -> Sequence[FastValue] | None:
@@ -447,18 +474,21 @@ class PollRun:
         if self._next < len(self._pdus):
             self._send_next()
         elif self._left == 0 and not self._future.done():
+            if self._last_sent_at is not None:
+                self._round_trip_seconds = self._transport.clock() - self._last_sent_at
             self._future.set_result(None)
 
     def on_timeout(self, index: int, request_id: int) -> None:
         """Ask again with doubled timeout; after the last try put the PDU aside, or give up a silent device."""
         tries = self._retried.setdefault(index, [request_id])
+        self._simple = False
         if request_id != tries[-1]:
             return
         now, target = self._transport.clock(), self._prepared.target
         if self._deadline is not None and now >= self._deadline:
             self._give_up(DeadlinePassed(f"{target} did not answer everything before its time was used up."))
         elif len(tries) < target.tries:
-            self._answer.retries += 1
+            self._retries += 1
             self._transport.statistics.retries += 1
             self._pace(index)
         else:
@@ -476,6 +506,11 @@ class PollRun:
         """Nobody is there: waiting cannot help."""
         del index, request_id
         self._give_up(Refused(sentence))
+
+    def on_send_failed(self, index: int, error: SendFailed) -> None:
+        """The operating system does not take our datagrams."""
+        del index
+        self._give_up(error)
 
     def _give_up(self, error: SnmpError) -> None:
         if not self._future.done():
@@ -498,7 +533,6 @@ class PollRun:
         missing: dict[int, Missing] = {}
         for index in self._aside:
             snmp.statistics.general += 1
-            self._answer.fallbacks += 1
             pdu = pdus[index]
             if self._unanswered is not None:
                 self._device.size.halve(pdu.template.count)
@@ -514,22 +548,37 @@ class PollRun:
 
     def _store(self, place: int, result: VarBind | SnmpError, missing: dict[int, Missing]) -> None:
         if isinstance(result, SnmpError):
-            self._answer.failures[place] = result
+            self._failures[place] = result
         elif isinstance(result.value, Missing):
             missing[place] = result.value
         elif isinstance(result.value, int | bytes):
-            self._answer.values[place] = result.value
+            self._values[place] = result.value
 
-    def _finished(self) -> PollAnswer:
+    def _finished(self, seconds: float) -> PollAnswer:
         """Spread what is known per PDU over the groups, and note what the device has learned."""
-        answer, prepared, device = self._answer, self._prepared, self._device
-        answer.missing = dict(prepared.missing)
-        answer.engine_changed, device.engine_changed = device.engine_changed, False
-        if answer.round_trip_seconds is not None:
-            device.round_trip_seconds = answer.round_trip_seconds
-        for first in prepared.pdu_of_group(self._pdus):
-            answer.uptime_ticks.append(None if first is None else self._uptimes[first])
-            answer.received_ns.append(None if first is None else self._received[first])
+        prepared, device, pdus = self._prepared, self._device, self._pdus
+        self._transport.statistics.fast += self._fast
+        if self._round_trip_seconds is not None:
+            device.round_trip_seconds = self._round_trip_seconds
         if device.size.limit < LARGEST_PDU_VARBINDS and not self._aside:
-            device.size.succeeded(max((pdu.template.count for pdu in self._pdus), default=0))
-        return answer
+            device.size.succeeded(max((pdu.template.count for pdu in pdus), default=0))
+        changed, device.engine_changed = device.engine_changed, False
+        # The last place stands for groups of which nothing exists.
+        self._uptimes.append(None)
+        self._received.append(None)
+        owners = prepared.pdu_of_group(pdus)
+        return PollAnswer(
+            values=self._values,
+            uptime_ticks=[self._uptimes[owner] for owner in owners],
+            received_ns=[self._received[owner] for owner in owners],
+            missing=dict(prepared.missing),
+            failures=self._failures,
+            requests=self._requests,
+            retries=self._retries,
+            fallbacks=len(self._aside),
+            octets_sent=self._octets_sent,
+            octets_received=self._octets_received,
+            seconds=seconds,
+            round_trip_seconds=self._round_trip_seconds,
+            engine_changed=changed,
+        )

@@ -9,6 +9,8 @@ Three ways to read a reply, each refusing what it does not understand:
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from operator import sub
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -99,9 +101,14 @@ def _after_header(octets: bytes, at: int) -> int:
     return at + 2 if size < 0x80 else at + size - 0x7E  # noqa: PLR2004 short or long form of the length
 
 
+@lru_cache(maxsize=65536)
+def _encode_row(oid: Oid) -> bytes:
+    return tlv(_SEQUENCE, tlv(0x06, encode_oid(oid)) + b"\x05\x00")
+
+
 def encode_template(oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
     """Encode a GET of these OIDs; with community as a whole v1 or v2c message, without it as a bare PDU for v3."""
-    rows = b"".join(tlv(_SEQUENCE, tlv(0x06, encode_oid(oid)) + b"\x05\x00") for oid in oids)
+    rows = b"".join(map(_encode_row, oids))
     suffix = _ZERO_STATUS + tlv(_SEQUENCE, rows)
     id_header = bytes((_INTEGER, _ID_SIZE))
     pdu = tlv(0xA0, id_header + bytes(_ID_SIZE) + suffix)
@@ -157,7 +164,8 @@ class ShapeCache:
 
     def __init__(self) -> None:
         self._templates: WeakValueDictionary[tuple[bytes, bytes], Template] = WeakValueDictionary()
-        self._layouts: WeakValueDictionary[tuple[str, bytes, int], Layout] = WeakValueDictionary()
+        self._layouts: WeakValueDictionary[bytes, Layout] = WeakValueDictionary()
+        self._offsets: dict[int, int] = {}
         self._shapes: WeakValueDictionary[tuple[Layout, int], Shape] = WeakValueDictionary()
 
     def template(self, oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
@@ -171,7 +179,7 @@ class ShapeCache:
         if plan is None:
             return None
         formats, lengths, offsets = plan
-        key = (formats, lengths, id_at)
+        key = blake2b(f"{id_at} {formats} ".encode() + lengths, digest_size=16).digest()
         layout = self._layouts.get(key)
         if layout is None:
             layout = self._layouts[key] = _make_layout(formats, reply, id_at, spans)
@@ -180,6 +188,9 @@ class ShapeCache:
             offsets = tuple(offsets[index] for index in layout.indexes)
         elif not any(offsets):
             offsets = ()
+        # A few thousand different offsets serve all replies: they are made of a length, a tag and the end of an OID.
+        keep = self._offsets.setdefault
+        offsets = tuple([keep(offset, offset) for offset in offsets])
         shape = self._shapes.get((layout, fixed))
         if shape is None:
             shape = self._shapes[layout, fixed] = Shape(layout, fixed, len(reply), offsets)
@@ -190,23 +201,20 @@ def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, bytes, tuple[i
     """Struct format, a fingerprint of lengths and the offset to subtract per value; None for negative numbers."""
     formats, lengths, offsets, done = [">"], bytearray(), [], 0
     for start, length, tag in spans:
+        lengths += length.to_bytes(1, "big")
         if tag == _OCTET_STRING:
             formats.append(f"{start - done}x{length}s")
             done = start + length
             offsets.append(0)
-            lengths.extend((0, length & 0xFF))
             continue
         first = reply[start]
-        if first >= 0x80:  # noqa: PLR2004 the sign bit
-            return None
-        begin = start + (first == 0 and length > 1)
+        begin = start + 1 if first == 0 and length > 1 else start
         size = start + length - begin
-        if size not in _CODES:
+        if first >= 0x80 or size > 8:  # noqa: PLR2004 the sign bit; 64 bits
             return None
         code, before = _CODES[size]
         formats.append(f"{begin - before - done}x{code}")
         offsets.append(int.from_bytes(reply[begin - before : begin], "big") << 8 * size if before else 0)
-        lengths.extend((length, size))
         done = start + length
     formats.append(f"{len(reply) - done}x")
     return "".join(formats), bytes(lengths), tuple(offsets)
@@ -262,34 +270,35 @@ def _decode_in_order(reply: bytes, at: int, template: Template) -> InOrder | Non
         return None
     at = _after_header(reply, status_at + len(_ZERO_STATUS))
     ask_at = _after_header(asked, len(_ZERO_STATUS))
-    found = InOrder([], [], id_at)
+    values: list[FastValue] = []
+    spans: list[ValueSpan] = []
     for _ in range(template.count):
-        ask_at = _after_header(asked, ask_at)
+        # Written out, not called: this loop runs for each value of each new shape.
+        size = asked[ask_at + 1]
+        ask_at += 2 if size < 0x80 else size - 0x7E  # noqa: PLR2004 short or long form of the length
         name = asked[ask_at : ask_at + asked[ask_at + 1] + 2]
         ask_at += len(name) + 2
-        row_at = at
-        at = _after_header(reply, at)
-        if reply[row_at] != _SEQUENCE or not reply.startswith(name, at):
+        size = reply[at + 1]
+        name_at = at + (2 if size < 0x80 else size - 0x7E)  # noqa: PLR2004 as above
+        if reply[at] != _SEQUENCE or not reply.startswith(name, name_at):
             return None
-        at += len(name)
-        start, length = at + 2, reply[at + 1]
-        value = _read_value(reply, start, length, reply[at])
-        if value is None:
-            return None
-        found.values.append(value)
-        found.spans.append((start, length, reply[at]))
+        start = name_at + len(name) + 2
+        tag, length = reply[start - 2], reply[start - 1]
         at = start + length
-    return found if at == len(reply) else None
+        content = reply[start:at]
+        value = content if tag == _OCTET_STRING else _read_number(tag, content)
+        if value is None or len(content) != length:
+            return None
+        values.append(value)
+        spans.append((start, length, tag))
+    return InOrder(values, spans, id_at) if at == len(reply) else None
 
 
-def _read_value(reply: bytes, start: int, length: int, tag: int) -> FastValue | None:
-    if length >= 0x80 or start + length > len(reply):  # noqa: PLR2004 a long form is the general codec's
+def _read_number(tag: int, content: bytes) -> int | None:
+    limit = _LIMITS.get(tag)
+    if limit is None or not 1 <= len(content) <= 9:  # noqa: PLR2004 64 bits and a leading zero
         return None
-    if tag == _OCTET_STRING:
-        return reply[start : start + length]
-    if tag not in _LIMITS or not 1 <= length <= 9:  # noqa: PLR2004 64 bits and a leading zero
-        return None
-    value = int.from_bytes(reply[start : start + length], "big", signed=True)
+    value = int.from_bytes(content, "big", signed=True)
     if value < 0 and tag != _INTEGER:
         return None
-    return value if -_LIMITS[_INTEGER] <= value < _LIMITS[tag] else None
+    return value if -_LIMITS[_INTEGER] <= value < limit else None

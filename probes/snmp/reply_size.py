@@ -1,6 +1,7 @@
 """How large a reply will be, before it is asked for: pure arithmetic (R15)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from probes.snmp.ber import encode_oid
 from probes.snmp.device import FIRST_REPLY_OCTETS, Device
@@ -16,6 +17,7 @@ VALUE_OCTETS = 9
 _ROW_HEADERS = 6
 
 
+@lru_cache(maxsize=65536)
 def reply_octets(oid: Oid) -> int:
     """Estimate of one varbind in a reply."""
     return len(encode_oid(oid)) + _ROW_HEADERS + VALUE_OCTETS

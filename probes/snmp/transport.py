@@ -33,6 +33,8 @@ FIRST_REQUEST_ID, LAST_REQUEST_ID = 0x0100_0000, 0x7FFF_FFFF
 """All these take four octets in BER, so that a prepared request can be patched in place."""
 
 _REMEMBERED_LATE = 4096
+_ID_WITHIN = 64
+"""Octets of a message that hold its request id, with a community of common length."""
 _SHORTEST_TIMER_SECONDS = 0.01
 _DRAIN_AT_MOST = 1024
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
@@ -53,6 +55,9 @@ class Owner(Protocol):
 
     def on_refused(self, index: int, request_id: int, sentence: str) -> None:
         """The network says that nobody is there."""
+
+    def on_send_failed(self, index: int, error: SendFailed) -> None:
+        """The operating system did not take the datagram."""
 
 
 Entry: TypeAlias = tuple[Owner, int, float, SockAddr]
@@ -75,6 +80,9 @@ class Transport:
         self.clock = clock
         self.statistics = statistics
         self.window = 0
+        self.outbox: list[tuple[socket.socket, bytes, int, Entry]] = []
+        self._draining = False
+        self._id_at = 0
         self._trace = trace
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self.pending.__contains__)
@@ -96,11 +104,11 @@ class Transport:
 
     def next_request_id(self) -> int:
         """A request id that nothing waits for."""
-        while True:
-            request_id = self._next_id
-            self._next_id = request_id + 1 if request_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
-            if request_id not in self.pending:
-                return request_id
+        request_id = self._next_id
+        while request_id in self.pending or request_id > LAST_REQUEST_ID:
+            request_id = request_id + 1 if request_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
+        self._next_id = request_id + 1
+        return request_id
 
     def socket_for(self, target: SnmpTarget) -> socket.socket:
         """Shared socket for a target's family and source address."""
@@ -146,22 +154,48 @@ class Transport:
             self._waiting.popleft()()
 
     def send(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry) -> None:
-        """Send a request that was entered; raises SendFailed where the system refuses the datagram."""
-        for last in (False, True):
+        """Enter a request and send it with all others of this turn of the loop.
+
+        Sending many together costs half: the peer is woken once, not for each datagram.
+        """
+        self.pending[request_id] = entry
+        if not self.outbox and not self._draining:
+            self._loop.call_soon(self._flush)
+        self.outbox.append((sock, datagram, request_id, entry))
+
+    def _flush(self) -> None:
+        outbox, self.outbox = self.outbox, []
+        statistics = self.statistics
+        for sock, datagram, request_id, entry in outbox:
             try:
                 sock.sendto(datagram, entry[3])
-                break
             except OSError as error:
-                # An ICMP error about somebody else's datagram is reported once, to whoever sends next.
-                if self._read_errors(sock) and not last:
-                    continue
-                self.statistics.send_failed += 1
-                raise SendFailed(f"A request to {entry[3][0]} could not be sent: {error}.") from error
-        self.pending[request_id] = entry
-        self.statistics.sent += 1
-        self.statistics.octets_sent += len(datagram)
-        if self._trace is not None:
-            self._trace("sent", entry[3], datagram, entry[2])
+                self._send_again(sock, datagram, request_id, entry, error)
+                continue
+            statistics.octets_sent += len(datagram)
+            if self._trace is not None:
+                self._trace("sent", entry[3], datagram, entry[2])
+        statistics.sent += len(outbox)
+
+    def _send_again(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry, error: OSError) -> None:
+        """Send once more when the error was about somebody else's datagram, as ICMP errors are; else tell the owner."""
+        try:
+            if not self._read_errors(sock):
+                raise error
+            sock.sendto(datagram, entry[3])
+            self.statistics.octets_sent += len(datagram)
+        except OSError as last:
+            self.statistics.sent -= 1
+            self.statistics.send_failed += 1
+            if self.pending.pop(request_id, None) is not None:
+                entry[0].on_send_failed(entry[1], SendFailed(f"A request to {entry[3][0]} could not be sent: {last}."))
+
+    def lane(self, timeout: float) -> "deque[tuple[float, int]]":
+        """Queue of requests with this timeout; append (due, request_id) at the time of sending, as watch does."""
+        lane = self._timers.lane(timeout)
+        if self._timer is None:
+            self._arm(timeout)
+        return lane
 
     def watch(self, request_id: int, sent_at: float, timeout: float, *, odd: bool = False) -> None:
         """Have the owner told when a request is not answered within its timeout; odd: nobody else has this timeout."""
@@ -201,7 +235,10 @@ class Transport:
         self.let_waiting_go()
 
     def _drain(self, sock: socket.socket) -> None:
-        receive, pending, statistics = sock.recvfrom, self.pending, self.statistics
+        """Take all that has come. The owners' next requests are sent together afterwards."""
+        receive, pending, trace = sock.recvfrom, self.pending, self._trace
+        self._draining = not self.outbox
+        count = octets = 0
         for _ in range(_DRAIN_AT_MOST):
             try:
                 datagram, address = receive(LARGEST_DATAGRAM)
@@ -211,21 +248,40 @@ class Transport:
                 if not self._read_errors(sock):
                     break
                 continue
-            statistics.received += 1
-            statistics.octets_received += len(datagram)
-            if self._trace is not None:
-                self._trace("received", address, datagram, self.clock())
-            request_id = find_request_id(datagram)
+            count += 1
+            octets += len(datagram)
+            if trace is not None:
+                trace("received", address, datagram, self.clock())
+            # Replies of one kind of device have the request id at one place: look there first.
+            at = self._id_at
+            request_id = int.from_bytes(datagram[at : at + 4], "big")
             entry = pending.pop(request_id, None)
             if entry is None:
-                self._count_stray(request_id)
-            elif address != entry[3] and address[0] not in entry[0].addresses:
-                statistics.unmatched += 1
+                entry, request_id = self._look_up(datagram)
+                if entry is None:
+                    continue
+            if (address != entry[3] and address[0] not in entry[0].addresses) or not entry[0].on_reply(
+                entry[1], datagram, request_id, entry[2]
+            ):
                 pending[request_id] = entry
-            elif not entry[0].on_reply(entry[1], datagram, request_id, entry[2]):
-                pending[request_id] = entry
+                self.statistics.unmatched += address != entry[3]
+        self.statistics.received += count
+        self.statistics.octets_received += octets
         if self._waiting:
             self.let_waiting_go()
+        if self._draining:
+            self._draining = False
+            self._flush()
+
+    def _look_up(self, datagram: bytes) -> tuple[Entry | None, int]:
+        """Entry of a datagram by reading where its request id is; a stray one is counted."""
+        request_id = find_request_id(datagram)
+        entry = self.pending.pop(request_id, None)
+        if entry is None:
+            self._count_stray(request_id)
+        else:
+            self._id_at = max(0, datagram.find(request_id.to_bytes(4, "big"), 0, _ID_WITHIN))
+        return entry, request_id
 
     def _count_stray(self, request_id: int) -> None:
         if request_id < 0:
