@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from poller.estate import Estate, Rule, Severity
-from poller.lab.network import Conditions, Plan
+from poller.lab.network import Conditions, Plan, Stream
+from poller.lab.traffic import is_workday
 
 SLOT_SECONDS: Final = 300
 SLOT_NS: Final = SLOT_SECONDS * 10**9
@@ -20,9 +21,9 @@ _HOUR: Final = 12
 _OUTAGE_DAYS: Final = 45.0
 """A pair of circuits loses its first one about this often."""
 _GAP_DAYS: Final = 40.0
-_DEVICE_OUTAGE_DAYS: Final = 400.0
+_DEVICE_OUTAGE_DAYS: Final = 1500.0
 _SURGE_TENANTS: Final = 2
-_SURGE_WORKDAYS: Final = 9
+_SURGE_DAYS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,15 @@ def alerts_of(estate: Estate, past: Past) -> list[PastAlert]:
 
 
 def _alert(estate: Estate, field: str, subject: str, span: Span) -> list[PastAlert]:
-    """One alert by the first rule on this field that looks at the subject."""
+    """Alerts by the rules on this field that look at the subject: each warning level of a ratio, else the first."""
+    found: list[PastAlert] = []
     for rule in estate.rules.values():
-        if rule.on == field and _looks_at(estate, rule, subject):
+        if rule.on == field and _looks_at(estate, rule, subject) and (not found or rule.above is not None):
             raised = span.first * SLOT_NS + int((rule.raise_for + 60) * 10**9)
             cleared = span.after * SLOT_NS + int((rule.clear_for + 60) * 10**9)
             if raised < span.after * SLOT_NS:
-                return [PastAlert(rule.id, subject, rule.severity, raised, cleared)]
-    return []
+                found.append(PastAlert(rule.id, subject, rule.severity, raised, cleared))
+    return found
 
 
 def _looks_at(estate: Estate, rule: Rule, subject: str) -> bool:
@@ -150,21 +152,23 @@ def _device_outages(estate: Estate, draw: random.Random, first: int, after: int)
 
 
 def _surges(estate: Estate, plan: Plan, draw: random.Random, first: int, after: int) -> Iterator[Surge]:
-    """Some tenants go over their cap in the office hours of some weeks."""
-    capped = sorted({(tenant, line) for tenant, line in plan.attachments if _has_cap(estate, tenant, line)})
+    """Some tenants go over their cap in the office hours of some working days."""
+    caps = sustained_caps(estate)
+    capped = sorted(pair for pair in plan.attachments if (*pair, "in") in caps)
     days = (after - first) // SLOTS_A_DAY
     for tenant, line in draw.sample(capped, min(_SURGE_TENANTS, len(capped))):
         begin = (first + _JST_SLOTS) // SLOTS_A_DAY + draw.randrange(max(1, days * 2 // 3))
-        for day in range(begin, begin + _SURGE_WORKDAYS):
-            morning = day * SLOTS_A_DAY - _JST_SLOTS + 10 * _HOUR + draw.randrange(_HOUR)
+        peak = sum(one.curve.peak_bits_per_second for one in _inward(plan, tenant, line))
+        for day in filter(is_workday, range(begin, begin + _SURGE_DAYS)):
+            morning = day * SLOTS_A_DAY - _JST_SLOTS + 10 * _HOUR + draw.randrange(_HOUR // 2)
             evening = morning + draw.randrange(3 * _HOUR, 6 * _HOUR)
+            factor = draw.uniform(1.2, 1.5) * caps[tenant, line, "in"] / peak
             if first <= morning and evening <= after:
-                yield Surge(morning, evening, tenant, line, draw.randrange(2_600_000, 4_000_000))
+                yield Surge(morning, evening, tenant, line, round(factor * 1_000_000))
 
 
-def _has_cap(estate: Estate, tenant: str, line: str) -> bool:
-    caps = estate.tenants[tenant].caps
-    return any(cap.sustained_rate is not None and cap.line in {None, line} for cap in caps)
+def _inward(plan: Plan, tenant: str, line: str) -> list[Stream]:
+    return [one for one in plan.streams.values() if (one.tenant, one.line, one.inward) == (tenant, line, True)]
 
 
 def _gaps(draw: random.Random, first: int, after: int) -> Iterator[Span]:

@@ -147,6 +147,11 @@ def day_start_ns(day: int) -> int:
     return day * _DAY_NS - _JST_NS
 
 
+def is_workday(day: int) -> bool:
+    """Whether people work on a day of Japan: no weekend, no public holiday, not the turn of the year."""
+    return _day_kind(day) is _DayKind.WORKDAY
+
+
 def activity(shape: Shape, time_ns: int) -> float:
     """How busy people of that shape are at a moment, 0..1, without noise: what sessions and CPU follow."""
     day, within = divmod(time_ns + _JST_NS, _DAY_NS)
