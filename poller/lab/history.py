@@ -4,6 +4,7 @@ Octets come from the same curves that live agents count by, so that the past joi
 parts agree with the lines to the octet. Made in pieces of some days, in columns, because 200 days are ten million rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -269,9 +270,12 @@ def _alert_frame(estate: Estate, past: Past) -> pl.DataFrame:
     """Firing and resolved, two rows for each alert; each is an incident of its own."""
     rows = []
     zone = ZoneInfo(estate.organisation.timezone)
-    for number, alert in enumerate(alerts_of(estate, past), start=1):
+    numbers: Counter[str] = Counter()
+    for alert in alerts_of(estate, past):
         tags = {"rule": alert.rule, "subject": alert.subject, "severity": alert.severity.value}
-        incident = incident_id(alert.first_ns, number, zone)
+        day = incident_id(alert.first_ns, 0, zone)
+        numbers[day] += 1
+        incident = incident_id(alert.first_ns, numbers[day], zone)
         firing, resolved = "stayed beyond the raise level for raise_for", "stayed beyond the clear level for clear_for"
         rows.append({"time_ns": alert.first_ns, **tags, "state": "firing", "incident": incident, "reason": firing})
         rows.append({"time_ns": alert.after_ns, **tags, "state": "resolved", "incident": incident, "reason": resolved})

@@ -1,0 +1,195 @@
+"""Who carries whose traffic: sums agree to the octet, whatever is broken."""
+
+import datetime as dt
+import random
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poller.config import load
+from poller.estate import Estate
+from poller.lab.network import Conditions, circuit_of, make_plan, routes
+from poller.lab.world import UnknownName, World
+from poller.profiles import load_profiles
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "config" / "examples"
+ESTATE = load(EXAMPLES / "prefecture").estate
+PROFILES = load_profiles()
+START = int(dt.datetime(2026, 11, 20, 14, tzinfo=ZoneInfo("Asia/Tokyo")).timestamp()) * 10**9
+"""In the middle of a working day."""
+MINUTE = 60 * 10**9
+
+
+def _octets(world: World, device: str, interface: str, now: int) -> tuple[int, int]:
+    port = world.box(device).port(interface)
+    return port.inbound.read(now), port.outbound.read(now)
+
+
+def _line(world: World, line: str, now: int) -> tuple[int, int]:
+    """Octets of all circuits of a line towards the estate and away from it."""
+    into = out = 0
+    for circuit in world.plan.lines[line]:
+        at = circuit.measured_by
+        first, second = _octets(world, at.device, at.interface, now)
+        into, out = into + (first if at.inward == "in" else second), out + (second if at.inward == "in" else first)
+    return into, out
+
+
+def _tenants_and_parts(world: World, line: str, now: int) -> tuple[int, int]:
+    """The same at every attachment of every tenant, and at the line's parts."""
+    estate = world.estate
+    places = [entry for tenant in estate.tenants.values() for entry in tenant.attachments if entry.line == line]
+    places += [part.measured_by for part in estate.line_groups[line].parts if part.measured_by]
+    into = out = 0
+    for at in places:
+        first, second = _octets(world, at.device, at.interface, now)
+        into, out = into + (first if at.inward == "in" else second), out + (second if at.inward == "in" else first)
+    return into, out
+
+
+def test_tenants_and_parts_add_up_to_the_line_through_every_event() -> None:
+    world = World(ESTATE, PROFILES, START)
+    now = START
+    before = {
+        line: (_line(world, line, now), _tenants_and_parts(world, line, now)) for line in ("internet", "breakout")
+    }
+    events = [
+        lambda: world.fail_circuit("int-1", now),
+        lambda: world.multiply_tenant("tsu", 7.3, now, "internet"),
+        lambda: world.fail_over("fw", now),
+        lambda: world.fail_circuit("bo-1", now),
+        lambda: world.restore_circuit("int-1", now),
+        lambda: world.fail_circuit("bo-2", now),
+        lambda: world.multiply_tenant("tsu", 1.0, now),
+        lambda: world.set_interface("fw-2", "vlan105", now, up=False),
+        lambda: world.restore_circuit("bo-1", now),
+    ]
+    for number, event in enumerate(events):
+        now += 37 * 10**9 + number
+        event()
+        now += MINUTE + 7 * number
+        for line, (line_before, tenants_before) in before.items():
+            carried = [b - a for a, b in zip(line_before, _line(world, line, now), strict=True)]
+            counted = [b - a for a, b in zip(tenants_before, _tenants_and_parts(world, line, now), strict=True)]
+            assert carried == counted
+            assert carried[0] > 10**8
+
+
+def test_the_standby_carries_what_the_dead_circuit_carried() -> None:
+    world = World(ESTATE, PROFILES, START)
+    main, backup = (ESTATE.circuits[name].measured_by for name in ("int-1", "int-2"))
+    idle = _octets(world, backup.device, backup.interface, START + MINUTE)
+    assert _octets(world, backup.device, backup.interface, START + 2 * MINUTE) == idle
+    world.fail_circuit("int-1", START + 2 * MINUTE)
+    dead = _octets(world, main.device, main.interface, START + 2 * MINUTE)
+    assert _octets(world, main.device, main.interface, START + 5 * MINUTE) == dead
+    rate = (_octets(world, backup.device, backup.interface, START + 5 * MINUTE)[0] - idle[0]) * 8 / 180
+    assert 200e6 < rate < 900e6
+    assert world.box(main.device).port(main.interface).oper_status == 2
+
+
+def test_nothing_flows_when_the_whole_line_is_dead() -> None:
+    world = World(ESTATE, PROFILES, START)
+    world.fail_circuit("bo-1", START)
+    world.fail_circuit("bo-2", START)
+    before = _tenants_and_parts(world, "breakout", START)
+    assert _tenants_and_parts(world, "breakout", START + 10 * MINUTE) == before
+
+
+def test_a_surge_multiplies_one_tenant_and_no_other() -> None:
+    usual, surged = World(ESTATE, PROFILES, START), World(ESTATE, PROFILES, START)
+    surged.multiply_tenant("tsu", 5, START, "internet")
+    for tenant, factor in (("tsu", 5), ("ise", 1)):
+        at = ESTATE.tenants[tenant].attachments[0]
+        octets = [
+            _octets(world, at.device, at.interface, START + MINUTE)[1]
+            - _octets(world, at.device, at.interface, START)[1]
+            for world in (usual, surged)
+        ]
+        assert octets[1] == pytest.approx(octets[0] * factor, abs=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_stream_has_one_way_or_none(data: st.DataObject) -> None:
+    """With any circuits down, a stream is at most at one attachment, and is there exactly when a circuit carries it."""
+    plan = make_plan(ESTATE)
+    down = frozenset(data.draw(st.sets(st.sampled_from(sorted(ESTATE.circuits)))))
+    conditions = Conditions(down_circuits=down, active={"fw": data.draw(st.sampled_from(["fw-1", "fw-2"]))})
+    carried, stopped = routes(plan, conditions)
+    attached = {(entry.device, entry.interface) for entries in plan.attachments.values() for entry in entries}
+    for stream in plan.streams.values():
+        seen = [key for key, one in carried.items() if stream.name in one.inbound + one.outbound]
+        circuit = circuit_of(plan, conditions, stream)
+        assert (circuit is None) == (stream.name in stopped)
+        assert (circuit is None) == (not seen)
+        if circuit is not None and stream.tenant is not None:
+            assert circuit.id not in down
+            assert len([key for key in seen if key in attached]) == 1
+
+
+@pytest.mark.parametrize("name", ["prefecture", "cityhall"])
+def test_no_circuit_is_asked_for_more_than_it_can_carry(name: str) -> None:
+    estate: Estate = load(EXAMPLES / name).estate
+    plan = make_plan(estate)
+    for circuit in estate.circuits.values():
+        streams = [one for one in plan.streams.values() if circuit_of(plan, Conditions(), one) == circuit]
+        for inward in (True, False):
+            peak = sum(one.curve.peak_bits_per_second for one in streams if one.inward == inward)
+            assert peak <= 0.75 * circuit.ceiling_rate
+
+
+def test_names_that_do_not_exist_are_said() -> None:
+    world = World(ESTATE, PROFILES, START)
+    with pytest.raises(UnknownName, match="no circuit int-9"):
+        world.fail_circuit("int-9", START)
+    with pytest.raises(UnknownName, match="fw-1 has no interface port99"):
+        world.set_interface("fw-1", "port99", START, up=False)
+    with pytest.raises(UnknownName, match="no tenant osaka"):
+        world.multiply_tenant("osaka", 2, START)
+
+
+def test_a_restart_resets_counters_and_deals_the_indexes_again() -> None:
+    world = World(ESTATE, PROFILES, START)
+    box = world.box("ar-owase")
+    indexes = {entry.port.name: entry.if_index for entry in box.ports}
+    boots, uptime = box.engine_boots, box.uptime_ticks(START)
+    world.reboot("ar-owase", START + MINUTE, reshuffle=True)
+    after = {entry.port.name: entry.if_index for entry in box.ports}
+    assert sorted(after.values()) == sorted(indexes.values())
+    assert after != indexes
+    assert box.uptime_ticks(START + MINUTE + 10**9) == 100 < uptime
+    assert box.engine_boots == boots + 1
+    for entry in box.ports:
+        assert entry.inbound.read(START + MINUTE) == 0
+        assert entry.inbound.read(START + 10 * MINUTE) < 10**10
+
+
+def test_cleared_counters_show_a_discontinuity_and_the_uptime_goes_on() -> None:
+    world = World(ESTATE, PROFILES, START)
+    box = world.box("sw-core-1")
+    name = box.ports[0].port.name
+    world.clear_counters("sw-core-1", START + MINUTE, name)
+    assert box.port(name).inbound.read(START + MINUTE) == 0
+    oid = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 19, box.port(name).if_index)
+    assert box.view.get(oid, START + 2 * MINUTE).value == box.uptime_ticks(START + MINUTE)
+    assert box.ports[1].inbound.read(START + MINUTE) > 0
+    assert box.view.get((*oid[:-1], box.ports[1].if_index), START + 2 * MINUTE).value == 0
+
+
+def test_counters_of_all_columns_never_go_back() -> None:
+    world = World(ESTATE, PROFILES, START)
+    draw = random.Random(1)
+    box = world.box("int-rt-1")
+    counters = [(1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, 1) for column in range(6, 14)]
+    now, last = START, dict.fromkeys(counters, 0)
+    for _ in range(200):
+        now += draw.randrange(1, 20 * 10**9)
+        for oid in counters:
+            value = box.view.get(oid, now).value
+            assert isinstance(value, int)
+            assert value >= last[oid]
+            last[oid] = value
