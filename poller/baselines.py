@@ -1,5 +1,6 @@
 """What is remembered of a device's interfaces between two readings: what the next one is counted against."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -16,6 +17,7 @@ VERSION: Final = 1
 class Baseline:
     """One entry a row of the layout in every column; received_ns is 0 for a row without a baseline.
 
+    packed: the counters of a device that has them all, in 8 octets each; counters is empty then, until unpack.
     placed_ns: where the interval counted last ended on the axis of our clock.
     held_rates: what was last told, for agents that cache; empty where polls are too slow for that.
     overdrawn: rows that counted more than the line carries and were given one more reading to explain it.
@@ -33,6 +35,19 @@ class Baseline:
     overdrawn: set[int] = field(default_factory=set)
     witness: Witness | None = None
     unverified_ns: int = 0
+    packed: "array[int] | None" = None
+
+    def pack(self, counters: Sequence[int | None]) -> None:
+        """Take all counters of a reading, packed if every one of them has a value of 64 bits."""
+        try:
+            self.packed, self.counters = array("Q", counters), []  # type: ignore[arg-type] # None raises
+        except (TypeError, OverflowError):
+            self.packed, self.counters = None, list(counters)
+
+    def unpack(self) -> None:
+        """Make the counters ready to be changed row by row."""
+        if self.packed is not None:
+            self.counters, self.packed = list(self.packed), None
 
     @classmethod
     def empty(cls, layout: InterfaceLayout) -> "Baseline":
@@ -50,7 +65,7 @@ class Baseline:
     def forget_rows(self) -> None:
         """Drop every row's baseline; the places on the time axis stay, nothing may be counted before them again."""
         fresh = Baseline.empty(self.layout)
-        self.counters, self.received_ns = fresh.counters, fresh.received_ns
+        self.counters, self.packed, self.received_ns = fresh.counters, None, fresh.received_ns
         self.uptime_ticks, self.discontinuity_ticks = fresh.uptime_ticks, fresh.discontinuity_ticks
         self.held_rates, self.overdrawn = [], set()
 
@@ -60,6 +75,7 @@ class Baseline:
         if layout == old:
             self.layout = layout
             return
+        self.unpack()
         where = {key: row for row, key in enumerate(zip(old.names, old.if_indexes, old.wide, strict=True))}
         places = dict(zip(old.names, self.placed_ns, strict=True))
         moved = Baseline.empty(layout)
@@ -88,7 +104,7 @@ class Baseline:
         return {
             "version": VERSION,
             "layout": asdict(self.layout),
-            "counters": list(self.counters),
+            "counters": list(self.counters if self.packed is None else self.packed),
             "received_ns": list(self.received_ns),
             "uptime_ticks": list(self.uptime_ticks),
             "placed_ns": list(self.placed_ns),

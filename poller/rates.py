@@ -93,6 +93,7 @@ class DeviceCounters:
         else:
             ordinary = continuity is Continuity.CONTINUED and self._straight
             if not (ordinary and count_straight(reading, base, columns, HOLD_NS, gap_ns(reading.interval_ns))):
+                base.unpack()
                 for row in range(len(reading.layout.names)):
                     _count_row(row, reading, base, columns, before)
             if columns.restart and same_layout:

@@ -42,7 +42,7 @@ def count_straight(reading: DeviceReading, base: Baseline, columns: Columns, sho
     spans = _spans(reading, base, shortest_ns, longest_ns)
     if spans is None:
         return False
-    counted = _differences(base.counters, reading.counters)
+    counted = _differences(base.counters if base.packed is None else base.packed, reading.counters)
     if counted is None or counted[0] is None or counted[1] is None:
         return False
     rates = _rates(counted, spans, layout.speeds)
@@ -54,8 +54,9 @@ def count_straight(reading: DeviceReading, base: Baseline, columns: Columns, sho
     columns.quality = [Quality.OBSERVED] * len(spans.placed_ns)
     columns.in_octets, columns.out_octets = counted[0], counted[1]
     columns.from_ns, columns.to_ns = base.placed_ns, spans.placed_ns
-    base.counters, base.received_ns = list(reading.counters), list(reading.received_ns)
-    base.uptime_ticks, base.placed_ns = list(reading.uptime_ticks), spans.placed_ns.copy()
+    base.pack(reading.counters)
+    base.received_ns, base.uptime_ticks = list(reading.received_ns), list(reading.uptime_ticks)
+    base.placed_ns = spans.placed_ns.copy()
     return True
 
 
