@@ -13,7 +13,7 @@ Alerts and wall never read a database (R70).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -85,7 +85,7 @@ class Pipeline:
         if now_ns - self._rolled_ns >= ROLL_UP_NS:
             self._rolled_ns = now_ns
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
-        self._tell(self._alerting.tick(now_ns))
+        self._keep(self._alerting.tick(now_ns))
         self._live.show_states(self._circuits.states(now_ns))
         self._live.show_incidents(
             [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
@@ -101,21 +101,10 @@ class Pipeline:
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
                 self._rollups.add(sample)
-        self._tell(self._alerting.observe(samples, now_ns))
+        self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
 
-    def _tell(self, changes: Iterable[Change]) -> None:
-        changes = list(changes)
-        for change in changes:
-            tell(
-                *(_log, logging.WARNING, "alert"),
-                rule=change.rule,
-                subject=change.subject,
-                severity=change.severity.value,
-                state=change.after.value,
-                reason=str(change.reason),
-                incident=change.incident,
-            )
+    def _keep(self, changes: Sequence[Change]) -> None:
         if changes:
             self._append(self._alerting.alert_samples(changes))
 
