@@ -19,19 +19,21 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
 
+DirectoryOption = Annotated[Path, typer.Option("--directory", "-d", help="Where the demo keeps everything.")]
+
+
 def demo(
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the demo keeps everything.")] = Path(
-        "demo"
-    ),
+    directory: DirectoryOption = Path("demo"),
+    days: Annotated[int, typer.Option("--days", min=0, help="Days of the past to invent, once; 0 for none.")] = 200,
 ) -> None:
-    """Show a monitored network: 33 organisations, simulated, with a past of 200 days."""
+    """Show a monitored network: 33 organisations, simulated, with a past."""
     try:
         laid = layout.prepare(directory)
     except OSError as error:
         typer.echo(f"the demo cannot be laid out in {directory}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
     configuration = load_or_exit(laid.config)
-    _invent_past(laid)
+    _invent_past(laid, days)
     configuration = _on_free_ports(configuration)
     start_logging()
     with ExitStack() as stack:
@@ -42,11 +44,11 @@ def demo(
         run_daemon(configuration, _tell)
 
 
-def _invent_past(laid: layout.Demo) -> None:
-    if laid.has_past:
+def _invent_past(laid: layout.Demo, days: int) -> None:
+    if laid.has_past or days == 0:
         return
-    typer.echo(f"Inventing {layout.PAST_DAYS} days of the past ...")
-    status = subprocess.run(laid.history, check=False).returncode  # noqa: S603 - our own command
+    typer.echo(f"Inventing {days} days of the past ...")
+    status = subprocess.run(laid.history(days), check=False).returncode  # noqa: S603 - our own command
     if status != 0:
         typer.echo(f"the past could not be invented (exit status {status})", err=True)
         raise typer.Exit(1)

@@ -16,7 +16,6 @@ from typing import Final
 from poller.share import share
 
 EXAMPLE: Final = "prefecture"
-PAST_DAYS: Final = 200
 _SNMPD_PLACES: Final = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 _THIS_MACHINE: Final = """\
@@ -57,12 +56,11 @@ class Demo:
         command = (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), "--port", str(port))
         return (*command, *extra)
 
-    @property
-    def history(self) -> tuple[str, ...]:
-        """The command that invents the past."""
+    def history(self, days: int) -> tuple[str, ...]:
+        """The command that invents so many days of the past, the same ones at every call."""
         return (
             *(sys.executable, "-m", "poller.cli", "lab", "history", "-c", str(self.config)),
-            *("--days", str(PAST_DAYS), "--store", str(self.state / "store"), "--seed", "1"),
+            *("--days", str(days), "--store", str(self.state / "store"), "--seed", "1"),
         )
 
     @property

@@ -1,0 +1,79 @@
+"""The demo as a stranger starts it: lab, past, daemon and page in one process group, and Ctrl-C ends it cleanly."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """The demo with a day of the past; its process and the address of its page."""
+    command = (sys.executable, "-m", "poller.cli", "demo", "--directory", str(tmp_path / "demo"), "--days", "1")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if (match := re.search(r"The wall: (http://\S+)", line)) is not None:
+            break
+    else:
+        raise AssertionError(f"the demo ended with exit status {process.wait()}")
+    yield process, match[1]
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def is_complete(wall: dict[str, Any]) -> bool:
+    """Every device answered, and traffic of every circuit, line group and tenant is known."""
+    return (
+        all(device["up"] for device in wall["devices"])
+        and all(circuit["state"] == "up" and circuit["in"] is not None for circuit in wall["circuits"])
+        and all(group["in"] for group in wall["line_groups"])
+        and all(tenant["in"] for tenant in wall["tenants"])
+    )
+
+
+async def first_complete(url: str) -> dict[str, Any]:
+    """What the page has received when it is complete, following the same stream as the page."""
+    wall: dict[str, Any] = {}
+    async with aiohttp.ClientSession() as session, session.get(f"{url}api/v1/stream") as stream:
+        buffer = b""
+        async for chunk in stream.content.iter_any():
+            buffer += chunk
+            while b"\n\n" in buffer:
+                event, _, buffer = buffer.partition(b"\n\n")
+                wall |= msgspec.json.decode(event.removeprefix(b"data: "))
+                if is_complete(wall):
+                    return wall
+    raise AssertionError("the stream ended")
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_shows_everything_and_stops_at_ctrl_c(demo: tuple["subprocess.Popen[str]", str]) -> None:
+    process, url = demo
+    wall = asyncio.run(first_complete(url))
+    assert 33 == len(wall["tenants"])
+    assert "三重県情報セキュリティクラウド" == wall["organisation"]["ja"]
+    assert len(wall["history"]["outside"]["time"]) > 12
+    names = {device["id"] for device in wall["devices"]}
+    has_snmpd = shutil.which("snmpd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None
+    assert has_snmpd == ("this-machine" in names)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.read().rstrip().endswith("The demo has stopped.")
+    assert 0 == process.wait()
