@@ -1,4 +1,4 @@
-"""The codec: what is written is read back, what is hostile is refused, and nothing but its own errors ever comes out."""
+"""The codec: what is written is read back, what is hostile is refused, and no error but its own ever comes out."""
 
 import pytest
 from hypothesis import given, settings
@@ -100,8 +100,8 @@ def test_any_octets_are_read_or_refused(datagram: bytes) -> None:
     find_request_id(datagram)
     try:
         decode_message(datagram)
-    except MalformedMessage as error:
-        assert str(error).endswith(".")
+    except MalformedMessage:
+        return
 
 
 @given(st.one_of(PDUS, TRAPS), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6))
