@@ -2,20 +2,22 @@
 
     python -m benchmarks.snmp_pollers POLLER PORT DEVICES ROUNDS ARRIVAL LOOP [v3 user]
 
-POLLER: ours, gufo, pysnmp, puresnmp. ARRIVAL: burst (all at once), spread (the scheduler's groups over 4 s) or a number
-(so many devices, each asked again as soon as it answered, ROUNDS times). CPU seconds are user + system of this process
-alone, after a round that is not counted.
+POLLER: ours, gufo, pysnmp, puresnmp. ARRIVAL: burst (all at once), spread (the scheduler's groups over 4 s), again (each
+device as soon as it answered, ROUNDS times), memory (what is allocated and kept). CPU seconds are user + system of this
+process alone, after a round that is not counted.
 """
 
 import asyncio
 import gc
 import json
+import os
 import resource
 import sys
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
@@ -191,43 +193,76 @@ async def run_again(polls: Sequence[Poll], times: int) -> int:
     return sum(await asyncio.gather(*(again(poll) for poll in polls)))
 
 
-async def measure(name: str, port: int, devices: int, rounds: int, arrival: str, user_name: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Run:
+    """One line of the command."""
+
+    poller: str
+    port: int
+    devices: int
+    rounds: int
+    arrival: str
+    user_name: str
+
+    async def once(self, polls: Sequence[Poll]) -> int:
+        """Ask every device as often as a round does; gives the number of values."""
+        if self.arrival == "spread":
+            return await run_spread(polls)
+        if self.arrival == "again":
+            return await run_again(polls, self.rounds)
+        return await run_burst(polls)
+
+
+async def measure(run: Run) -> dict[str, Any]:
     """CPU seconds of each round, and what else can be told."""
     before = resident_octets()
     async with AsyncExitStack() as stack:
-        polls, snmp = await POLLERS[name](stack, port, devices, user_name)
-        expected = devices * VALUES
+        polls, snmp = await POLLERS[run.poller](stack, run.port, run.devices, run.user_name)
         await run_burst(polls)
         # As any daemon should after its start: what lives for ever is not looked at again by the collector.
         gc.collect()
         gc.freeze()
-        cpu, wall = [], []
-        for _ in range(rounds if arrival in {"burst", "spread"} else 3):
+        ways = (0, 0, 0) if snmp is None else read_ways(snmp)
+        cpu, wall, expected = [], [], run.devices * VALUES
+        for _ in range(3 if run.arrival == "again" else run.rounds):
             began_cpu, began = cpu_seconds(), time.perf_counter()
-            if arrival == "burst":
-                count = await run_burst(polls)
-            elif arrival == "spread":
-                count = await run_spread(polls)
-            else:
-                count, expected = await run_again(polls, rounds), devices * VALUES * rounds
+            count = await run.once(polls)
             cpu.append(cpu_seconds() - began_cpu)
             wall.append(time.perf_counter() - began)
-            assert expected == count, (expected, count)
+            assert expected * (run.rounds if run.arrival == "again" else 1) == count, count
         gc.collect()
-        result: dict[str, Any] = {"cpu": cpu, "wall": wall, "octets": resident_octets() - before}
+        result: dict[str, Any] = {"cpu": cpu, "wall": wall, "resident": resident_octets() - before}
+        result["descriptors"] = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 as above
+        if tracemalloc.is_tracing():
+            result["kept"] = tracemalloc.get_traced_memory()[0]
         if snmp is not None:
-            result["statistics"] = asdict(snmp.statistics)
+            result["ways"] = [now - then for now, then in zip(read_ways(snmp), ways, strict=True)]
         return result
+
+
+def read_ways(snmp: Any) -> tuple[int, int, int]:
+    """Replies that took the fast way, the loop and the general codec."""
+    return snmp.statistics.fast, snmp.statistics.in_order, snmp.statistics.general
 
 
 def main() -> None:
     """Measure one poller and print what was found."""
-    name, port, devices, rounds, arrival, loop = sys.argv[1:7]
+    poller, port, devices, rounds, arrival, loop = sys.argv[1:7]
     user_name = sys.argv[7] if len(sys.argv) > 7 else ""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     factory = uvloop.new_event_loop if loop == "uvloop" else None
+    run = Run(poller, int(port), int(devices), int(rounds), arrival, user_name)
     with asyncio.Runner(loop_factory=factory) as runner:
-        print(json.dumps(runner.run(measure(name, int(port), int(devices), int(rounds), arrival, user_name))))
+        runner.run(load(poller))
+        if arrival == "memory":
+            tracemalloc.start(1)
+        print(json.dumps(runner.run(measure(run))))
+
+
+async def load(poller: str) -> None:
+    """Import what the poller needs, so that modules do not count as its memory."""
+    async with AsyncExitStack() as stack:
+        await POLLERS[poller](stack, 1, 0, "")
 
 
 if __name__ == "__main__":

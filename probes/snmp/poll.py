@@ -561,7 +561,7 @@ class PollRun:
         if self._round_trip_seconds is not None:
             device.round_trip_seconds = self._round_trip_seconds
         if device.size.limit < LARGEST_PDU_VARBINDS and not self._aside:
-            device.size.succeeded(max((pdu.template.count for pdu in pdus), default=0))
+            device.size.succeeded(device.size.limit if len(pdus) > 1 else 0)
         changed, device.engine_changed = device.engine_changed, False
         # The last place stands for groups of which nothing exists.
         self._uptimes.append(None)

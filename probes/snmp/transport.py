@@ -234,7 +234,7 @@ class Transport:
                 entry[0].on_timeout(entry[1], request_id)
         self.let_waiting_go()
 
-    def _drain(self, sock: socket.socket) -> None:
+    def _drain(self, sock: socket.socket) -> None:  # noqa: C901 the hottest loop: written out on purpose
         """Take all that has come. The owners' next requests are sent together afterwards."""
         receive, pending, trace = sock.recvfrom, self.pending, self._trace
         self._draining = not self.outbox
@@ -260,11 +260,11 @@ class Transport:
                 entry, request_id = self._look_up(datagram)
                 if entry is None:
                     continue
-            if (address != entry[3] and address[0] not in entry[0].addresses) or not entry[0].on_reply(
-                entry[1], datagram, request_id, entry[2]
-            ):
+            if address != entry[3] and address[0] not in entry[0].addresses:
+                self.statistics.unmatched += 1
                 pending[request_id] = entry
-                self.statistics.unmatched += address != entry[3]
+            elif not entry[0].on_reply(entry[1], datagram, request_id, entry[2]):
+                pending[request_id] = entry
         self.statistics.received += count
         self.statistics.octets_received += octets
         if self._waiting:
