@@ -78,8 +78,8 @@ class EchoPlan:
 
     @property
     def turn_seconds(self) -> float:
-        """Time between two turns: a twentieth of the interval, 10 to 100 ms."""
-        return min(max(self.interval_seconds / 20, 0.01), 0.1)
+        """Time between two turns: a tenth of the interval, 10 to 100 ms."""
+        return min(max(self.interval_seconds / 10, 0.01), 0.1)
 
     def check(self, targets: int) -> None:
         """Raise LocalError where this cannot be kept for so many targets."""
@@ -98,13 +98,13 @@ class EchoPlan:
 class _Target:
     """One target with all that sending to it needs."""
 
-    __slots__ = ("address", "due_ns", "echo", "id", "line", "phase_ns", "token", "track")
+    __slots__ = ("address", "due_ns", "echo", "id", "phase_ns", "send", "token", "track")
 
     def __init__(self, wanted: EchoTarget, line: EchoSocket, plan: EchoPlan, key: bytes) -> None:
         ipv6 = line.socket.family == socket.AF_INET6
         self.id = wanted.id
         self.address = _sockaddr(wanted.address)
-        self.line = line
+        self.send = line.socket.sendto
         self.token = token_of(key, f"{wanted.id} {wanted.address}".encode())
         self.echo = PreparedEcho(
             ipv6=ipv6, identifier=line.identifier, token=self.token, payload_octets=plan.payload_octets
@@ -318,7 +318,7 @@ class EchoProber:
         octets = target.echo.numbered(sequence)
         sent_ns = time.monotonic_ns()
         try:
-            target.line.socket.sendto(octets, target.address)
+            target.send(octets, target.address)
         except OSError as error:
             track.send_failed(error.strerror or type(error).__name__)
             return
@@ -329,9 +329,8 @@ class EchoProber:
         under_way = self._under_way
         while under_way and under_way[0][0] <= now_ns:
             _, target, sequence = under_way.popleft()
-            standing = target.track.verdict.standing
             event = target.track.expired(sequence, now_ns)
-            if event is not None or target.track.verdict.standing is not standing:
+            if event is not None or target.track.verdict.urgent:
                 self._changed(target, event, now_ns)
 
     def _changed(self, target: _Target, event: EchoDown | EchoUp | None, now_ns: int) -> None:

@@ -37,6 +37,9 @@ class Standing(StrEnum):
     RETURNING = "returning"
 
 
+_UP: Final = Standing.UP  # asked at every answer; the lookup in an enumeration costs more than the question
+
+
 @dataclass(frozen=True, slots=True)
 class EchoDown:
     """A target was declared down.
@@ -100,10 +103,22 @@ class Verdict:
     burst_echoes: losses beyond the first that it takes to declare the target down.
     """
 
-    __slots__ = ("_answers", "_burst_echoes", "_known_up", "_losses", "_refused", "_since_ns", "_target", "standing")
+    __slots__ = (
+        "_answers",
+        "_burst_echoes",
+        "_known_up",
+        "_losses",
+        "_refused",
+        "_since_ns",
+        "_standing",
+        "_target",
+        "urgent",
+    )
 
     def __init__(self, target: str, burst_echoes: int) -> None:
-        self.standing = Standing.UNKNOWN
+        self._standing = Standing.UNKNOWN
+        self.urgent = False
+        """Echoes are to follow fast."""
         self._target = target
         self._burst_echoes = burst_echoes
         self._known_up = False
@@ -113,41 +128,48 @@ class Verdict:
         self._since_ns = 0
 
     @property
-    def urgent(self) -> bool:
-        """Echoes are to follow fast."""
-        return self.standing in {Standing.DOUBTFUL, Standing.RETURNING}
+    def standing(self) -> Standing:
+        """Where the target stands now."""
+        return self._standing
 
     def answered(self, at_ns: int) -> EchoUp | None:
         """An answer arrived; the event where this changes the verdict."""
-        if self.standing is Standing.UP:
+        if self._standing is _UP:
             return None
         self._losses = self._refused = 0
-        if self.standing in {Standing.UNKNOWN, Standing.DOUBTFUL}:
+        if self._standing in {Standing.UNKNOWN, Standing.DOUBTFUL}:
             first, self._known_up = not self._known_up, True
-            self.standing = Standing.UP
+            self._move(_UP)
             return EchoUp(self._target, at_ns, at_ns) if first else None
-        if self.standing is Standing.DOWN:
-            self.standing, self._answers, self._since_ns = Standing.RETURNING, 0, at_ns
+        if self._standing is Standing.DOWN:
+            self._move(Standing.RETURNING)
+            self._answers, self._since_ns = 0, at_ns
         self._answers += 1
         if self._answers < RETURN_ANSWERS:
             return None
-        self.standing, self._known_up = Standing.UP, True
+        self._move(_UP)
+        self._known_up = True
         return EchoUp(self._target, self._since_ns, at_ns)
 
     def lost(self, sent_ns: int, now_ns: int, *, refused: bool = False) -> EchoDown | None:
         """The echo sent then stayed without answer; the event where this changes the verdict."""
-        if self.standing in {Standing.DOWN, Standing.RETURNING}:
-            self.standing = Standing.DOWN
+        if self._standing in {Standing.DOWN, Standing.RETURNING}:
+            self._move(Standing.DOWN)
             return None
         if self._losses == 0:
             self._since_ns = sent_ns
         self._losses += 1
         self._refused += refused
         if self._losses <= self._burst_echoes:
-            self.standing = Standing.DOUBTFUL
+            self._move(Standing.DOUBTFUL)
             return None
-        self.standing, self._known_up = Standing.DOWN, False
+        self._move(Standing.DOWN)
+        self._known_up = False
         return EchoDown(self._target, self._since_ns, now_ns, self._losses, self._refused)
+
+    def _move(self, standing: Standing) -> None:
+        self._standing = standing
+        self.urgent = standing in {Standing.DOUBTFUL, Standing.RETURNING}
 
 
 class EchoTrack:
