@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.sample import Sample
-from poller.storage.errors import JournalTooNew
+from poller.storage.errors import JournalInUse, JournalTooNew, JournalUnavailable
 from poller.storage.journal import Journal, JournalLimits
 from poller.storage.reader import Reader
 
@@ -207,3 +207,18 @@ async def test_a_file_that_is_no_database_is_moved_aside_whole(no_database: Path
         await journal.flush()
         assert await _read(journal.reader("parquet"), 2) == [0, 1]
     assert _contents(no_database.parent, "journal.sqlite.damaged-*") == b"not a database at all" * 100
+
+
+async def test_a_journal_in_use_is_refused_and_free_again_when_closed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    async with Journal(path, ["parquet"]):
+        with pytest.raises(JournalInUse):
+            Journal(path, ["parquet"])
+    await Journal(path, ["parquet"]).close()
+
+
+async def test_a_closed_journal_promises_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite", ["parquet"])
+    await journal.close()
+    with pytest.raises(JournalUnavailable):
+        await journal.flush()

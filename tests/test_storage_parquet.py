@@ -1,5 +1,6 @@
 """The embedded store and the way to read it."""
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -199,3 +200,26 @@ def test_files_are_read_in_the_order_of_records_and_frames_last() -> None:
 )
 def test_files_are_merged_with_those_of_like_size(sizes: list[int], expected: int) -> None:
     assert expected == compaction_run(sizes, 8, 100)
+
+
+def test_a_reader_beside_a_busy_writer_sees_each_row_once(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    done = threading.Event()
+
+    def write() -> None:
+        try:
+            for number in range(1, 151):
+                store.write_now([_record(number, [_tenant(number)])])
+        finally:
+            done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reads = 0
+    while not done.is_set():
+        seen = _octets(tmp_path)
+        assert seen == list(range(1, len(seen) + 1))
+        reads += 1
+    writer.join()
+    assert _octets(tmp_path) == list(range(1, 151))
+    assert reads > 0

@@ -10,6 +10,7 @@ import pytest
 
 from poller.rollups import DEADLINE_NS, WINDOW_NS, Rollups
 from poller.sample import FieldValue, Sample
+from poller.storage.delivery import DeliverySettings
 from poller.storage.encoding import encode, make_blocks
 from poller.storage.errors import HistoryError
 from poller.storage.history import open_history
@@ -42,6 +43,8 @@ def _devices() -> list[Sample]:
 
 class _Collecting:
     """A store that remembers."""
+
+    delivery = DeliverySettings()
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []

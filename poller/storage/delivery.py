@@ -16,6 +16,10 @@ _log = logging.getLogger(__name__)
 class Store(Protocol):
     """What takes records: Parquet, InfluxDB, MQTT."""
 
+    @property
+    def delivery(self) -> "DeliverySettings":
+        """How this store likes its batches."""
+
     async def write(self, records: Sequence[Record]) -> None:
         """Durable in the store when it returns; the same records again change nothing. StoreUnavailable: later."""
 
@@ -86,8 +90,11 @@ class _Collector:
 async def run_reader(
     reader: Reader, store: Store, settings: DeliverySettings | None = None, state: DeliveryState | None = None
 ) -> None:
-    """One task per store, until it is cancelled: the same batch again and again until the store has it, in order."""
-    settings = settings or DeliverySettings()
+    """One task per store, until it is cancelled: the same batch again and again until the store has it, in order.
+
+    settings: where not those of the store. What was not acknowledged at the end comes again at the next start.
+    """
+    settings = settings or store.delivery
     state = state or DeliveryState()
     collector = _Collector(reader)
     try:

@@ -3,6 +3,7 @@
 StorageError
 +- JournalError            our own disk
 |  +- JournalUnavailable   cannot write now (disk full, I/O error); what was appended waits in memory and is tried again
+|  +- JournalInUse         another process has it open; two daemons on one state directory would spoil it
 |  +- JournalTooNew        the file was written by a newer version; it is left as it is
 |  +- UnreadableRecord     one record's bytes are damaged or of an unknown version
 +- StoreUnavailable        a store cannot take the batch now; the same batch is right later (run_reader tries again)
@@ -22,6 +23,10 @@ class JournalError(StorageError):
 
 class JournalUnavailable(JournalError):  # noqa: N818 - the name is the outcome
     """Nothing can be made durable at present; nothing is lost yet either."""
+
+
+class JournalInUse(JournalError):  # noqa: N818 - the name is the outcome
+    """Another process works with this journal."""
 
 
 class JournalTooNew(JournalError):  # noqa: N818 - the name is the outcome

@@ -28,6 +28,7 @@ from influxdb_client.service.write_service import WriteService
 
 from poller.secrets import Secret
 from poller.storage.dead_letters import DeadLetters
+from poller.storage.delivery import DeliverySettings
 from poller.storage.errors import StoreUnavailable
 from poller.storage.lines import LineEncoder
 from poller.storage.reader import Record
@@ -78,6 +79,8 @@ class Endpoint(Protocol):
 
 class InfluxSink:
     """A store (poller.storage.delivery) over one endpoint; open_influx makes one from settings."""
+
+    delivery = DeliverySettings(max_samples=20_000, max_seconds=2.0)
 
     def __init__(self, endpoint: Endpoint, dead_letters: DeadLetters, encoder: LineEncoder, batch: int = 5_000) -> None:
         self.dead_letters = dead_letters

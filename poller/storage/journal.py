@@ -9,6 +9,7 @@ The loop never waits for the disk: append touches memory only, and reading is do
 """
 
 import asyncio
+import fcntl
 import logging
 import os
 import sqlite3
@@ -20,12 +21,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from poller.sample import Sample
 from poller.storage.dead_letters import DeadLetters
 from poller.storage.encoding import encode, split_encodable
-from poller.storage.errors import JournalUnavailable
+from poller.storage.errors import JournalInUse, JournalUnavailable
 from poller.storage.journal_file import FileState, PackedRecord, is_damage
 from poller.storage.reader import Reader
 from poller.storage.salvage import open_or_salvage, salvage
@@ -78,8 +79,8 @@ class Journal:
     """The durable queue between the daemon and its stores; see the module's first lines.
 
     path: the SQLite file, made where absent, moved aside and salvaged where damaged. readers: the names of all stores
-    in force; a name that is gone no longer holds records back. Opening raises JournalTooNew or OSError and
-    sqlite3.OperationalError where the place cannot be used at all.
+    in force; a name that is gone no longer holds records back. Opening raises JournalInUse, JournalTooNew, or OSError
+    and sqlite3.OperationalError where the place cannot be used at all.
     """
 
     def __init__(
@@ -95,8 +96,13 @@ class Journal:
         self.generation = 0
         self._limits = limits
         self._now_ns = now_ns
-        self._file, _ = open_or_salvage(path, readers, now_ns())
-        self._acknowledged = self._file.set_readers(readers)
+        self._lock_file = _locked(path)
+        try:
+            self._file, _ = open_or_salvage(path, readers, now_ns())
+            self._acknowledged = self._file.set_readers(readers)
+        except BaseException:
+            self._lock_file.close()
+            raise
         self._readers: dict[str, Reader] = {}
         self._inbox: deque[tuple[Sample, ...]] = deque()
         self._inbox_samples = 0
@@ -142,6 +148,8 @@ class Journal:
 
         Calls at the same time share one commit. After an error the samples still wait and are tried again.
         """
+        if self._closing:
+            raise JournalUnavailable("the journal is closed")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flushes.append(future)
         self._wake.set()
@@ -179,6 +187,7 @@ class Journal:
         for reader in self._readers.values():
             reader.close()
         self.threads.shutdown(wait=False)
+        self._lock_file.close()
 
     def acknowledge(self, name: str, number: int) -> None:
         """Move a reader's cursor (Reader.acknowledge is the way to call it); on disk with the next commit."""
@@ -328,6 +337,18 @@ class Journal:
     def _tell_readers(self) -> None:
         for reader in tuple(self._readers.values()):
             reader.wake()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """The lock beside the file, held until it is closed or the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise JournalInUse(f"{path} is in use by another process") from None
+    return file
 
 
 def _settle(future: asyncio.Future[None], error: JournalUnavailable | None) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 import aiomqtt
 
 from poller.secrets import Secret
+from poller.storage.delivery import DeliverySettings
 from poller.storage.encoding import Block, decode
 from poller.storage.errors import StoreUnavailable, UnreadableRecord
 from poller.storage.reader import Record
@@ -47,6 +48,8 @@ class MqttSettings:
 
 class MqttSink:
     """A store (poller.storage.delivery) that publishes; one connection, made when there is something to send."""
+
+    delivery = DeliverySettings(max_samples=5_000, max_seconds=1.0)
 
     def __init__(self, settings: MqttSettings) -> None:
         self._settings = settings

@@ -20,6 +20,7 @@ import polars as pl
 
 from poller.schema import SCHEMA
 from poller.storage.dead_letters import DeadLetters
+from poller.storage.delivery import DeliverySettings
 from poller.storage.encoding import Block, block_samples
 from poller.storage.errors import StoreUnavailable
 from poller.storage.layout import (
@@ -80,7 +81,8 @@ class _Day:
 class ParquetStore:
     """One writer of one directory; readers need no permission and no lock."""
 
-    name = "parquet"
+    delivery = DeliverySettings(max_samples=20_000, max_seconds=10.0)
+    """A file a measurement every ten seconds: what is read is at most that old, and compaction has little to do."""
 
     def __init__(
         self,
@@ -97,7 +99,15 @@ class ParquetStore:
 
     async def write(self, records: Sequence[Record]) -> None:
         """Durable when it returns; records that are already here are passed over. StoreUnavailable: try again."""
-        await asyncio.to_thread(self.write_now, records)
+        writing = asyncio.create_task(asyncio.to_thread(self.write_now, records))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # the thread cannot be stopped: its end has to be seen, or the next store would meet it at work
+            await asyncio.wait([writing])
+            if writing.exception() is not None:
+                _log.warning("parquet write failed at the end error=%s", writing.exception())
+            raise
 
     def write_now(self, records: Sequence[Record]) -> None:
         """As write, blocking."""
@@ -216,7 +226,10 @@ class ParquetStore:
         """Write a file so that it is there wholly or not at all, power loss included; its octets."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer, compression="zstd", compression_level=3, row_group_size=_ROW_GROUP)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(path.parent.parent)
+            _sync_folder(path.parent.parent.parent)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with temporary.open("wb") as file:
@@ -274,10 +287,9 @@ def _split_days(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make names durable too: the folder and, for a folder just made, the two above it."""
-    for path in (folder, folder.parent, folder.parent.parent):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Make the names in a folder durable too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
