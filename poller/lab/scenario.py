@@ -208,17 +208,19 @@ class TrapStorm(Event):
     do: Literal["trap_storm"]
     device: str
     count: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
+    per_second: Annotated[float, Field(ge=1, le=100_000)] = 200.0
 
     def steps(self) -> Iterator[Step]:
-        """A handful every tenth of a second."""
-        sent, number = 0, 0
-        while sent < self.count:
-            number += 1
-            some = min(self.count, max(sent + 1, round(self.per_second * number / 10))) - sent
-            text = f"{self.device} begins to send {self.count} notifications" if sent == 0 else ""
-            yield Step((number - 1) / 10, text, self._send(some))
-            sent += some
+        """As many as are due, every tenth of a second."""
+        sent = 0
+        for number in count(1):
+            due = min(self.count, int(self.per_second * number / 10))
+            if due > sent:
+                text = f"{self.device} begins to send {self.count} notifications" if sent == 0 else ""
+                yield Step(number / 10, text, self._send(due - sent))
+                sent = due
+            if sent == self.count:
+                return
 
     def _send(self, some: int) -> Callable[[Stage], object]:
         return lambda stage: stage.notify(self.device, some)
