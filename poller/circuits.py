@@ -36,18 +36,19 @@ class ProbeEvidence:
 
 @dataclass(slots=True)
 class Evidence:
-    """The latest that is known of one circuit; interface_up None is unknown."""
+    """The latest that is known of one circuit; interface_up None is unknown, and counts for stale_ns."""
 
     interface_up: bool | None = None
     interface_ns: int = 0
     probe: ProbeEvidence | None = None
     bits_per_second: float | None = None
     slot_ns: int = 0
+    stale_ns: int = STALE_NS
 
 
 def judge_circuit(evidence: Evidence, at_ns: int) -> tuple[State, str]:
     """The state of a circuit at a moment, with the sentence behind it."""
-    interface = evidence.interface_up if at_ns - evidence.interface_ns <= STALE_NS else None
+    interface = evidence.interface_up if at_ns - evidence.interface_ns <= evidence.stale_ns else None
     probe = evidence.probe
     if probe is not None and at_ns - probe.seen_ns > STALE_NS:
         probe = None
@@ -77,7 +78,10 @@ class Circuits:
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
-        self._evidence = {circuit: Evidence() for circuit in contracts.circuits}
+        self._evidence = {
+            each.id: Evidence(stale_ns=max(STALE_NS, contracts.interval_ns.get(each.member.device, 0) * 5 // 2))
+            for each in contracts.circuits.values()
+        }
         self._on_device: dict[str, list[tuple[str, str]]] = {}
         for each in contracts.circuits.values():
             self._on_device.setdefault(each.member.device, []).append((each.member.interface, each.id))

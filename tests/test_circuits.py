@@ -1,6 +1,7 @@
 """Circuits, line groups, redundancy and delivery by table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -131,6 +132,14 @@ def test_the_state_follows_interface_and_probe(
 def test_old_evidence_says_nothing() -> None:
     evidence = Evidence(interface_up=True, interface_ns=NOW, probe=ProbeEvidence(NOW, 0.0))
     assert judge_circuit(evidence, NOW + 200 * SECOND)[0] is State.UNKNOWN
+
+
+def test_what_is_polled_every_five_minutes_is_known_for_two_intervals(contracts: Contracts) -> None:
+    circuits = Circuits(replace(contracts, interval_ns={"rt-1": 300 * SECOND}))
+    for device in ("rt-1", "rt-2"):
+        circuits.see_reading(polled(device, 1))
+    known = {circuit: state for circuit, (state, _) in circuits.states(NOW + 10 * MINUTE).items()}
+    assert known == {"inet-1": State.UP, "inet-2": State.UNKNOWN}
 
 
 @pytest.mark.parametrize(
