@@ -251,6 +251,23 @@ def test_a_plateau_with_grown_delay_is_not_delivered() -> None:
     assert found.sentence() == "flat at 70% of the committed rate for 12 slots, delay 55 ms instead of 4 ms"
 
 
+def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    for number in range(40):
+        at = NOW + number * MINUTE
+        held = number >= 20
+        circuits.see_probe("inet-1", ProbeEvidence(at, 0.0, 0.060 if held else 0.004))
+        bits = 600e6 + number * 1e5 if held else 50e6
+        circuits.samples([totals("circuit/inet-1", bits, 1e6, at=at)], at)
+        if number in (19, 28):
+            assert circuits.not_delivered() == {}
+    found = circuits.not_delivered()
+    assert set(found) == {("inet-1", "in")}
+    assert found["inet-1", "in"].sentence() == (
+        "flat at 60% of the committed rate for 20 slots, delay 60 ms instead of 4 ms"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "slots"),
     [
