@@ -22,10 +22,14 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is summed under one id; a series counts once even if it is listed twice."""
+    """What is summed under one id; a series counts once even if it is listed twice.
+
+    interval_ns: the longest polling interval of the members' devices; slots wait for it before they are closed.
+    """
 
     id: str
     members: tuple[Member, ...]
+    interval_ns: int = SLOT_NS
 
 
 @dataclass(frozen=True, slots=True)

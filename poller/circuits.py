@@ -2,6 +2,7 @@
 
     Circuits.see_reading, see_failure, see_probe     what is known between slots
     Circuits.samples(totals)                         one Sample a closed slot of a circuit or line group
+    Circuits.not_delivered()                         circuits that are held below their committed rate
 
 Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summed per slot over its members first (R62).
 """
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from poller.accounts import KEEP_SLOTS, SlotTotals
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
+from poller.delivery import DeliveryWatch, LineSlot, NotDelivered
 from poller.readings import DeviceReading, FailedPoll
 from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
 from poller.sample import FieldValue, Sample
@@ -36,18 +38,19 @@ class ProbeEvidence:
 
 @dataclass(slots=True)
 class Evidence:
-    """The latest that is known of one circuit; interface_up None is unknown."""
+    """The latest that is known of one circuit; interface_up None is unknown, and counts for stale_ns."""
 
     interface_up: bool | None = None
     interface_ns: int = 0
     probe: ProbeEvidence | None = None
     bits_per_second: float | None = None
     slot_ns: int = 0
+    stale_ns: int = STALE_NS
 
 
 def judge_circuit(evidence: Evidence, at_ns: int) -> tuple[State, str]:
     """The state of a circuit at a moment, with the sentence behind it."""
-    interface = evidence.interface_up if at_ns - evidence.interface_ns <= STALE_NS else None
+    interface = evidence.interface_up if at_ns - evidence.interface_ns <= evidence.stale_ns else None
     probe = evidence.probe
     if probe is not None and at_ns - probe.seen_ns > STALE_NS:
         probe = None
@@ -77,7 +80,10 @@ class Circuits:
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
-        self._evidence = {circuit: Evidence() for circuit in contracts.circuits}
+        self._evidence = {
+            each.id: Evidence(stale_ns=max(STALE_NS, contracts.interval_ns.get(each.member.device, 0) * 5 // 2))
+            for each in contracts.circuits.values()
+        }
         self._on_device: dict[str, list[tuple[str, str]]] = {}
         for each in contracts.circuits.values():
             self._on_device.setdefault(each.member.device, []).append((each.member.interface, each.id))
@@ -85,6 +91,12 @@ class Circuits:
             group.id: RedundancyTracker(group, contracts.circuits) for group in contracts.redundancy_groups.values()
         }
         self._views: dict[str, RedundancyView] = {}
+        self._watches = {
+            (each.id, way): DeliveryWatch(each.committed_rate)
+            for each in contracts.circuits.values()
+            if each.committed_rate
+            for way in ("in", "out")
+        }
         self._told: dict[str, dict[int, dict[str, FieldValue]]] = {}
 
     def see_reading(self, reading: DeviceReading) -> None:
@@ -134,6 +146,7 @@ class Circuits:
             for each in by_account.get(circuit_account(circuit), ()):
                 if each.start_ns >= evidence.slot_ns:
                     evidence.slot_ns, evidence.bits_per_second = each.start_ns, _both_ways(each)
+                    self._watch(circuit, evidence, each)
         self.follow(now_ns)
         states = {circuit: state for circuit, (state, _) in self.states(now_ns).items()}
         samples = [
@@ -147,6 +160,20 @@ class Circuits:
                 fields = traffic_fields(group, each) | self._once(each, {"state": str(state)})
                 samples.append(Sample("line_group", (("line_group", group.id),), fields, each.start_ns))
         return samples
+
+    def _watch(self, circuit: str, evidence: Evidence, totals: SlotTotals) -> None:
+        probe = evidence.probe
+        if probe is not None and abs(probe.seen_ns - totals.start_ns) > STALE_NS:
+            probe = None
+        loss, delay = (None, None) if probe is None else (probe.loss_ratio, probe.delay_seconds)
+        for way, rate in (("in", totals.in_bits_per_second), ("out", totals.out_bits_per_second)):
+            if (circuit, way) in self._watches:
+                self._watches[circuit, way].add(LineSlot(totals.start_ns, rate, loss, delay))
+
+    def not_delivered(self) -> dict[tuple[str, str], NotDelivered]:
+        """By circuit and direction ("in", "out"): the committed rate is not delivered, with the evidence."""
+        found = {key: watch.judge() for key, watch in self._watches.items()}
+        return {key: each for key, each in found.items() if each is not None}
 
     def _circuit_sample(self, contract: CircuitContract, totals: SlotTotals, state: State) -> Sample:
         known: dict[str, FieldValue] = {"state": str(state)}

@@ -5,10 +5,10 @@ Accounts of the slot ledger have ids made of these: "circuit/inet-1", "line_grou
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from poller.accounts import Account, Member
+from poller.accounts import SLOT_NS, Account, Member
 from poller.estate import Attachment, Circuit, Estate, MeasuredBy
 
 
@@ -73,15 +73,22 @@ class TenantContract:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """All contracts by id."""
+    """All contracts by id; interval_ns is each device's polling interval, one minute where it is not named."""
 
     circuits: Mapping[str, CircuitContract]
     line_groups: Mapping[str, LineGroupContract]
     redundancy_groups: Mapping[str, RedundancyContract]
     tenants: Mapping[str, TenantContract]
+    interval_ns: Mapping[str, int] = field(default_factory=dict)
 
     def accounts(self) -> list[Account]:
         """What the slot ledger is to sum."""
+        return [replace(each, interval_ns=self._slowest_ns(each)) for each in self._accounts()]
+
+    def _slowest_ns(self, account: Account) -> int:
+        return max((self.interval_ns.get(each.device, SLOT_NS) for each in account.members), default=SLOT_NS)
+
+    def _accounts(self) -> list[Account]:
         return [
             *(Account(circuit_account(each.id), (each.member,)) for each in self.circuits.values()),
             *(
@@ -140,6 +147,9 @@ def contracts_of(estate: Estate) -> Contracts:
         circuits={each.id: _circuit(each, direct.get(each.id, "")) for each in estate.circuits.values()},
         line_groups=groups,
         redundancy_groups=_redundancy(estate),
+        interval_ns={
+            each.id: round((each.interval or estate.polling.interval) * 1e9) for each in estate.devices.values()
+        },
         tenants={
             each.id: TenantContract(
                 id=each.id,

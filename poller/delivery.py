@@ -4,6 +4,7 @@ A line that is merely used little varies and loses nothing. A line that is held 
 cannot grow, while echoes are lost or wait in a queue.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -22,6 +23,10 @@ LOSS: Final = 0.005
 DELAY_FACTOR: Final = 2.0
 DELAY_GROWTH_SECONDS: Final = 0.010
 """Both must be exceeded by the median delay against what is usual."""
+WATCHED_SLOTS: Final = 60
+QUIET_SLOTS: Final = 1440
+QUIET_SHARE: Final = 0.2
+"""Of the committed rate: the delay of slots below that is the line's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,31 @@ def judge_delivery(
         usual_delay_seconds=usual_delay_seconds,
         signs=tuple(signs),
     )
+
+
+class DeliveryWatch:
+    """Follows one direction of one line: the last hour of slots, and the delays of the last day without load."""
+
+    __slots__ = ("_committed_rate", "_quiet_delays", "_slots")
+
+    def __init__(self, committed_rate: int) -> None:
+        self._committed_rate = committed_rate
+        self._slots: deque[LineSlot] = deque(maxlen=WATCHED_SLOTS)
+        self._quiet_delays: deque[float] = deque(maxlen=QUIET_SLOTS)
+
+    def add(self, slot: LineSlot) -> None:
+        """Take the next slot; one that is not later than the last is passed over."""
+        if self._slots and slot.start_ns <= self._slots[-1].start_ns:
+            return
+        self._slots.append(slot)
+        quiet = slot.bits_per_second is not None and slot.bits_per_second < QUIET_SHARE * self._committed_rate
+        if quiet and slot.delay_seconds is not None:
+            self._quiet_delays.append(slot.delay_seconds)
+
+    def judge(self) -> NotDelivered | None:
+        """The finding as of the last slot."""
+        usual = median(self._quiet_delays) if len(self._quiet_delays) >= SHORTEST else None
+        return judge_delivery(self._slots, self._committed_rate, usual)
 
 
 def _plateau(slots: Sequence[LineSlot]) -> list[LineSlot]:

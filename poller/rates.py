@@ -178,8 +178,9 @@ def _count_step(row: int, reading: DeviceReading, base: Baseline, columns: Colum
     elif not wide and ambiguous(speed, step.elapsed_ns):
         _seed(row, reading, base, columns, TOO_FAST)
     elif step.elapsed_ns < HOLD_NS and not any(counted):
-        columns.quality[row], columns.reason[row] = Quality.OBSERVED, CACHED
-        columns.rates[here : here + WIDTH] = base.held_rates[here : here + WIDTH] or [None] * WIDTH
+        held = base.held_rates[here : here + WIDTH] or [None] * WIDTH
+        columns.rates[here : here + WIDTH], columns.reason[row] = held, CACHED
+        columns.quality[row] = Quality.UNKNOWN if held[0] is None else Quality.OBSERVED
     elif plausible(counted, most):
         _accept(row, reading, base, columns, (step, counted))
     elif row not in base.overdrawn and plausible(counted, plausible_octets(speed, step.elapsed_ns + CACHE_NS)):

@@ -20,7 +20,7 @@ from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
 DEADLINE_NS: Final = 120 * 10**9
-"""After a slot's end: one polling interval of 60 s, and time for the poll itself."""
+"""After a slot's end: one polling interval of 60 s, and time for the poll itself; slower accounts wait longer."""
 VERSION: Final = 1
 """Of the saved form."""
 
@@ -262,7 +262,7 @@ class SlotLedger:
         return told
 
     def _close_book(self, book: _Book, now_ns: int) -> Iterable[SlotTotals]:
-        overdue_ns = now_ns - self._deadline_ns
+        overdue_ns = now_ns - self._deadline_ns - max(0, book.account.interval_ns - SLOT_NS)
         if book.closed_to_ns == 0:
             book.closed_to_ns = now_ns - now_ns % self.slot_ns
         while (end_ns := book.closed_to_ns + self.slot_ns) <= overdue_ns or self._all_passed(book, end_ns):

@@ -1,6 +1,7 @@
 """Circuits, line groups, redundancy and delivery by table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -133,6 +134,14 @@ def test_old_evidence_says_nothing() -> None:
     assert judge_circuit(evidence, NOW + 200 * SECOND)[0] is State.UNKNOWN
 
 
+def test_what_is_polled_every_five_minutes_is_known_for_two_intervals(contracts: Contracts) -> None:
+    circuits = Circuits(replace(contracts, interval_ns={"rt-1": 300 * SECOND}))
+    for device in ("rt-1", "rt-2"):
+        circuits.see_reading(polled(device, 1))
+    known = {circuit: state for circuit, (state, _) in circuits.states(NOW + 10 * MINUTE).items()}
+    assert known == {"inet-1": State.UP, "inet-2": State.UNKNOWN}
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
@@ -240,6 +249,23 @@ def test_a_plateau_with_grown_delay_is_not_delivered() -> None:
     found = judge_delivery(line([700e6] * 12, delay=0.055), GIGABIT, 0.004)
     assert found is not None
     assert found.sentence() == "flat at 70% of the committed rate for 12 slots, delay 55 ms instead of 4 ms"
+
+
+def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    for number in range(40):
+        at = NOW + number * MINUTE
+        held = number >= 20
+        circuits.see_probe("inet-1", ProbeEvidence(at, 0.0, 0.060 if held else 0.004))
+        bits = 600e6 + number * 1e5 if held else 50e6
+        circuits.samples([totals("circuit/inet-1", bits, 1e6, at=at)], at)
+        if number in (19, 28):
+            assert circuits.not_delivered() == {}
+    found = circuits.not_delivered()
+    assert set(found) == {("inet-1", "in")}
+    assert found["inet-1", "in"].sentence() == (
+        "flat at 60% of the committed rate for 20 slots, delay 60 ms instead of 4 ms"
+    )
 
 
 @pytest.mark.parametrize(

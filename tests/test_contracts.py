@@ -1,5 +1,7 @@
 """The estate's contracts, mapped: capacity, direction, nesting."""
 
+from dataclasses import replace
+
 from poller.accounts import Account, Member
 from poller.contracts import CapContract, contracts_of
 from poller.estate import (
@@ -94,6 +96,12 @@ def test_accounts_sum_lines_groups_and_tenants_by_line_and_in_total() -> None:
     tsu = (Member("fw-1", "vlan1", reversed=True), Member("fw-2", "vlan1", reversed=True))
     assert accounts["tenant/tsu/internet"] == Account("tenant/tsu/internet", tsu)
     assert accounts["tenant/tsu"].members == (*tsu, Member("rt-9", "x1"))
+
+
+def test_an_account_waits_for_its_slowest_device() -> None:
+    contracts = replace(contracts_of(estate()), interval_ns={"fw-2": 300 * 10**9})
+    waits = {account.id: account.interval_ns // 10**9 for account in contracts.accounts()}
+    assert (waits["tenant/tsu/internet"], waits["tenant/tsu/a"]) == (300, 60)
 
 
 def test_caps_travel_whole() -> None:

@@ -228,6 +228,17 @@ def test_a_cached_agent_polled_at_10_s_shows_its_true_rate_without_a_sawtooth() 
     assert [reason for _, _, reason in told[3:9]] == ["", "cached", "cached"] * 2
 
 
+def test_equal_readings_with_nothing_known_before_stay_unknown() -> None:
+    rates = last_of(reading(0, row(5), interval_ns=10 * SECOND), reading(10, row(5), interval_ns=10 * SECOND))
+    assert verdict(rates) == (None, "unknown", "cached")
+
+
+def test_a_device_without_interfaces_is_read_too() -> None:
+    nothing = InterfaceLayout((), (), (), ())
+    rates = last_of(reading(0, layout=nothing), reading(60, layout=nothing))
+    assert (rates.rates, rates.restart) == ([], "")
+
+
 def test_an_idle_interface_polled_at_10_s_is_zero_and_counts_its_time() -> None:
     counters = DeviceCounters()
     rates = [counters.update(reading(poll * 10, row(5), interval_ns=10 * SECOND)) for poll in range(20)]

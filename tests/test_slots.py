@@ -89,6 +89,15 @@ def test_a_slot_waits_for_all_members_until_the_deadline() -> None:
     assert told(ledger.close(START + 180 * SECOND)) == [(0.0, 100, 10, 0.5, False)]
 
 
+def test_an_account_polled_every_five_minutes_is_told_once_and_whole() -> None:
+    ledger = SlotLedger([Account("line", (Member("r1", "Gi0/1"),), 300 * SECOND)])
+    ledger.add(counted("r1", 0, 60, (60, 0)))
+    ledger.close(START + 60 * SECOND)
+    assert ledger.close(START + 359 * SECOND) == []
+    ledger.add(counted("r1", 60, 360, (300, 0)))
+    assert told(ledger.close(START + 361 * SECOND)) == [(60.0 * slot, 60, 0, 1.0, False) for slot in range(1, 6)]
+
+
 def test_late_data_amends_a_closed_slot_and_says_so() -> None:
     ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
     ledger.add(counted("r1", 0, 60, (100, 10)))
