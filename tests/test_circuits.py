@@ -63,6 +63,7 @@ def by_tag(samples: list[Sample], value: str) -> Sample:
 
 
 def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contracts) -> None:
+    """(R61)"""
     circuits = Circuits(contracts)
     circuits.see_reading(polled("rt-1", 1))
     (sample,) = circuits.samples([totals("circuit/inet-1", 800e6, 200e6)], NOW)
@@ -84,6 +85,7 @@ def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contra
 
 
 def test_a_line_group_is_held_against_its_own_ceiling(contracts: Contracts) -> None:
+    """(R61, R62)"""
     circuits = Circuits(contracts)
     circuits.see_reading(polled("rt-1", 1))
     circuits.see_reading(polled("rt-2", 2))
@@ -125,11 +127,13 @@ def test_the_state_follows_interface_and_probe(
     loss: float | None,
     expected: State,
 ) -> None:
+    """(R35)"""
     evidence = Evidence(interface, NOW, None if loss is None else ProbeEvidence(NOW, loss))
     assert judge_circuit(evidence, NOW + MINUTE)[0] is expected
 
 
 def test_old_evidence_says_nothing() -> None:
+    """(R35)"""
     evidence = Evidence(interface_up=True, interface_ns=NOW, probe=ProbeEvidence(NOW, 0.0))
     assert judge_circuit(evidence, NOW + 200 * SECOND)[0] is State.UNKNOWN
 
@@ -158,6 +162,7 @@ def test_a_group_is_as_its_members(states: list[State], expected: State) -> None
 
 
 def test_a_device_that_does_not_answer_leaves_its_circuit_unknown(contracts: Contracts) -> None:
+    """(R35)"""
     circuits = Circuits(contracts)
     circuits.see_reading(polled("rt-1", 1))
     circuits.see_failure(FailedPoll("rt-1", NOW + MINUTE, "no_answer", "nobody answered"))
@@ -165,6 +170,7 @@ def test_a_device_that_does_not_answer_leaves_its_circuit_unknown(contracts: Con
 
 
 def test_a_failover_is_minor_and_the_loss_of_both_is_serious_and_the_history_tells(contracts: Contracts) -> None:
+    """(R64a)"""
     circuits = Circuits(contracts)
 
     def minute(number: int, first: int, second: int, bits: tuple[float, float]) -> tuple[tuple[str, ...], str]:
@@ -212,6 +218,7 @@ def test_after_a_start_nobody_is_active_before_every_member_was_seen(contracts: 
 
 
 def test_traffic_alone_reveals_a_failover_that_left_both_interfaces_up(contracts: Contracts) -> None:
+    """(R64a)"""
     tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
     up = {"inet-1": State.UP, "inet-2": State.UP}
     tracker.update(NOW, up, {"inet-1": 300e6, "inet-2": 2e3})
@@ -221,12 +228,14 @@ def test_traffic_alone_reveals_a_failover_that_left_both_interfaces_up(contracts
 
 
 def test_unknown_members_are_no_proof_that_a_group_is_down(contracts: Contracts) -> None:
+    """(R64a)"""
     tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
     view = tracker.update(NOW, {"inet-1": State.DOWN, "inet-2": State.UNKNOWN}, {})
     assert (view.serving, view.severity) == (None, "minor")
 
 
 def test_in_a_shared_group_all_that_run_are_active(contracts: Contracts) -> None:
+    """(R64a)"""
     tracker = RedundancyTracker(RedundancyContract("pair", ("inet-1", "inet-2"), "shared", 2), contracts.circuits)
     view = tracker.update(NOW, {"inet-1": State.UP, "inet-2": State.DEGRADED}, {})
     assert (view.active, view.severity) == (("inet-1", "inet-2"), "")
@@ -239,6 +248,7 @@ def line(rates: list[float | None], loss: float | None = 0.0, delay: float | Non
 
 
 def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_why() -> None:
+    """(R61)"""
     found = judge_delivery(line([300e6] * 5 + [700e6, 705e6] * 6, loss=0.02), GIGABIT, 0.004)
     assert found is not None
     assert (found.signs, found.slots, found.from_ns) == (("loss",), 12, NOW + 5 * MINUTE)
@@ -252,6 +262,7 @@ def test_a_plateau_with_grown_delay_is_not_delivered() -> None:
 
 
 def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(contracts: Contracts) -> None:
+    """(R61)"""
     circuits = Circuits(contracts)
     for number in range(40):
         at = NOW + number * MINUTE

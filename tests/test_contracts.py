@@ -70,6 +70,7 @@ def test_a_nested_group_holds_each_circuit_once_and_a_circuit_names_its_nearest_
 
 
 def test_rates_direction_and_preference_come_from_the_contract() -> None:
+    """(R61)"""
     contracts = contracts_of(estate())
     assert (contracts.circuits["a"].committed_rate, contracts.circuits["a"].ceiling_rate) == (10**9, 2 * 10**9)
     assert contracts.circuits["b"].member == Member("rt-b", "wan0", reversed=True)
@@ -83,6 +84,7 @@ def test_groups_of_devices_alone_are_no_redundancy_of_circuits() -> None:
 
 
 def test_accounts_sum_lines_groups_and_tenants_by_line_and_in_total() -> None:
+    """(R62)"""
     accounts = {account.id: account for account in contracts_of(estate()).accounts()}
     assert set(accounts) == {
         "circuit/a",

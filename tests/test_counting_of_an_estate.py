@@ -95,6 +95,7 @@ def failed_over(plan: Plan) -> Conditions:
 
 
 def test_through_a_failover_every_account_counts_what_truly_flowed_and_the_lines_add_up(estate: Estate) -> None:
+    """(R62, R62a, R64)"""
     contracts, plan = contracts_of(estate), make_plan(estate)
     world = World(plan, contracts)
     rates, ledger = Rates(), SlotLedger(contracts.accounts())

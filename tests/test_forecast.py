@@ -31,6 +31,7 @@ def made(given_days: list[DayFigure]) -> Forecast:
 
 
 def test_a_straight_line_reaches_its_limits_on_the_day_that_arithmetic_says() -> None:
+    """(R65)"""
     found = made(days(60, 400e6, 2e6))
     assert [each.day for each in found.reached] == [MONDAY + timedelta(200), MONDAY + timedelta(300)]
     assert found.trend_per_day == pytest.approx(2e6)
@@ -38,6 +39,7 @@ def test_a_straight_line_reaches_its_limits_on_the_day_that_arithmetic_says() ->
 
 
 def test_weekends_do_not_bend_the_trend_and_the_limit_is_reached_on_a_working_day() -> None:
+    """(R65)"""
     found = made(days(90, 400e6, 2e6, weekend=300e6))
     assert found.trend_per_day == pytest.approx(2e6)
     for reached in found.reached:
@@ -65,7 +67,7 @@ def test_the_true_day_lies_within_the_interval(noise: float) -> None:
 
 
 def test_the_interval_holds_the_true_day_about_as_often_as_it_promises() -> None:
-    """90 % are promised; of 100 lines with noise at least 80 must hold, and it may not be by being endless."""
+    """90 % are promised; of 100 lines with noise at least 80 must hold, and it may not be by being endless. (R65)"""
     held, widths = 0, []
     for seed in range(100):
         dice = random.Random(seed)
@@ -82,6 +84,7 @@ def test_the_interval_holds_the_true_day_about_as_often_as_it_promises() -> None
 
 
 def test_under_seven_days_it_refuses_and_says_why() -> None:
+    """(R65)"""
     found = forecast(days(6, 400e6, 2e6), LIMIT)
     assert found == Refusal(6)
     assert found.sentence("en") == "No forecast: 6 days of data, at least 7 are needed."
@@ -96,6 +99,7 @@ def test_from_7_to_29_days_it_is_provisional() -> None:
 
 
 def test_only_the_last_180_days_count() -> None:
+    """(R65)"""
     old = [DayFigure(MONDAY - timedelta(number), 5e9) for number in range(1, 400)]
     found = made(old + days(180, 400e6, 1e6))
     assert (found.days, found.trend_per_day) == (180, pytest.approx(1e6))
@@ -120,6 +124,7 @@ def test_a_flat_line_has_no_trend_and_says_so() -> None:
 
 
 def test_the_back_test_tells_good_from_bad() -> None:
+    """(R65)"""
     good = made(days(120, 400e6, 2e6, noise=20e6)).back_test
     assert good is not None
     assert (good.days, good.mean_error_ratio < 0.05, good.within_ratio > 0.8) == (28, True, True)

@@ -29,6 +29,7 @@ def slot(number: int, in_bits: float, *, observed: float = 1.0, previous: SlotTo
 
 
 def test_of_8640_values_the_percentile_is_the_8208th() -> None:
+    """(R63)"""
     values = [float(number) for number in range(1, 8641)]
     random.Random(7).shuffle(values)
     found = percentile(values)
@@ -40,11 +41,13 @@ def test_of_8640_values_the_percentile_is_the_8208th() -> None:
     ("count", "rank"), [(1, 1), (2, 2), (19, 19), (20, 19), (21, 20), (100, 95), (8640, 8208), (8928, 8482), (288, 274)]
 )
 def test_the_rank_is_rounded_up_without_floating_point(count: int, rank: int) -> None:
+    """(R63)"""
     assert ceiling_rank(count) == rank
 
 
 @given(st.lists(st.floats(0, 1e11), min_size=1, max_size=400))
 def test_the_percentile_is_numpys_inverted_cdf_on_the_same_bins(values: list[float]) -> None:
+    """(R63)"""
     found = percentile(values)
     assert found is not None
     assert found.value == np.sort(values)[ceiling_rank(len(values)) - 1]
@@ -53,6 +56,7 @@ def test_the_percentile_is_numpys_inverted_cdf_on_the_same_bins(values: list[flo
 
 
 def test_missing_bins_are_left_out_and_below_95_percent_coverage_the_figure_is_provisional() -> None:
+    """(R63)"""
     values: list[float | None] = [float(number) for number in range(100)]
     values[::25] = [None] * 4
     complete = percentile(values)
@@ -69,6 +73,7 @@ def test_without_any_data_there_is_no_percentile() -> None:
 
 
 def test_bins_are_averages_over_what_was_observed_and_leave_out_what_was_hardly_observed() -> None:
+    """(R63)"""
     bins = MonthBins(START, START + 20 * MINUTE)
     for number in range(5):
         bins.add(slot(number, 1e6 * (number + 1)))
@@ -81,6 +86,7 @@ def test_bins_are_averages_over_what_was_observed_and_leave_out_what_was_hardly_
 
 
 def test_octets_of_a_gap_give_no_percentile_sample() -> None:
+    """(R33)"""
     bins = MonthBins(START, START + 5 * MINUTE)
     for number in range(5):
         bins.add(SlotTotals("line", START + number * MINUTE, 10**9, 10**9, 10**9, 10**9, 0, 0, 1))
@@ -129,7 +135,10 @@ def counted(device: str, interface: str, number: int, octets: int, *, seen: bool
 
 
 def test_half_a_year_with_holes_a_failover_month_and_a_renamed_interface_is_ranked_exactly() -> None:
-    """26 weeks in 52,416 bins; 4 % are missing, a standby carries for a month, and then the port gets another name."""
+    """26 weeks in 52,416 bins; 4 % are missing, a standby carries for a month, and then the port gets another name.
+
+    (R30, R62, R63, R68)
+    """
     bins = 26 * 7 * 288
     truth = [number * 7919 % 1_000_003 * 37_500 for number in range(bins)]
     failover = range(bins // 3, bins // 3 + 30 * 288)

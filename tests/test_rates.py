@@ -55,6 +55,7 @@ def verdict(rates: DeviceRates, row: int = 0) -> tuple[float | None, str, str]:
 
 
 def test_two_readings_make_a_rate_and_count_the_octets() -> None:
+    """(R28)"""
     rates = last_of(reading(0, row(1000, 10, 1)), reading(60, row(7_501_000, 610, 61)))
     assert rates.rates == [1e6, 1e6, 10.0, 10.0, 1.0, 1.0, 0.0, 0.0]
     assert (rates.in_octets[0], rates.out_octets[0]) == (7_500_000, 7_500_000)
@@ -62,6 +63,7 @@ def test_two_readings_make_a_rate_and_count_the_octets() -> None:
 
 
 def test_the_first_reading_is_unknown_and_not_zero() -> None:
+    """(R35)"""
     assert verdict(last_of(reading(0, row(1000)))) == (None, "unknown", "first_reading")
 
 
@@ -108,27 +110,32 @@ def test_the_first_reading_is_unknown_and_not_zero() -> None:
     ],
 )
 def test_what_cannot_be_told_has_no_rate_but_a_reason(name: str, readings: list[DeviceReading], expected: str) -> None:
+    """(R26, R27, R29, R31, R33, R25)"""
     assert verdict(last_of(*readings)) == (None, "unknown", expected), name
 
 
 def test_after_a_discontinuity_the_new_value_is_the_baseline_at_once() -> None:
+    """(R26)"""
     rates = last_of(reading(0, row(10**15)), reading(60, row(500)), reading(120, row(7_500_500)))
     assert verdict(rates) == (1e6, "observed", "")
     assert rates.in_octets[0] == 7_500_000
 
 
 def test_a_counter32_wrap_adds_exactly_two_to_the_thirty_two() -> None:
+    """(R27)"""
     rates = last_of(reading(0, row(2**32 - 1), layout=NARROW_100M), reading(60, row(99_999_999), layout=NARROW_100M))
     assert rates.in_octets[0] == 100_000_000
     assert verdict(rates)[1:] == ("observed", "")
 
 
 def test_a_counter32_fall_that_would_exceed_the_line_is_no_wrap() -> None:
+    """(R27)"""
     rates = last_of(reading(0, row(2_000_000_000), layout=NARROW_100M), reading(60, row(10), layout=NARROW_100M))
     assert verdict(rates) == (None, "unknown", "implausible")
 
 
 def test_a_counter32_does_not_wrap_across_a_reboot() -> None:
+    """(R27)"""
     rates = last_of(
         reading(0, row(2**32 - 1), layout=NARROW_100M), reading(60, row(10), layout=NARROW_100M, uptime=2000)
     )
@@ -137,12 +144,14 @@ def test_a_counter32_does_not_wrap_across_a_reboot() -> None:
 
 
 def test_errors_wrap_as_counter32_even_where_octets_are_wide() -> None:
+    """(R27)"""
     before, after = row(0), row(0)
     before[4], after[4] = 2**32 - 10, 50
     assert last_of(reading(0, before), reading(60, after)).rates[4] == 1.0
 
 
 def test_errors_that_fall_lose_only_their_own_rate() -> None:
+    """(R20)"""
     before, after = row(0), row(7_500_000)
     before[4], after[4] = 1000, 10
     rates = last_of(reading(0, before), reading(60, after))
@@ -150,6 +159,7 @@ def test_errors_that_fall_lose_only_their_own_rate() -> None:
 
 
 def test_sysuptime_wraps_after_497_days_without_a_reboot() -> None:
+    """(R29)"""
     rates = last_of(
         reading(0, row(0), uptime=4_294_967_290),
         reading(0.56, row(7_000, 1), uptime=50),
@@ -170,17 +180,20 @@ def test_sysuptime_wraps_after_497_days_without_a_reboot() -> None:
     ],
 )
 def test_at_the_wrap_the_second_witness_decides(before: dict[str, int], after: dict[str, int], expected: str) -> None:
+    """(R29)"""
     first = reading(0, row(0), uptime=4_294_965_000, **before)
     assert last_of(first, reading(60, row(10), uptime=3704, **after)).restart == expected
 
 
 def test_a_jump_of_our_clock_is_no_reboot_where_the_engine_ran_on() -> None:
+    """(R29)"""
     first = reading(0, row(0), uptime=1000, engine_boots=3, engine_seconds=10)
     second = reading(7260, row(0), uptime=7000, engine_boots=3, engine_seconds=70)
     assert last_of(first, second).restart == ""
 
 
 def test_time_comes_from_sysuptime_and_not_from_a_late_reply() -> None:
+    """(R28)"""
     rates = last_of(
         reading(0, row(0)), reading(60, row(7_500_000)), reading(125, row(15_000_000), uptime=10 * DAY_TICKS + 12_000)
     )
@@ -189,12 +202,14 @@ def test_time_comes_from_sysuptime_and_not_from_a_late_reply() -> None:
 
 
 def test_a_stuck_sysuptime_gives_way_to_our_clock() -> None:
+    """(R28)"""
     ticks = 10 * DAY_TICKS
     rates = last_of(reading(0, row(0), uptime=ticks), reading(60, row(7_500_000), uptime=ticks))
     assert verdict(rates) == (1e6, "observed", "")
 
 
 def test_a_missing_value_fails_and_is_made_good_by_the_next_reading() -> None:
+    """(R20, R35)"""
     counters = DeviceCounters()
     counters.update(reading(0, row(0)))
     failed = counters.update(reading(60, [None] * 8, failures={"interfaces": "no_answer"}))
@@ -203,6 +218,7 @@ def test_a_missing_value_fails_and_is_made_good_by_the_next_reading() -> None:
 
 
 def test_a_counter_the_device_lacks_leaves_the_others_alone() -> None:
+    """(R20)"""
     before: list[int | None] = [0, 0, 0, 0, 0, 0, None, None]
     after: list[int | None] = [7_500_000, 0, 60, 0, 0, 0, None, None]
     rates = last_of(reading(0, before), reading(60, after))
@@ -211,13 +227,14 @@ def test_a_counter_the_device_lacks_leaves_the_others_alone() -> None:
 
 
 def test_octets_after_a_gap_count_but_give_no_rate() -> None:
+    """(R33)"""
     rates = last_of(reading(0, row(0)), reading(240, row(30_000_000)))
     assert verdict(rates) == (None, "unknown", "gap")
     assert (rates.in_octets[0], rates.to_ns[0] - rates.from_ns[0]) == (30_000_000, 240 * SECOND)
 
 
 def test_a_cached_agent_polled_at_10_s_shows_its_true_rate_without_a_sawtooth() -> None:
-    """It reads its counters every 30 s and carries 500 Mbps: never 0, never 150 %."""
+    """It reads its counters every 30 s and carries 500 Mbps: never 0, never 150 %. (R32)"""
     counters = DeviceCounters()
     told = []
     for poll in range(30):
@@ -240,6 +257,7 @@ def test_a_device_without_interfaces_is_read_too() -> None:
 
 
 def test_an_idle_interface_polled_at_10_s_is_zero_and_counts_its_time() -> None:
+    """(R32)"""
     counters = DeviceCounters()
     rates = [counters.update(reading(poll * 10, row(5), interval_ns=10 * SECOND)) for poll in range(20)]
     assert verdict(rates[-1])[0] == 0.0
@@ -247,6 +265,7 @@ def test_an_idle_interface_polled_at_10_s_is_zero_and_counts_its_time() -> None:
 
 
 def test_a_cached_agent_polled_at_60_s_is_right_on_every_poll() -> None:
+    """(R32)"""
     counters = DeviceCounters()
     told = []
     for poll in range(20):
@@ -256,7 +275,10 @@ def test_a_cached_agent_polled_at_60_s_is_right_on_every_poll() -> None:
 
 
 def test_a_cached_agent_at_full_load_that_is_polled_unevenly_loses_no_octet() -> None:
-    """One poll sees 90 s of counting after 60 s: too much for the line, but right over the next two intervals."""
+    """One poll sees 90 s of counting after 60 s: too much for the line, but right over the next two intervals.
+
+    (R31, R32)
+    """
     refreshed = [0, 60, 150, 180, 240]
     counters = DeviceCounters()
     rates = [counters.update(reading(poll * 60, row(at * 118_750_000))) for poll, at in enumerate(refreshed)]
@@ -266,7 +288,7 @@ def test_a_cached_agent_at_full_load_that_is_polled_unevenly_loses_no_octet() ->
 
 
 def test_two_ifindexes_swapped_across_a_reboot_do_not_talk_across() -> None:
-    """Also where every counter is larger afterwards and under the old index map for some polls."""
+    """Also where every counter is larger afterwards and under the old index map for some polls. (R30)"""
     old = InterfaceLayout(("lan", "wan"), (1, 2), (GIGABIT, GIGABIT), (True, True))
     new = InterfaceLayout(("lan", "wan"), (2, 1), (GIGABIT, GIGABIT), (True, True))
     counters = DeviceCounters()
@@ -282,6 +304,7 @@ def test_two_ifindexes_swapped_across_a_reboot_do_not_talk_across() -> None:
 
 
 def test_a_map_that_still_holds_after_a_reboot_is_used_as_soon_as_it_was_read_again() -> None:
+    """(R30)"""
     again = InterfaceLayout(ONE.names, ONE.if_indexes, ONE.speeds, ONE.wide)
     rates = last_of(
         reading(0, row(10)),
@@ -293,6 +316,7 @@ def test_a_map_that_still_holds_after_a_reboot_is_used_as_soon_as_it_was_read_ag
 
 
 def test_a_rediscovery_keeps_the_baseline_of_what_stayed() -> None:
+    """(R30)"""
     wider = InterfaceLayout(("new", "Gi0/1"), (9, 1), (GIGABIT, GIGABIT), (True, True))
     rates = last_of(reading(0, row(10)), reading(60, row(5), row(7_500_010), layout=wider))
     assert rates.reason == ["first_reading", ""]
@@ -300,6 +324,7 @@ def test_a_rediscovery_keeps_the_baseline_of_what_stayed() -> None:
 
 
 def test_samples_name_only_what_the_schema_knows_and_leave_out_what_is_not_known() -> None:
+    """(R35, R67)"""
     before, now = reading(0, row(0)), reading(60, row(7_500_000))
     counters = Rates()
     (first,) = interface_samples(before, counters.update(before))

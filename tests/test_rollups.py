@@ -40,6 +40,7 @@ def rolled(*samples: Sample) -> Mapping[str, FieldValue]:
 
 
 def test_five_slots_become_mean_max_octets_and_coverage() -> None:
+    """(R68)"""
     assert rolled(*(circuit(number, 1e6 * (number + 1)) for number in range(5))) == {
         "in_bits_per_second_mean": 3e6,
         "in_bits_per_second_max": 5e6,
@@ -55,6 +56,7 @@ def test_a_slot_seen_by_half_counts_half() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1e10), st.sampled_from([0.25, 0.5, 1.0])), min_size=1, max_size=5))
 def test_the_mean_is_the_octets_over_the_observed_time(slots: list[tuple[float, float]]) -> None:
+    """(R68)"""
     fields = rolled(*(circuit(number, rate, coverage=part) for number, (rate, part) in enumerate(slots)))
     expected = sum(rate * part for rate, part in slots) / sum(part for _, part in slots)
     assert fields["in_bits_per_second_mean"] == pytest.approx(expected)
@@ -136,6 +138,7 @@ def poll(
 
 
 def test_interfaces_roll_up_by_column() -> None:
+    """(R68)"""
     rollups = InterfaceRollups()
     for number, bits in enumerate((1e8, 3e8, None)):
         rollups.add(*poll(number, [bits, 0.0, 5.0, 5.0, None, None, None, None]))

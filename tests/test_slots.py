@@ -55,12 +55,14 @@ def told(totals: list[SlotTotals]) -> list[tuple[float, int, int, float, bool]]:
 
 @given(st.integers(0, 2**64), st.lists(st.integers(1, 10**12), min_size=1, max_size=50))
 def test_shares_are_proportional_to_the_octet_and_add_up_exactly(octets: int, parts: list[int]) -> None:
+    """(R62a)"""
     result = shares(octets, parts)
     assert sum(result) == octets
     assert all(abs(share * sum(parts) - octets * part) < sum(parts) for share, part in zip(result, parts, strict=True))
 
 
 def test_an_interval_is_shared_over_its_slots_and_they_close_when_it_has_passed() -> None:
+    """(R62a)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
     ledger.add(counted("r1", 0, 45, (4500, 450)))
     ledger.add(counted("r1", 45, 105, (6000, 600)))
@@ -77,12 +79,14 @@ def test_a_reversed_member_counts_its_out_as_in() -> None:
 
 
 def test_a_series_listed_twice_counts_once() -> None:
+    """(R64)"""
     ledger = ledger_of(account("tenant", ("r1", "Gi0/1"), ("r1", "Gi0/1")))
     ledger.add(counted("r1", 0, 60, (100, 10)))
     assert told(ledger.close(START + 60 * SECOND)) == [(0.0, 100, 10, 1.0, False)]
 
 
 def test_a_slot_waits_for_all_members_until_the_deadline() -> None:
+    """(R62a)"""
     ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
     ledger.add(counted("r1", 0, 60, (100, 10)))
     assert ledger.close(START + 179 * SECOND) == []
@@ -90,6 +94,7 @@ def test_a_slot_waits_for_all_members_until_the_deadline() -> None:
 
 
 def test_an_account_polled_every_five_minutes_is_told_once_and_whole() -> None:
+    """Slow polls are no late polls."""
     ledger = SlotLedger([Account("line", (Member("r1", "Gi0/1"),), 300 * SECOND)])
     ledger.add(counted("r1", 0, 60, (60, 0)))
     ledger.close(START + 60 * SECOND)
@@ -99,6 +104,7 @@ def test_an_account_polled_every_five_minutes_is_told_once_and_whole() -> None:
 
 
 def test_late_data_amends_a_closed_slot_and_says_so() -> None:
+    """(R62a)"""
     ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
     ledger.add(counted("r1", 0, 60, (100, 10)))
     ledger.close(START + 180 * SECOND)
@@ -111,6 +117,7 @@ def test_late_data_amends_a_closed_slot_and_says_so() -> None:
 
 
 def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
+    """(R33)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
     ledger.add(counted("r1", 0, 30, (3000, 0)))
     ledger.add(counted("r1", 30, 240, (21_000, 0), reason="gap"))
@@ -122,6 +129,7 @@ def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
 
 
 def test_what_is_older_than_the_memory_goes_into_the_oldest_slot_remembered() -> None:
+    """(R62a)"""
     ledger = SlotLedger([account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1"))], keep_slots=3)
     ledger.add(counted("r1", 0, 600, (600, 0)))
     before = sum(each.in_octets for each in ledger.close(START + 720 * SECOND))
@@ -235,8 +243,11 @@ def readings_of(device: Simulated, polls: list[Poll]) -> list[DeviceReading]:
 def test_the_octets_over_slots_are_the_octets_counted(
     polls: list[Poll], *, wide: bool, counter: int, uptime: int, data: st.DataObject
 ) -> None:
-    """For any phasing, jitter, loss, reboot and wrap; and a save and load at any point changes nothing."""
-    device = Simulated(wide=wide, counter=counter + (2**62 if wide else 0), uptime=uptime)
+    """For any phasing, jitter, loss, reboot and wrap; and a save and load at any point changes nothing.
+
+    (R25, R26, R27, R28, R29, R31, R33, R34, R62a)
+    """
+    device = Simulated(wide=wide, counter=counter + (2**63 if wide else 0), uptime=uptime)
     readings = readings_of(device, polls)
     saved_after = data.draw(st.integers(0, len(readings)))
     counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
@@ -266,7 +277,7 @@ def test_the_octets_over_slots_are_the_octets_counted(
 def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum(
     polls: list[tuple[int, int, float]], slow_by: int
 ) -> None:
-    """Replies up to 8 s late, and an agent whose clock is off by up to 2 %; intervals stay gapless."""
+    """Replies up to 8 s late, and an agent whose clock is off by up to 2 %; intervals stay gapless. (R28, R62a)"""
     counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
     layout = InterfaceLayout(("Gi0/1",), (1,), (10**9,), (True,))
     time_s, octets, told, ends = 0.0, 0, [], []
@@ -315,6 +326,8 @@ def expected_coverage(device: Simulated) -> dict[int, int]:
 def test_the_order_of_arrival_within_a_slot_changes_nothing(
     order: list[int], other: list[int], octets: list[int]
 ) -> None:
+    """(R62a)"""
+
     def run(sequence: list[int]) -> list[SlotTotals]:
         devices = [(f"r{number}", "Gi0/1") for number in range(6)]
         ledger = ledger_of(account("all", *devices), account("half", *devices[:3]))

@@ -65,6 +65,7 @@ def polls(draw: st.DrawFn) -> list[DeviceReading]:
 @given(polls())
 @settings(max_examples=400, deadline=None)
 def test_both_ways_tell_the_same_and_remember_the_same(readings: list[DeviceReading]) -> None:
+    """(R26, R27, R28, R31)"""
     straight, by_rows = DeviceCounters(), DeviceCounters(straight=False)
     for reading in readings:
         assert _plain(straight, reading) == _plain(by_rows, reading)

@@ -76,6 +76,7 @@ def fields_of(samples: list[Sample], tenant: str, line: str = "internet") -> dic
 
 
 def test_use_is_summed_over_attachments_by_line_and_in_total_towards_the_tenant() -> None:
+    """(R62)"""
     made = contracts()
     tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
     samples = run(
@@ -100,6 +101,7 @@ def test_use_is_summed_over_attachments_by_line_and_in_total_towards_the_tenant(
 
 
 def test_a_failover_moves_the_use_and_counts_nothing_twice() -> None:
+    """(R64)"""
     made = contracts()
     tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
     told = []
@@ -118,6 +120,7 @@ def test_a_failover_moves_the_use_and_counts_nothing_twice() -> None:
 
 
 def test_what_no_tenant_accounts_for_is_shown_and_above_two_percent_it_is_a_finding() -> None:
+    """(R62)"""
     made = contracts()
     tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
     for number in range(60):
@@ -203,6 +206,7 @@ def statuses(tenants: Tenants, kind: str) -> dict[str, CapStatus]:
 def test_a_sustained_cap_is_exceeded_when_the_5_minute_average_is_above_for_3_slots(
     fed: Callable[..., Tenants], megabits: list[float], *, exceeded: bool
 ) -> None:
+    """(R64)"""
     cap = CapContract("internet", "each", sustained_rate=100_000_000)
     assert statuses(fed(cap, megabits), "sustained_rate")["in"].exceeded is exceeded
 
@@ -225,6 +229,7 @@ def test_the_cap_ratio_of_a_sample_is_the_5_minute_average_against_the_sustained
 
 
 def test_a_burst_is_one_slot_above_its_cap(fed: Callable[..., Tenants]) -> None:
+    """(R64)"""
     cap = CapContract("internet", "in", burst_rate=200_000_000)
     over = statuses(fed(cap, [10.0, 250.0]), "burst_rate")["in"]
     assert (over.exceeded, over.ratio) == (True, 1.25)
@@ -232,6 +237,7 @@ def test_a_burst_is_one_slot_above_its_cap(fed: Callable[..., Tenants]) -> None:
 
 
 def test_a_percentile_cap_is_of_the_month_so_far(fed: Callable[..., Tenants]) -> None:
+    """(R63, R64)"""
     first = month_bounds_ns(date(2026, 11, 2), TOKYO)[0]
     megabits = [10.0] * (90 * 5) + [200.0] * (10 * 5)
     found = statuses(
@@ -241,7 +247,7 @@ def test_a_percentile_cap_is_of_the_month_so_far(fed: Callable[..., Tenants]) ->
 
 
 def test_a_volume_cap_is_of_the_local_month_and_starts_again_with_it(fed: Callable[..., Tenants]) -> None:
-    """The last minute of October and the first of November, in Tokyo."""
+    """The last minute of October and the first of November, in Tokyo. (R64)"""
     before = month_bounds_ns(date(2026, 11, 1), TOKYO)[0] - MINUTE
     cap = CapContract("internet", "each", monthly_volume=100_000_000)
     assert statuses(fed(cap, [16.0], start_ns=before), "monthly_volume")["each"].value == 120_000_000
@@ -250,6 +256,7 @@ def test_a_volume_cap_is_of_the_local_month_and_starts_again_with_it(fed: Callab
 
 
 def test_the_projection_fills_the_month_with_typical_working_and_other_days() -> None:
+    """(R64)"""
     volumes = Volumes(
         {
             date(2026, 10, number): Day(1000 if date(2026, 10, number).weekday() < 5 else 100, 0, 86_400 * SECOND)
@@ -286,6 +293,7 @@ def test_late_octets_correct_the_month() -> None:
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=20, max_size=120))
 @settings(max_examples=50)
 def test_the_percentile_of_a_sum_is_taken_of_sums_and_not_the_sum_of_percentiles(pairs: list[tuple[int, int]]) -> None:
+    """(R62)"""
     made = contracts(CapContract("internet", "in", percentile_95=1))
     tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
     for number, (first, second) in enumerate(pairs):
@@ -304,6 +312,7 @@ def test_the_percentile_of_a_sum_is_taken_of_sums_and_not_the_sum_of_percentiles
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=30), st.integers(0, 30))
 @settings(max_examples=50)
 def test_a_save_and_load_at_any_point_changes_nothing(pairs: list[tuple[int, int]], point: int) -> None:
+    """A restart of the daemon loses nothing."""
     cap = CapContract("internet", "each", 100, 100, 100, 100)
 
     def all_told(*, reload: bool) -> tuple[list[Sample], list[CapStatus]]:
