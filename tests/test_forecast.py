@@ -4,7 +4,7 @@ import random
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.forecast import DayFigure, Forecast, Refusal, forecast, hour_season
@@ -152,6 +152,7 @@ def test_the_words_say_date_interval_data_and_test() -> None:
         st.tuples(st.integers(0, 400), st.floats(0, 1e11)), min_size=0, max_size=80, unique_by=lambda each: each[0]
     )
 )
+@settings(deadline=None)
 def test_whatever_the_data_are_there_is_an_answer(figures: list[tuple[int, float]]) -> None:
     found = forecast([DayFigure(MONDAY + timedelta(at), value) for at, value in figures], LIMIT)
     if isinstance(found, Refusal):

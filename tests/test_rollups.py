@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.devicerates import DeviceRates
@@ -55,6 +55,7 @@ def test_a_slot_seen_by_half_counts_half() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e10), st.sampled_from([0.25, 0.5, 1.0])), min_size=1, max_size=5))
+@settings(deadline=None)
 def test_the_mean_is_the_octets_over_the_observed_time(slots: list[tuple[float, float]]) -> None:
     """(R68)"""
     fields = rolled(*(circuit(number, rate, coverage=part) for number, (rate, part) in enumerate(slots)))

@@ -54,6 +54,7 @@ def told(totals: list[SlotTotals]) -> list[tuple[float, int, int, float, bool]]:
 
 
 @given(st.integers(0, 2**64), st.lists(st.integers(1, 10**12), min_size=1, max_size=50))
+@settings(deadline=None)
 def test_shares_are_proportional_to_the_octet_and_add_up_exactly(octets: int, parts: list[int]) -> None:
     """(R62a)"""
     result = shares(octets, parts)
@@ -323,6 +324,7 @@ def expected_coverage(device: Simulated) -> dict[int, int]:
     st.permutations(list(range(6))),
     st.lists(st.integers(0, 10**9), min_size=12, max_size=12),
 )
+@settings(deadline=None)
 def test_the_order_of_arrival_within_a_slot_changes_nothing(
     order: list[int], other: list[int], octets: list[int]
 ) -> None:

@@ -291,7 +291,7 @@ def test_late_octets_correct_the_month() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=20, max_size=120))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_percentile_of_a_sum_is_taken_of_sums_and_not_the_sum_of_percentiles(pairs: list[tuple[int, int]]) -> None:
     """(R62)"""
     made = contracts(CapContract("internet", "in", percentile_95=1))
@@ -310,7 +310,7 @@ def test_the_percentile_of_a_sum_is_taken_of_sums_and_not_the_sum_of_percentiles
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=30), st.integers(0, 30))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_save_and_load_at_any_point_changes_nothing(pairs: list[tuple[int, int]], point: int) -> None:
     """A restart of the daemon loses nothing."""
     cap = CapContract("internet", "each", 100, 100, 100, 100)
