@@ -53,10 +53,14 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EchoTarget:
-    """Who is asked. IPv4 and IPv6 of one device are two targets with two ids (R38)."""
+    """Who is asked, and from which of our addresses (R24); None leaves that to the route.
+
+    IPv4 and IPv6 of one device are two targets with two ids (R38).
+    """
 
     id: str
     address: IPv4Address | IPv6Address
+    source_address: IPv4Address | IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class _Target:
         ipv6 = line.socket.family == socket.AF_INET6
         self.id = wanted.id
         self.address = _sockaddr(wanted.address)
-        self.send = line.socket.sendto
+        self.send = line.sender(wanted.source_address)
         self.token = token_of(key, f"{wanted.id} {wanted.address}".encode())
         self.echo = PreparedEcho(
             ipv6=ipv6, identifier=line.identifier, token=self.token, payload_octets=plan.payload_octets

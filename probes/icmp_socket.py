@@ -6,8 +6,10 @@ import logging
 import secrets
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
 
 from probes.errors import LocalError
 from probes.icmp_packet import Framing
@@ -16,6 +18,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 _SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python names it from 3.13 on
 _SO_RCVBUFFORCE: Final = 33  # the same; needs CAP_NET_ADMIN
+_IP_PKTINFO: Final = 8  # linux/in.h; Python does not name it
 _SOL_RAW: Final = 255
 _ICMP_FILTER: Final = 1  # linux/icmp.h: a set bit blocks the type
 _ICMP6_FILTER: Final = 1  # linux/icmpv6.h, RFC 3542, 3.2: the same with 256 types
@@ -44,6 +47,17 @@ class EchoSocket:
     framing: Framing
     identifier: int
     kernel_timestamps: bool
+
+    def sender(self, source: IPv4Address | IPv6Address | None) -> Callable[[bytearray, Any], int]:
+        """How to send a datagram to a socket address, from this address of ours where one is given."""
+        if source is None:
+            return self.socket.sendto
+        if isinstance(source, IPv4Address):  # struct in_pktinfo of ip(7): the middle one is where we send from
+            told = (socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("@i4s4x", 0, source.packed))
+        else:  # struct in6_pktinfo, RFC 3542, 6.1
+            told = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("@16sI", source.packed, 0))
+        send = self.socket.sendmsg
+        return lambda octets, address: send((octets,), (told,), 0, address)
 
 
 def open_echo_socket(family: socket.AddressFamily) -> EchoSocket:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import yaml
 
+from poller.config import load
 from poller.estate import Circuit, CircuitKind, Device, Estate, Role
 from poller.schema import SCHEMA
 from poller.secrets import SecretReference
@@ -54,39 +54,14 @@ TOWNS: Final = [
 UNIONS: Final = ["紀北広域連合", "紀南介護保険広域連合", "三重県後期高齢者医療広域連合"]
 
 
-class PlainLoader(yaml.SafeLoader):
-    """YAML in which `on` is a word."""
-
-
-PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), list("tf"))
-
-
-def load(directory: Path) -> Estate:
-    """The estate of a directory whose files are in order."""
-    document = yaml.load((directory / "hinomi.yaml").read_text(encoding="utf-8"), PlainLoader)
-    for pattern in document.pop("include"):
-        files = sorted(directory.glob(pattern))
-        assert files, pattern
-        for file in files:
-            for section, entries in yaml.load(file.read_text(encoding="utf-8"), PlainLoader).items():
-                known = document.setdefault(section, {})
-                assert not known.keys() & entries.keys(), file
-                known.update({key: {"id": key, **entry} for key, entry in entries.items()})
-    return Estate.model_validate(document)
-
-
 @pytest.fixture(scope="module")
 def prefecture() -> Estate:
-    return load(EXAMPLES / "prefecture")
+    return load(EXAMPLES / "prefecture").estate
 
 
 @pytest.fixture(scope="module")
 def cityhall() -> Estate:
-    return load(EXAMPLES / "cityhall")
+    return load(EXAMPLES / "cityhall").estate
 
 
 @pytest.fixture(params=["prefecture", "cityhall"])
@@ -287,6 +262,11 @@ def test_every_secret_is_a_readable_file_that_says_it_is_for_the_lab_only_and_no
     assert all(reference.read(directory).reveal().startswith("lab-only-") for reference in references)
     files = {f"secrets/{path.name}" for path in (directory / "secrets").iterdir() if path.name != "README.md"}
     assert files == {reference.name for reference in references}
+
+
+def test_the_only_warnings_are_about_the_old_devices_without_snmpv3(name):
+    warnings = [str(warning) for warning in load(EXAMPLES / name).warnings]
+    assert [warning for warning in warnings if "SNMP version 2c sends the community in clear" not in warning] == []
 
 
 def test_most_devices_speak_snmpv3_with_sha_256_and_aes_128_and_a_few_old_ones_v2c(estate):

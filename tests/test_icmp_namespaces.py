@@ -180,7 +180,7 @@ class Told(list[EchoEvent]):
 
     async def slots(self, count: int) -> None:
         """Wait for so many more slots of every target."""
-        each = len({event.target for event in self.of(EchoStatistics)}) or 1
+        each = len({event.target for event in self})
         await self.until(EchoStatistics, len(self.of(EchoStatistics)) + count * each)
 
     def total(self, name: str) -> int:
@@ -210,6 +210,38 @@ async def test_every_request_that_the_far_side_lost_is_counted_and_no_other(pair
     assert told.total("received") == told.total("sent") - lost
     assert (lost > 0) is (chance_in_1000 > 0)
     assert told.total("duplicates") == told.total("late") == told.total("send_failed") == 0
+    assert told.of(EchoDown) == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+async def test_echoes_leave_from_the_source_address_of_their_target(pair, version):
+    """The far side counts what comes from the second address of ours; the first would be the route's choice."""
+    source = IPv4Address("10.9.0.200") if version == 4 else IPv6Address("fd09::200")
+    pair.near.ip(
+        "address", "add", f"{source}/{24 if version == 4 else 64}", "dev", "cable", *(["nodad"] * (version == 6))
+    )
+    pair.far.run("nft", "add table inet seen")
+    pair.far.run("nft", "add counter inet seen from_source")
+    pair.far.run("nft", "add chain inet seen in { type filter hook input priority 0; }")
+    family, protocol = ("ip", "icmp") if version == 4 else ("ip6", "icmpv6")
+    pair.far.run(
+        "nft", f"add rule inet seen in {family} saddr {source} {protocol} type echo-request counter name from_source"
+    )
+    async with probing(pair, [replace(target, source_address=source) for target in targets(3, version)]) as told:
+        await told.slots(3)
+        listed = json.loads(pair.far.run("nft", "-j", "list counter inet seen from_source"))
+    seen = next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
+    assert seen >= told.total("sent") > 0
+    assert told.total("lost") == 0
+
+
+async def test_a_source_address_that_is_not_ours_is_a_failure_to_send(pair):
+    told = Told()
+    wanted = [EchoTarget("t0", IPv4Address("10.9.0.2"), IPv4Address("192.0.2.77"))]
+    async with EchoProber(wanted, told, FAST, open_socket=pair.opener()):
+        await told.until(EchoStatistics, 2)
+    assert told.total("sent") == 0
+    assert told.total("send_failed") > 0
     assert told.of(EchoDown) == []
 
 
