@@ -79,6 +79,7 @@ def _break_root(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_break_header, _break_root])
 async def test_records_outlive_the_tree_that_led_to_them(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A broken file costs only what is broken (R73)."""
     path = tmp_path / "journal.sqlite"
     await _fill(path)
     damage(path)
