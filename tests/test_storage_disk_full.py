@@ -59,6 +59,7 @@ async def _until_done(state: DeliveryState, count: int) -> None:
 
 
 async def test_on_a_full_disk_samples_wait_and_arrive_when_there_is_room(small_disk: Path) -> None:
+    """A full disk is said, not suffered (R69)."""
     limits = JournalLimits(commit_seconds=0.02, keep_free_octets=0)
     state = DeliveryState()
     settings = DeliverySettings(max_seconds=0.01, first_retry_seconds=0.02, longest_retry_seconds=0.05)
@@ -100,6 +101,7 @@ async def test_below_its_reserve_the_journal_leaves_the_room_to_the_alerts(small
 
 
 async def test_while_nothing_can_be_written_the_oldest_are_dropped_last_and_counted(small_disk: Path) -> None:
+    """Drops are the last resort and counted (R69)."""
     limits = JournalLimits(keep_free_octets=2**40, max_waiting_octets=2_000, record_samples=100, commit_seconds=3600)
     async with Journal(small_disk / "journal.sqlite", ["parquet"], limits) as journal:
         for first in range(0, 1_000, 100):

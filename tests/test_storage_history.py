@@ -122,6 +122,7 @@ def test_the_95th_percentile_is_by_ceiling_rank(values: list[float | None]) -> N
 
 
 def test_the_95th_percentile_of_thirty_days_is_the_8208th_of_8640(tmp_path: Path) -> None:
+    """By ceiling rank over 5-minute slots (R63, R68)."""
     frame = pl.DataFrame(
         {
             "time_ns": [n * _FIVE for n in range(8640)],

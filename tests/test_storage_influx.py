@@ -168,6 +168,7 @@ async def test_of_a_batch_rejected_in_half_the_other_half_is_taken_and_the_rest_
 
 
 async def test_credentials_are_sent_and_never_printed(server: tuple[_Server, str], sink: InfluxSink) -> None:
+    """Secrets do not print (R76)."""
     await sink.write([_record(1, 1)])
     assert server[0].headers["Authorization"] in {"Token token-1", "Basic d3JpdGVyOndvcmQ="}
     settings = InfluxSettings("http://x", token=Secret("token-1"), password=Secret("word"))

@@ -139,6 +139,7 @@ async def test_close_makes_durable_what_waits(tmp_path: Path) -> None:
 
 
 async def test_beyond_the_bound_in_octets_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
+    """Drops are the last resort and counted (R69)."""
     limits = JournalLimits(max_octets=1_000, record_samples=10)
     async with Journal(tmp_path / "journal.sqlite", ["parquet"], limits) as journal:
         journal.append(_samples(200))

@@ -49,6 +49,7 @@ def _stored(directory: Path) -> list[int]:
 
 @pytest.mark.timeout(400)
 def test_after_fifty_kills_each_promised_sample_is_stored_exactly_once(tmp_path: Path) -> None:
+    """Journal and store keep what was promised, once, at whatever moment the process ends (R73)."""
     moments = random.Random(20261121)
     begun = promised = 0
     gaps: list[tuple[int, int]] = []

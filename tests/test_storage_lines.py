@@ -81,6 +81,7 @@ def test_texts_can_be_left_out_for_a_store_of_numbers() -> None:
 
 @given(st.integers(0, 2**64 - 1))
 def test_every_counter_comes_back_as_it_was(value: int) -> None:
+    """Two's complement in a signed field loses no bit (R34)."""
     (line,) = _lines(_device({"sessions": value}))
     written = int(line.split("sessions=")[1].split("i ")[0])
     assert -(2**63) <= written < 2**63

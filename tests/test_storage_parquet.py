@@ -59,6 +59,7 @@ def test_a_day_is_a_folder_and_a_record_over_midnight_is_in_both(tmp_path: Path)
 
 
 def test_counters_keep_all_64_bits(tmp_path: Path) -> None:
+    """The embedded store is unsigned (R34)."""
     sample = Sample("interface", (("device", "sw"), ("interface", "1")), {"in_octets_total": 2**64 - 1}, _T)
     _store(tmp_path).write_now([_record(1, [sample])])
     frame = open_history(tmp_path).read("interface", ["in_octets_total"], start_ns=_T, end_ns=_T + 1)

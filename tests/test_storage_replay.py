@@ -101,6 +101,7 @@ def test_export_as_parquet_is_one_file_of_all_days(tmp_path: Path) -> None:
 
 
 def test_rollups_made_anew_are_those_the_daemon_made(tmp_path: Path) -> None:
+    """Down-sampling has one arithmetic (R68)."""
     samples = _devices()
     _store(tmp_path, samples)
     live = Rollups()

@@ -53,6 +53,10 @@ def _asides(folder: Path) -> int:
     return len(list(folder.glob("journal.sqlite.damaged-*[0-9]")))
 
 
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
 def _octets(path: Path) -> int:
     return path.stat().st_size
 
@@ -75,6 +79,7 @@ def _break_root(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_break_header, _break_root])
 async def test_records_outlive_the_tree_that_led_to_them(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """A broken file costs only what is broken (R73)."""
     path = tmp_path / "journal.sqlite"
     await _fill(path)
     damage(path)
@@ -133,3 +138,21 @@ async def test_a_flipped_bit_in_a_body_costs_one_record_and_is_kept_as_a_dead_le
     connection.close()
     assert await _read_all(path) == [n for n in range(1000) if n // 10 != 50]
     assert str(number) in next((tmp_path / "dead_letters").iterdir()).read_text()
+
+
+async def test_a_salvage_cut_short_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    await _fill(path)
+    _break_root(path)
+    (tmp_path / "journal.sqlite.salvaged").write_bytes(b"half of a new file")
+    assert await _read_all(path) == list(range(1000))
+    assert not _exists(tmp_path / "journal.sqlite.salvaged")
+
+
+async def test_a_salvage_cut_short_before_its_last_step_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    await _fill(path)
+    path.rename(tmp_path / "journal.sqlite.salvaged")
+    (tmp_path / "journal.sqlite-wal").write_bytes(b"the damaged file's log")
+    assert await _read_all(path) == list(range(1000))
+    assert not _exists(tmp_path / "journal.sqlite.salvaged")

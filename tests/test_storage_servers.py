@@ -183,6 +183,7 @@ def _ask(history: History, question: tuple[str, list[str], dict[str, str], int |
 
 
 async def test_a_week_reads_back_equal_from_parquet_and_influxdb(tmp_path: Path, influx: _Server) -> None:
+    """Mean, max, coverage and percentile are the same from either store (R68), counters to 2^64 included (R34)."""
     records = _records(_week())
     settings = InfluxSettings(influx.url, kind="1")
     await ParquetStore(tmp_path / "parquet").write(records)
@@ -237,6 +238,7 @@ def _outage(hours: int, devices: int) -> Iterator[list[Sample]]:
 async def test_after_72_hours_without_influxdb_everything_arrives_once_even_if_it_is_killed_on_the_way(
     tmp_path: Path, influx: _Server
 ) -> None:
+    """Store and forward: in order, the same timestamps on every resend (R69)."""
     influx.stop(signal.SIGTERM)
     devices, state = 10, DeliveryState()
     settings = InfluxSettings(influx.url, kind="1", batch=500, timeout_seconds=20)

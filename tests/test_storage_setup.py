@@ -252,6 +252,7 @@ def test_the_command_explains_what_it_cannot_do(
 def test_the_command_keeps_new_secrets_in_files_of_their_owner(
     command: typer.Typer, guarded: InfluxSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Secrets are written for their owner and never printed (R76)."""
     monkeypatch.setenv("ADMIN_PASSWORD", "top")
     wanted = [
         "influx",

@@ -218,7 +218,9 @@ class JournalFile:
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection that may be handed from thread to thread (never used by two at once)."""
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    # mode=rw: a reader must not make an empty file where a salvage is about to put the new one
+    where = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
+    connection = sqlite3.connect(where, timeout=10.0, isolation_level=None, check_same_thread=False, uri=True)
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
