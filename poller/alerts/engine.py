@@ -13,18 +13,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final
 
-from poller.alerts import notices
-from poller.alerts.announcements import due_announcements
-from poller.alerts.dependencies import Dependencies, says_down
-from poller.alerts.evidence import Witnesses
+from poller.alerts.dependencies import says_down
+from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
-from poller.alerts.mail import Letter, render, render_announcement, render_digest, render_storm
-from poller.alerts.maintenance import Windows
-from poller.alerts.notices import Circumstances, Kind, Policy
-from poller.alerts.page import Postmark, headline
+from poller.alerts.notices import Policy
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
-from poller.alerts.silences import Silences
 from poller.alerts.states import (
     SECOND,
     Alert,
@@ -38,10 +32,10 @@ from poller.alerts.states import (
     raise_for_no_data,
     retire,
 )
-from poller.alerts.store import AuditEntry, Batch, OutgoingMail, Store
-from poller.alerts.storm import HeldMail, Storm
+from poller.alerts.store import AuditEntry, Batch, Store
 from poller.alerts.subjects import Subject
-from poller.estate import Contact, Estate, Severity
+from poller.alerts.telling import Teller
+from poller.estate import Estate, Severity
 from poller.sample import FieldValue, Quality, Sample
 
 log = logging.getLogger(__name__)
@@ -74,11 +68,7 @@ class Alerting:
         estate = estate.model_copy(update={"rules": {ISOLATED.id: ISOLATED, **estate.rules}})
         self._estate = estate
         self._store = store
-        self._policy = policy or Policy()
         self._index = RuleIndex(estate)
-        self._dependencies = Dependencies(estate)
-        self._windows = Windows.of(estate)
-        self._down_rules = [rule for rule in estate.rules.values() if says_down(rule)]
         saved = store.load()
         self._alerts: dict[Key, Alert] = {alert.key: alert for alert in saved.alerts}
         self._book = IncidentBook(estate, {incident.id: incident for incident in saved.incidents})
@@ -87,17 +77,8 @@ class Alerting:
         self._commands_done = saved.commands_done
         self._heard: dict[Key, tuple[Watch, int]] = {}
         self._down: set[str] = set()
-        self._batch = Batch()
         self.committed: Future[None] | None = None
-        self._witnesses = Witnesses(estate, self._dependencies)
-        self._silences = Silences(saved.silences)
-        self._storm = Storm(self._policy)
-        self._storm.remember(
-            ((contact, at_ns) for contact, _, _, at_ns, held in saved.mails if not held),
-            (HeldMail(contact, id_, subject, at_ns) for contact, id_, subject, at_ns, held in saved.mails if held),
-        )
-        self._digest_minute = 0
-        self._announced: set[str] = set()
+        self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
 
     # What comes in
@@ -108,7 +89,7 @@ class Alerting:
         watches_of = self._index.watches
         for sample in samples:
             if sample.measurement in _SPEAKING:
-                self._witnesses.see(sample)
+                self._teller.witnesses.see(sample)
             for watch in watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
@@ -159,7 +140,7 @@ class Alerting:
 
     def silence(self, entry: AuditEntry) -> None:
         """Begin or end a silence: action "silence" with until_ns, or "unsilence"; see poller.alerts.silences."""
-        self._silences.take(entry)
+        self._teller.silences.take(entry)
         self._batch.audit.append(entry)
         self._follow([], entry.at_ns)
 
@@ -174,6 +155,11 @@ class Alerting:
             )
             for change in changes
         ]
+
+    @property
+    def _batch(self) -> Batch:
+        """What this step changes; one transaction."""
+        return self._teller.batch
 
     # Judging
 
@@ -198,7 +184,7 @@ class Alerting:
     def _watch_ourselves(self, now_ns: int) -> list[Transition]:
         """Is it us? Judged as a sample of our own, by the built-in rule or the configuration's."""
         tags = (("node", ISOLATION.id), ("part", ISOLATION.part))
-        isolated = is_isolated(self._witnesses.answering(), self._estate)
+        isolated = is_isolated(self._teller.witnesses.answering(), self._estate)
         sample = Sample("daemon", tags, {"isolated": isolated}, now_ns)
         steps = (self._judge(watch, sample, now_ns) for watch in self._index.watches(sample))
         return [step for step in steps if step is not None]
@@ -244,13 +230,13 @@ class Alerting:
         self._book.refresh(self._alerts, self._down, now_ns)
         for change, step in zip(changes, steps, strict=True):
             self._batch.transitions.append((step, change.incident))
-        self._tell(now_ns)
+        self._teller.tell(now_ns)
         self._name()
         self._batch.incidents.extend(self._book.incidents[id_] for id_ in sorted(self._book.changed))
         self._book.changed.clear()
         if self._batch:
             self.committed = self._store.submit(self._batch)
-            self._batch = Batch()
+            self._teller.batch = Batch()
         return changes
 
     def _take_in(self, step: Transition, now_ns: int) -> Change:
@@ -290,115 +276,6 @@ class Alerting:
             if rule is not None and alert.state is State.FIRING and says_down(rule):
                 self._down.add(alert.subject)
 
-    # Telling
-
-    def _tell(self, now_ns: int) -> None:
-        """Decide for every incident, and put what is to be told into the batch."""
-        for incident in list(self._book.incidents.values()):
-            if incident.closed_ns is not None and (incident.told.recovered or incident.told.severity is None):
-                continue
-            explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
-            around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
-            decision = notices.decide(incident, around, self._policy, now_ns)
-            if decision.kind is not None:
-                self._send(incident, decision.kind, decision.why.value, now_ns)
-        minute = now_ns // (60 * SECOND)
-        if minute != self._digest_minute:
-            self._digest_minute = minute
-            self._tell_digest(now_ns)
-            self._announce(now_ns)
-        self._tell_together(now_ns)
-
-    def _send(self, incident: Incident, kind: Kind, why: str, now_ns: int) -> None:
-        incident = replace(incident, evidence=self._witnesses.about(incident))
-        told = notices.remember(incident, kind, now_ns)
-        for contact in notices.recipients(incident, kind, self._estate):
-            mark = Postmark(kind, why, told.told.count, now_ns, self._next_ns(told, kind))
-            self._post(render(incident, mark, contact, self._estate), incident.id, contact, mark)
-        self._book.put(told)
-
-    def _tell_digest(self, now_ns: int) -> None:
-        due = []
-        for incident in self._book.incidents.values():
-            due_ns = notices.digest_due_ns(incident, self._estate, self._policy)
-            if due_ns is not None and now_ns >= due_ns and self._muted_by(incident, now_ns) is None:
-                due.append(incident)
-        if not due:
-            return
-        for contact_id, incidents in notices.digest_recipients(due, self._estate).items():
-            contact = self._estate.contacts[contact_id]
-            mark = Postmark(Kind.DIGEST, notices.Why.BUSINESS_DAY.value, 1, now_ns, None)
-            self._post(render_digest(incidents, mark, contact, self._estate), "", contact, mark)
-        for incident in due:
-            self._book.put(notices.remember_digest(incident, now_ns))
-
-    def _announce(self, now_ns: int) -> None:
-        """Planned maintenance, to its contacts; the outbox takes each Message-ID once."""
-        for announcement in due_announcements(self._estate, now_ns):
-            if announcement.id in self._announced:
-                continue
-            self._announced.add(announcement.id)
-            for contact in (self._estate.contacts[id_] for id_ in announcement.window.contacts):
-                if contact.email is not None:
-                    letter = render_announcement(announcement, contact, self._estate, now_ns)
-                    mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
-                    self._put(letter, "", contact, mark)
-
-    def _tell_together(self, now_ns: int) -> None:
-        """Let what the storm cap held leave in one mail, as soon as there is room."""
-        for contact_id, held in self._storm.release(now_ns).items():
-            self._batch.told_together.extend(mail.message_id for mail in held)
-            contact = self._estate.contacts.get(contact_id)
-            if contact is not None and contact.email is not None:
-                mark = Postmark(Kind.STORM, notices.Why.TOO_MANY.value, 1, now_ns, None)
-                self._put(render_storm(held, mark, contact, self._estate), "", contact, mark)
-
-    def _post(self, letter: Letter, incident: str, contact: Contact, mark: Postmark) -> None:
-        """Let a mail leave, or hold it where the recipient gets too many."""
-        held = self._storm.must_hold(contact.id, mark.now_ns)
-        if held:
-            self._storm.hold(HeldMail(contact.id, letter.message_id, letter.subject, mark.now_ns))
-        else:
-            self._storm.note_sent(contact.id, mark.now_ns)
-        self._put(letter, incident, contact, mark, held=held)
-
-    def _put(self, letter: Letter, incident: str, contact: Contact, mark: Postmark, *, held: bool = False) -> None:
-        self._batch.mails.append(
-            OutgoingMail(
-                letter.message_id,
-                incident,
-                contact.id,
-                contact.email or "",
-                mark.kind.value,
-                mark.why,
-                letter.subject,
-                letter.message,
-                mark.now_ns,
-                held,
-            )
-        )
-
-    def _next_ns(self, incident: Incident, kind: Kind) -> int | None:
-        """When the next notice leaves if nobody acknowledges."""
-        repeats = kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT} and incident.acknowledged is None
-        if not repeats or incident.told.last_ns is None:
-            return None
-        return incident.told.last_ns + int(self._policy.repeat_interval * SECOND)
-
-    def _muted_by(self, incident: Incident, now_ns: int) -> str | None:
-        """What keeps the incident from being told now; a window counts only if it covers all that is still bad."""
-        subjects = [Subject.parse(member.subject) for member in incident.active]
-        return self._windows.muting(subjects, now_ns) or self._silences.muting(incident, now_ns)
-
-    def _parent_pending(self, incident: Incident) -> bool:
-        """True while something the incident's root hangs on is failing but not yet judged."""
-        for node in self._dependencies.ancestors(Subject.parse(incident.root[1])):
-            for rule in self._down_rules:
-                alert = self._alerts.get((rule.id, node))
-                if alert is not None and alert.state is State.PENDING:
-                    return True
-        return False
-
     # People
 
     def _remark(self, id_: str, remark: Remark, origin: str) -> Incident:
@@ -415,7 +292,7 @@ class Alerting:
             self._commands_done = entry.id
             self._batch.commands_done = entry.id
             if entry.action in {"silence", "unsilence"}:
-                self._silences.take(entry)
+                self._teller.silences.take(entry)
             elif entry.action in {"acknowledge", "comment"} and entry.target in self._book.incidents:
                 self._remark(entry.target, Remark(entry.action, entry.who, entry.text, entry.at_ns), entry.origin)
             else:

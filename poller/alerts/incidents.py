@@ -14,145 +14,20 @@ recovered, by a reading from after the recovery, leaves for an incident of its o
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down
+from poller.alerts.incident import RANK, Evidence, Incident, Member, Remark, Told, is_worse
 from poller.alerts.rules import Key
 from poller.alerts.states import SECOND, Alert
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, Rule, Scope, Severity
-from poller.sample import FieldValue
 
+__all__ = ["Evidence", "Incident", "IncidentBook", "Member", "Remark", "Told", "incident_id", "is_worse"]
 RECHECK: Final = 180 * SECOND
-GATHERING: Final = 15 * SECOND
-"""Alerts this soon after the first belong to how the fault began."""
-_RANK: Final = {Severity.NOTICE: 0, Severity.MINOR: 1, Severity.SERIOUS: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One thing we know: what the reading was, of whom, since when (or at what time)."""
-
-    subject: str
-    field: str
-    value: FieldValue | None
-    at_ns: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One alert of an incident; inhibited_by is the parent's subject while that explains it."""
-
-    rule: str
-    subject: str
-    severity: Severity
-    since_ns: int
-    value: FieldValue | None = None
-    resolved_ns: int | None = None
-    inhibited_by: str | None = None
-    freed_ns: int | None = None
-
-    @property
-    def key(self) -> Key:
-        """The alert's key."""
-        return (self.rule, self.subject)
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """What a person said about an incident; kind is acknowledge or comment."""
-
-    kind: str
-    who: str
-    text: str
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58)."""
-
-    count: int = 0
-    first_ns: int | None = None
-    last_ns: int | None = None
-    severity: Severity | None = None
-    repeats: int = 0
-    flapping: bool = False
-    recovered: bool = False
-    digest_ns: int | None = None
-    digest_recovered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """One fault with one cause. anchor and fault say what joins it; root is the alert that is its cause."""
-
-    id: str
-    anchor: str
-    fault: bool
-    root: Key
-    begun_ns: int
-    opened_ns: int
-    severity: Severity
-    worst: Severity
-    closed_ns: int | None = None
-    members: tuple[Member, ...] = ()
-    affected: Affected = field(default_factory=Affected)
-    scope: str = "undetermined"
-    evidence: tuple[Evidence, ...] = ()
-    flapping: bool = False
-    redundancy_left: bool = False
-    merged_into: str | None = None
-    remarks: tuple[Remark, ...] = ()
-    title_ja: str = ""
-    title_en: str = ""
-    told: Told = field(default_factory=Told)
-    serious_since_ns: int | None = None
-
-    @property
-    def turned_serious(self) -> bool:
-        """True where it was less than serious at first."""
-        return self.serious_since_ns is not None and self.serious_since_ns - self.opened_ns > GATHERING
-
-    @property
-    def acknowledged(self) -> Remark | None:
-        """The first acknowledgement."""
-        return next((remark for remark in self.remarks if remark.kind == "acknowledge"), None)
-
-    @property
-    def acknowledged_by(self) -> str | None:
-        """Who acknowledged first."""
-        return None if self.acknowledged is None else self.acknowledged.who
-
-    def title(self, lang: str) -> str:
-        """What is broken and how, in half a line, "ja" or "en"."""
-        return self.title_en if lang == "en" else self.title_ja
-
-    @property
-    def root_member(self) -> Member:
-        """The alert that is the cause."""
-        return next((member for member in self.members if member.key == self.root), self.members[0])
-
-    @property
-    def ended_ns(self) -> int | None:
-        """When the last alert's condition ended; None while open."""
-        return (
-            None if self.closed_ns is None else max((m.resolved_ns or 0 for m in self.members), default=self.closed_ns)
-        )
-
-    @property
-    def active(self) -> tuple[Member, ...]:
-        """Members that are not resolved."""
-        return tuple(member for member in self.members if member.resolved_ns is None)
-
-
-def is_worse(one: Severity, other: Severity | None) -> bool:
-    """True where one matters more than other (None: nothing)."""
-    return other is None or _RANK[one] > _RANK[other]
 
 
 def _still_so(member: Member, alert: Alert | None, now_ns: int) -> bool:
@@ -188,7 +63,7 @@ class IncidentBook:
     def open_incidents(self) -> list[Incident]:
         """Open incidents, the worst and oldest first."""
         found = [incident for incident in self.incidents.values() if incident.closed_ns is None]
-        return sorted(found, key=lambda incident: (-_RANK[incident.severity], incident.begun_ns, incident.id))
+        return sorted(found, key=lambda incident: (-RANK[incident.severity], incident.begun_ns, incident.id))
 
     def of(self, key: Key) -> Incident | None:
         """The open incident that an alert belongs to."""
@@ -289,7 +164,7 @@ class IncidentBook:
         severities = {member.key: self.severity(member, down) for member in telling}
         severity, root = incident.severity, incident.root
         if severities:
-            severity = max(severities.values(), key=_RANK.__getitem__)
+            severity = max(severities.values(), key=RANK.__getitem__)
             by_rule = {member.key for member in telling if member.severity is severity}
             if severities.get(root) is not severity or (by_rule and root not in by_rule):
                 root = next(

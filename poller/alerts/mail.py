@@ -14,9 +14,10 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from poller.alerts.announcements import Announcement
+from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident
 from poller.alerts.notices import Kind
-from poller.alerts.page import Page, Postmark, headline
+from poller.alerts.page import Page, Postmark
 from poller.alerts.states import SECOND
 from poller.alerts.storm import HeldMail
 from poller.alerts.words import (

@@ -4,7 +4,7 @@ Level-triggered, so that a restart, the end of a maintenance window or of a sile
 incident whose truth differs from what was told is told, unless something holds it, and every decision has its reason.
 
     serious   told at once (after `settle`, in which alerts with the same cause come together), repeated every
-              `repeat_interval` until somebody acknowledges; from the first repeat on the officers hear of it too
+              `repeat_interval` until somebody acknowledges, to more people each time
     minor     held for the digest at `digest_at` of the next business day; if it turns serious it leaves at once;
               if it ends before, the digest says so
     notice    shown, and in the digest of those contacts who asked for notices
@@ -159,6 +159,8 @@ def digest_due_ns(incident: Incident, estate: Estate, policy: Policy) -> int | N
     if incident.merged_into is not None or told.severity is Severity.SERIOUS:
         return None
     if told.digest_ns is None:
+        if incident.closed_ns is not None and told.muted:
+            return None
         if incident.severity is Severity.SERIOUS and incident.closed_ns is None:
             return None
         since = incident.opened_ns if told.last_ns is None else told.last_ns
@@ -177,9 +179,12 @@ def remember_digest(incident: Incident, now_ns: int) -> Incident:
 def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
     """Whom to tell.
 
-    The people who run the network; the provider of an affected circuit where the fault may be outside; the contacts of
-    affected tenants; officers once nobody has acknowledged, and from then on.
+    At once the operators and the first engineer; the provider of an affected circuit where the fault may be outside;
+    the contacts of affected tenants. While nobody acknowledges, the other engineers from the first repeat on and the
+    officers from the second. The digest goes to all engineers.
     """
+    level = incident.told.repeats + (kind is Kind.REPEAT)
+    engineers = [each.id for each in estate.contacts.values() if each.role == "engineer" and each.email is not None]
     providers = {
         estate.circuits[circuit].provider for circuit in incident.affected.circuits if circuit in estate.circuits
     }
@@ -195,8 +200,8 @@ def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
     for contact in estate.contacts.values():
         concerned = {
             "operator": True,
-            "engineer": True,
-            "officer": kind is Kind.REPEAT or incident.told.repeats > 0,
+            "engineer": contact.id in engineers[:1] or level >= 1 or kind is Kind.DIGEST,
+            "officer": level >= 2 or kind is Kind.DIGEST,  # noqa: PLR2004 - the second repeat
             "provider": outside and contact.id in providers,
             "tenant": contact.id in tenants and kind is not Kind.REPEAT,
             "supplier": on_service,

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind
 from poller.alerts.states import SECOND
@@ -11,7 +12,6 @@ from poller.alerts.subjects import Subject
 from poller.alerts.words import (
     Times,
     clean,
-    condition,
     duration_text,
     join,
     pick,
@@ -25,47 +25,25 @@ from poller.estate import Circuit, Contact, Estate
 OUTSIDERS: Final = frozenset({"provider", "tenant", "officer", "supplier"})
 """Roles outside the operating team: no call to act in the subject, and a word on who writes."""
 _NUMBERED: Final = re.compile(r"[0-9０-９]+[.．)）]")
-TOGETHER: Final = 300 * SECOND
+FIRST_NOTICE: Final = 3600 * SECOND
+SECOND_NOTICE: Final = 7200 * SECOND
 NAMED_TENANTS: Final = 8
 """More tenants than these are only counted in the first line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Postmark:
-    """What a mail says about itself: its kind, why it was sent, its number in the thread, when the next one follows."""
+    """What a mail says about itself.
+
+    number: its place in the thread; next_ns: when the next one follows; joining: who is told then besides.
+    """
 
     kind: Kind
     why: str
     number: int
     now_ns: int
     next_ns: int | None
-
-
-def headline(incident: Incident, estate: Estate, lang: str) -> str:
-    """What is broken and how, in half a line."""
-    root = incident.root_member
-    rule = estate.rules.get(root.rule)
-    subject = Subject.parse(root.subject)
-    name = subject_name(subject, estate, lang)
-    if rule is None:
-        return name
-    what = condition(rule, lang)
-    if subject.kind == "daemon":
-        return what
-    value = reading_text(root, rule, lang)
-    together = {
-        member.subject
-        for member in incident.members
-        if member.rule == root.rule and member.inhibited_by is None and _counts(member, incident)
-    }
-    if len(together) > 1 and incident.anchor.startswith("group/"):
-        group = estate.redundancy_groups.get(incident.anchor.partition("/")[2])
-        if group is not None:
-            return f"{clean(group.name.lang(lang), 60)} {_all_of(subject, len(together), lang)}{what}"
-    if subject.kind == "line_group" and rule.equals == "down":
-        what = f"{_all_of(subject, len(estate.line_groups[subject.id].members), lang)}{what}"
-    colon = "" if rule.equals is not None else pick(lang, "", ":")
-    return f"{name}{colon} {what}{' ' + value if value else ''}"
+    joining: tuple[Contact, ...] = ()
 
 
 def _steps(runbook: str) -> tuple[str, list[str]]:
@@ -75,20 +53,6 @@ def _steps(runbook: str) -> tuple[str, list[str]]:
         return "", [f"  {number}. {line}" for number, line in enumerate(lines, 1)]
     title = lines.pop(0) if not _NUMBERED.match(lines[0]) else ""
     return title, [f"  {line}" for line in lines]
-
-
-def _counts(member: Member, incident: Incident) -> bool:
-    """True for what is still bad; of a closed incident, for what ended together with it."""
-    if member.resolved_ns is None or incident.ended_ns is None:
-        return member.resolved_ns is None
-    return incident.ended_ns - member.resolved_ns <= TOGETHER
-
-
-def _all_of(subject: Subject, count: int, lang: str) -> str:
-    """That it is all of a group."""
-    if subject.kind in {"circuit", "line_group"} and count == 2:  # noqa: PLR2004 - a pair
-        return pick(lang, "主・副とも", "main and backup both ")
-    return pick(lang, f"{count}系統とも", f"all {count} ")
 
 
 class Page:
@@ -157,7 +121,15 @@ class Page:
 
     def text(self) -> str:
         """The plain text, sections with nothing to say left out."""
-        sections = [self._greeting(), self._what(), self._reach(), self._where(), self._todo(), self._links()]
+        sections = [
+            self._greeting(),
+            self._what(),
+            self._reach(),
+            self._where(),
+            self._todo(),
+            self._deadlines(),
+            self._links(),
+        ]
         return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
     def _greeting(self) -> list[str]:
@@ -355,10 +327,33 @@ class Page:
         )
         if self.mark.next_ns is not None:
             when = self.times.short(self.mark.next_ns)
+            names = join((clean(contact.name.lang(self.lang), 40) for contact in self.mark.joining), self.lang)
+            to = self.say(f"{names}にも" if names else "", f", to {names} too," if names else "")
             lines.append(
                 self.say(
-                    f"次の通知：確認されない場合 {when} に再通知します。状況が変わればこのスレッドに続報します。",
-                    f"Next: at {when} again if nobody acknowledges. Changes follow in this thread.",
+                    f"次の通知：確認されない場合 {when} に{to}再通知します。状況が変わればこのスレッドに続報します。",
+                    f"Next: at {when} again{to} if nobody acknowledges. Changes follow in this thread.",
                 )
             )
         return lines
+
+    def _deadlines(self) -> list[str]:
+        """When those in charge must have been told (R60a, need N31); once it is over, whether they were."""
+        incident = self.incident
+        if self.contact.role not in {"operator", "engineer"} or not incident.fault:
+            return []
+        first, second = (incident.opened_ns + each for each in (FIRST_NOTICE, SECOND_NOTICE))
+        if self.mark.kind is not Kind.RECOVERED:
+            limits = self.times.short(first), self.times.short(second)
+            return [
+                self.say(
+                    f"報告期限：一次通知 {limits[0]}（検知から1時間）、二次通知 {limits[1]}（2時間）",
+                    f"Reports are due: first notice {limits[0]} (1 h), second notice {limits[1]} (2 h)",
+                )
+            ]
+        if incident.told.first_ns is None:
+            return []
+        kept = incident.told.first_ns <= first
+        at = self.times.clock(incident.told.first_ns)
+        verdict = self.say("期限内" if kept else "期限超過", "in time" if kept else "late")
+        return [self.say(f"一次通知 {at}（{verdict}）", f"First notice {at} ({verdict})")]

@@ -1,0 +1,163 @@
+"""Telling: decides for every incident whether a mail leaves now, and writes it into the batch to be stored.
+
+incident -> notices.decide -> recipients -> page and mail -> storm cap -> Batch.mails
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from poller.alerts import notices
+from poller.alerts.announcements import due_announcements
+from poller.alerts.dependencies import Dependencies, says_down
+from poller.alerts.evidence import Witnesses
+from poller.alerts.incidents import Incident, IncidentBook
+from poller.alerts.mail import Letter, render, render_announcement, render_digest, render_storm
+from poller.alerts.maintenance import Windows
+from poller.alerts.notices import Circumstances, Kind, Policy, Why
+from poller.alerts.page import Postmark
+from poller.alerts.rules import Key
+from poller.alerts.silences import Silences
+from poller.alerts.states import SECOND, Alert, State
+from poller.alerts.store import Batch, OutgoingMail, Saved
+from poller.alerts.storm import HeldMail, Storm
+from poller.alerts.subjects import Subject
+from poller.estate import Contact, Estate
+
+
+class Teller:
+    """Tells of the incidents in the book. batch is where its mails go; whoever stores it puts an empty one there."""
+
+    def __init__(
+        self, estate: Estate, policy: Policy, book: IncidentBook, alerts: Mapping[Key, Alert], saved: Saved
+    ) -> None:
+        self._estate = estate
+        self._policy = policy
+        self._book = book
+        self._alerts = alerts
+        self._dependencies = Dependencies(estate)
+        self._windows = Windows.of(estate)
+        self._down_rules = [rule for rule in estate.rules.values() if says_down(rule)]
+        self.witnesses = Witnesses(estate, self._dependencies)
+        self.silences = Silences(saved.silences)
+        self.batch = Batch()
+        self._storm = Storm(policy)
+        self._storm.remember(
+            ((contact, at_ns) for contact, _, _, at_ns, held in saved.mails if not held),
+            (HeldMail(contact, id_, subject, at_ns) for contact, id_, subject, at_ns, held in saved.mails if held),
+        )
+        self._minute = 0
+        self._announced: set[str] = set()
+
+    def tell(self, now_ns: int) -> None:
+        """Decide for every incident, and put what is to be told into the batch."""
+        for known in list(self._book.incidents.values()):
+            incident = known
+            if incident.closed_ns is not None and (incident.told.recovered or incident.told.severity is None):
+                continue
+            explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
+            around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
+            decision = notices.decide(incident, around, self._policy, now_ns)
+            if (decision.why is Why.MUTED) is not incident.told.muted:
+                incident = replace(incident, told=replace(incident.told, muted=decision.why is Why.MUTED))
+                self._book.put(incident)
+            if decision.kind is not None:
+                self._send(incident, decision.kind, decision.why.value, now_ns)
+        minute = now_ns // (60 * SECOND)
+        if minute != self._minute:
+            self._minute = minute
+            self._tell_digest(now_ns)
+            self._announce(now_ns)
+        self._tell_together(now_ns)
+
+    def _send(self, incident: Incident, kind: Kind, why: str, now_ns: int) -> None:
+        incident = replace(incident, evidence=self.witnesses.about(incident))
+        told = notices.remember(incident, kind, now_ns)
+        readers = notices.recipients(incident, kind, self._estate)
+        next_ns = self._next_ns(told, kind)
+        later = notices.recipients(told, Kind.REPEAT, self._estate) if next_ns is not None else []
+        mark = Postmark(kind, why, told.told.count, now_ns, next_ns, tuple(c for c in later if c not in readers))
+        for contact in readers:
+            self._post(render(incident, mark, contact, self._estate), incident.id, contact, mark)
+        self._book.put(told)
+
+    def _tell_digest(self, now_ns: int) -> None:
+        due = []
+        for incident in self._book.incidents.values():
+            due_ns = notices.digest_due_ns(incident, self._estate, self._policy)
+            if due_ns is not None and now_ns >= due_ns and self._muted_by(incident, now_ns) is None:
+                due.append(incident)
+        if not due:
+            return
+        for contact_id, incidents in notices.digest_recipients(due, self._estate).items():
+            contact = self._estate.contacts[contact_id]
+            mark = Postmark(Kind.DIGEST, Why.BUSINESS_DAY.value, 1, now_ns, None)
+            self._post(render_digest(incidents, mark, contact, self._estate), "", contact, mark)
+        for incident in due:
+            self._book.put(notices.remember_digest(incident, now_ns))
+
+    def _announce(self, now_ns: int) -> None:
+        """Planned maintenance, to its contacts; the outbox takes each Message-ID once."""
+        for announcement in due_announcements(self._estate, now_ns):
+            if announcement.id in self._announced:
+                continue
+            self._announced.add(announcement.id)
+            for contact in (self._estate.contacts[id_] for id_ in announcement.window.contacts):
+                if contact.email is not None:
+                    letter = render_announcement(announcement, contact, self._estate, now_ns)
+                    mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
+                    self._put(letter, "", contact, mark)
+
+    def _tell_together(self, now_ns: int) -> None:
+        """Let what the storm cap held leave in one mail, as soon as there is room."""
+        for contact_id, held in self._storm.release(now_ns).items():
+            self.batch.told_together.extend(mail.message_id for mail in held)
+            contact = self._estate.contacts.get(contact_id)
+            if contact is not None and contact.email is not None:
+                mark = Postmark(Kind.STORM, Why.TOO_MANY.value, 1, now_ns, None)
+                self._put(render_storm(held, mark, contact, self._estate), "", contact, mark)
+
+    def _post(self, letter: Letter, incident: str, contact: Contact, mark: Postmark) -> None:
+        """Let a mail leave, or hold it where the recipient gets too many."""
+        held = self._storm.must_hold(contact.id, mark.now_ns)
+        if held:
+            self._storm.hold(HeldMail(contact.id, letter.message_id, letter.subject, mark.now_ns))
+        else:
+            self._storm.note_sent(contact.id, mark.now_ns)
+        self._put(letter, incident, contact, mark, held=held)
+
+    def _put(self, letter: Letter, incident: str, contact: Contact, mark: Postmark, *, held: bool = False) -> None:
+        self.batch.mails.append(
+            OutgoingMail(
+                letter.message_id,
+                incident,
+                contact.id,
+                contact.email or "",
+                mark.kind.value,
+                mark.why,
+                letter.subject,
+                letter.message,
+                mark.now_ns,
+                held,
+            )
+        )
+
+    def _next_ns(self, incident: Incident, kind: Kind) -> int | None:
+        """When the next notice leaves if nobody acknowledges."""
+        repeats = kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT} and incident.acknowledged is None
+        if not repeats or incident.told.last_ns is None:
+            return None
+        return incident.told.last_ns + int(self._policy.repeat_interval * SECOND)
+
+    def _muted_by(self, incident: Incident, now_ns: int) -> str | None:
+        """What keeps the incident from being told now; a window counts only if it covers all that is still bad."""
+        subjects = [Subject.parse(member.subject) for member in incident.active]
+        return self._windows.muting(subjects, now_ns) or self.silences.muting(incident, now_ns)
+
+    def _parent_pending(self, incident: Incident) -> bool:
+        """True while something the incident's root hangs on is failing but not yet judged."""
+        for node in self._dependencies.ancestors(Subject.parse(incident.root[1])):
+            for rule in self._down_rules:
+                alert = self._alerts.get((rule.id, node))
+                if alert is not None and alert.state is State.PENDING:
+                    return True
+        return False
