@@ -180,11 +180,10 @@ def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
     """Whom to tell.
 
     At once the operators and the first engineer; the provider of an affected circuit where the fault may be outside;
-    the contacts of affected tenants. While nobody acknowledges, the other engineers from the first repeat on and the officers
-    from the second. The digest goes to all engineers.
+    the contacts of affected tenants. While nobody acknowledges, the other engineers from the first repeat on and the
+    officers from the second. The digest goes to all engineers.
     """
     level = incident.told.repeats + (kind is Kind.REPEAT)
-    engineers = (each.id for each in estate.contacts.values() if each.role == "engineer" and each.email is not None)
     engineers = [each.id for each in estate.contacts.values() if each.role == "engineer" and each.email is not None]
     providers = {
         estate.circuits[circuit].provider for circuit in incident.affected.circuits if circuit in estate.circuits
