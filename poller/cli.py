@@ -11,6 +11,7 @@ from poller.cli_demo import demo
 from poller.cli_incidents import ack, comment, incident, incidents, send_test_mail
 from poller.cli_lab import lab_app
 from poller.cli_run import run
+from poller.cli_storage import export_command, influx_app, replay_command
 
 app = typer.Typer(
     name="hinomi",
@@ -25,10 +26,16 @@ app.command()(check)
 for command in (incidents, incident, ack, comment):
     app.command()(command)
 app.command("test-mail")(send_test_mail)
+app.command("export")(export_command)
+app.command("replay")(replay_command)
+app.add_typer(influx_app)
 app.add_typer(lab_app, name="lab")
 for command in (incidents, incident, ack, comment):
     app.command()(command)
 app.command("test-mail")(send_test_mail)
+app.command("export")(export_command)
+app.command("replay")(replay_command)
+app.add_typer(influx_app)
 app.add_typer(lab_app, name="lab")
 
 

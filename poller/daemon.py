@@ -33,7 +33,7 @@ from poller.selfwatch import SelfWatch
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
-from poller.storage.parquet import ParquetStore, Retention
+from poller.stores import open_stores, store_names
 from poller.targets import snmp_target
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
@@ -71,7 +71,7 @@ class Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         async with AsyncExitStack() as stack:
             journal = await stack.enter_async_context(
-                Journal(self._state / "journal.sqlite", ["parquet"], self._limits())
+                Journal(self._state / "journal.sqlite", store_names(self._configuration), self._limits())
             )
             alerts = AlertStore(self._state / "alerts.sqlite")
             stack.callback(alerts.close)
@@ -85,20 +85,23 @@ class Daemon:
             asking.restore(saved.get("discoveries", {}))
             await self._remember(live)
             rounds = self._rounds(asking, pipeline, first_start=not saved)
-            delivery = DeliveryState()
-            watch = SelfWatch(pipeline, journal, rounds, delivery)
+            stores = await stack.enter_async_context(open_stores(self._configuration))
+            deliveries = {name: DeliveryState() for name in stores}
+            watch = SelfWatch(pipeline, journal, rounds, deliveries)
             wall = WallServer(live, str(self._estate.wall.listen), self._estate.wall.port, clock_ns=self._clock_ns)
             await stack.enter_async_context(wall)
-            store = ParquetStore(self._state / "store", Retention(raw_days=self._estate.storage.raw_days))
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
                     group.create_task(self._beat(pipeline, watch), name="beat"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
-                    group.create_task(run_reader(journal.reader("parquet"), store, state=delivery), name="parquet"),
                     group.create_task(
                         run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
+                    ),
+                    *(
+                        group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
+                        for name, store in stores.items()
                     ),
                 ]
                 tell(_log, logging.INFO, "watching", devices=len(targets), wall=wall.url)

@@ -116,6 +116,7 @@ class Pipeline:
             "circuits": self._circuits.save(),
             "tenants": self._tenants.save(),
             "rollups": self._rollups.save(),
+            "interface_rollups": self._interface_rollups.save(),
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -125,6 +126,8 @@ class Pipeline:
             self._rates.keep_only(self._estate.devices.keys())
         if "rollups" in saved:
             self._rollups = Rollups.load(saved["rollups"])
+        if "interface_rollups" in saved:
+            self._interface_rollups = InterfaceRollups.load(saved["interface_rollups"])
         for name, part in (("slots", self._ledger), ("circuits", self._circuits), ("tenants", self._tenants)):
             if name in saved:
                 part.restore(saved[name])

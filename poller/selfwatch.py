@@ -1,6 +1,7 @@
 """The daemon watches itself (R74): lag, stalls, queues and drops, once a minute, as samples of its own measurement."""
 
 import socket
+from collections.abc import Mapping
 from typing import Final
 
 from poller.pipeline import Pipeline
@@ -15,11 +16,13 @@ MINUTE_NS: Final = 60 * 10**9
 class SelfWatch:
     """Collects what the parts count and publishes it through the pipeline like any other measurement."""
 
-    def __init__(self, pipeline: Pipeline, journal: Journal, rounds: Rounds, delivery: DeliveryState) -> None:
+    def __init__(
+        self, pipeline: Pipeline, journal: Journal, rounds: Rounds, deliveries: Mapping[str, DeliveryState]
+    ) -> None:
         self._pipeline = pipeline
         self._journal = journal
         self._rounds = rounds
-        self._delivery = delivery
+        self._deliveries = deliveries
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
@@ -50,7 +53,10 @@ class SelfWatch:
             },
             "loop": {"stall_seconds": self._stall_seconds},
             "journal": {"queue_depth": journal.depth, "drops_total": journal.drops_total},
-            "parquet": {"done_total": self._delivery.done_total, "failed_total": self._delivery.failed_total},
+            **{
+                name: {"done_total": delivery.done_total, "failed_total": delivery.failed_total}
+                for name, delivery in self._deliveries.items()
+            },
         }
         return [
             Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns) for part, fields in parts.items()

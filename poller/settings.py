@@ -121,10 +121,40 @@ class Mail(Model):
     """How the wall is reached from a mail."""
 
 
+class InfluxDatabase(Model):
+    """A database that gets every measurement, for Grafana: InfluxDB 1.x, 2.x, 3.x or VictoriaMetrics."""
+
+    url: str
+    """Such as http://influx.example.jp:8086."""
+    kind: Literal["1", "2", "victoria"] = "2"
+    """InfluxDB 1.x; 2.x and 3.x; VictoriaMetrics."""
+    bucket: str = "hinomi"
+    """Bucket, or database in 1.x."""
+    org: str = ""
+    token: SecretReference | None = None
+    user: str = ""
+    password: SecretReference | None = None
+
+
+class MqttBroker(Model):
+    """A broker that gets every record, the way home of a remote poller."""
+
+    host: str
+    port: Port = 1883
+    node: str = "hinomi"
+    """Who we are; part of the topic."""
+    user: str | None = None
+    password: SecretReference | None = None
+    tls: Flag = False
+
+
 class Storage(Model):
-    """Where measurements are kept."""
+    """Where measurements are kept. The embedded store needs no server; databases are given a copy."""
 
     directory: str = "/var/lib/hinomi"
+    """Relative to the configuration's folder, if relative."""
+    influx: InfluxDatabase | None = None
+    mqtt: MqttBroker | None = None
     journal_bytes: Volume = 20 * 10**9
     journal_days: Positive = 7
     raw_days: Annotated[Whole, Field(gt=0)] = 90

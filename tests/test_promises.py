@@ -1,5 +1,6 @@
 """The repository checks its own promises: what the documents say is what is there."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from poller.config import load
 from poller.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,3 +70,21 @@ def test_traffic_suffixes_tell_the_kind() -> None:
                 assert field.kind is int, (entry.name, field.name)
             if field.name.endswith(("_ratio", "_per_second", "_seconds")):
                 assert field.kind is float, (entry.name, field.name)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ja.md"])
+def test_the_ten_lines_of_the_readme_are_a_configuration(page: str, tmp_path: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    assert len(example.splitlines()) <= 10
+    (tmp_path / "hinomi.yaml").write_text(example, encoding="utf-8")
+    estate = load(tmp_path).estate
+    assert {"fw-1", "sw-1"} == set(estate.devices)
+    assert "shift@example.jp" == estate.contacts["shift"].email
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
+def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert [] == [link for link in links if not (ROOT / link).exists()]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident
-from poller.alerts.page import headline
 from poller.estate import Estate
 
 
