@@ -10,6 +10,7 @@ from poller.cli_check import check
 from poller.cli_demo import demo
 from poller.cli_incidents import ack, comment, incident, incidents, send_test_mail
 from poller.cli_lab import lab_app
+from poller.cli_poll import poll
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(check)
+app.command()(poll)
 for command in (incidents, incident, ack, comment):
     app.command()(command)
 app.command("test-mail")(send_test_mail)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from poller.cli_check_live import check_live
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
 from poller.units import format_rate
@@ -54,10 +55,13 @@ def check(
     as_json: JsonOption = False,
     lang: LangOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only problems and warnings.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask every device once, too.")] = False,
 ) -> None:
     """Check a configuration and summarise the estate; every problem at once, exit status 2."""
     words = language(lang)
     configuration = load_or_exit(config)
+    if live:
+        raise typer.Exit(check_live(configuration, as_json=as_json, lang=words))
     if as_json:
         typer.echo(json.dumps(summary(configuration), ensure_ascii=False, indent=2))
         return
