@@ -10,7 +10,6 @@ Three ways to read a reply, each refusing what it does not understand:
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from operator import sub
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
@@ -117,56 +116,49 @@ def encode_template(oids: Sequence[Oid], version: int, community: bytes | None) 
     return Template(pdu[: len(pdu) - len(suffix) - _ID_SIZE], suffix, len(oids))
 
 
-class Layout:
-    """Where the values of a reply lie; shared by all replies whose values have the same places and lengths."""
-
-    __slots__ = ("__weakref__", "indexes", "mask", "unpack")
-
-    def __init__(self, mask: int, unpack: struct.Struct, indexes: tuple[int, ...] | None) -> None:
-        self.mask = mask
-        self.unpack = unpack.unpack
-        self.indexes = indexes
-        """Values that need their offset subtracted; None where that is done to all, in one go."""
-
-
 class Shape:
-    """A reply as it looked last time; see the module's docstring."""
+    """A reply as it looked last time; see the module's docstring.
 
-    __slots__ = ("__weakref__", "fixed", "layout", "mask", "offsets", "size", "unpack")
+    mask has ones where octets are fixed, and fixed is the reply under it. offsets are what struct read too much before
+    each value; indexes names the values that have one, or is None where all are numbers and it is done in one go.
+    """
 
-    def __init__(self, layout: Layout, fixed: int, size: int, offsets: tuple[int, ...]) -> None:
-        self.layout = layout
-        self.mask = layout.mask
-        self.unpack = layout.unpack
-        self.fixed = fixed
-        self.size = size
-        self.offsets = offsets
+    __slots__ = ("__weakref__", "_unpack", "fixed", "indexes", "mask", "offsets", "size")
+
+    def __init__(self, reply: bytes, mask: int, formats: str, offsets: tuple[int, ...]) -> None:
+        self.mask = mask
+        self.fixed = int.from_bytes(reply, "big") & mask
+        self.size = len(reply)
+        self._unpack = struct.Struct(formats).unpack
+        self.indexes: tuple[int, ...] | None = None
+        self.offsets = offsets if any(offsets) else ()
+        if "s" in formats:
+            self.indexes = tuple(index for index, offset in enumerate(offsets) if offset)
+            self.offsets = tuple(offsets[index] for index in self.indexes)
 
     def read(self, reply: bytes) -> Sequence[FastValue] | None:
         """Values of a reply in the order asked, or None when it has another shape."""
         if len(reply) != self.size or int.from_bytes(reply, "big") & self.mask != self.fixed:
             return None
-        values: tuple[FastValue, ...] = self.unpack(reply)
+        values: tuple[FastValue, ...] = self._unpack(reply)
         offsets = self.offsets
         if not offsets:
             return values
-        indexes = self.layout.indexes
-        if indexes is None:
-            return list(map(sub, values, offsets))  # all are int: a layout with bytes has indexes
+        if self.indexes is None:
+            return list(map(sub, values, offsets))
         patched = list(values)
-        for index, offset in zip(indexes, offsets, strict=True):
+        for index, offset in zip(self.indexes, offsets, strict=True):
             patched[index] -= offset  # type: ignore[operator]  # indexes name numbers only
         return patched
 
 
 class ShapeCache:
-    """Templates, layouts and shapes that are in use, each kept once; what nobody uses any more is dropped."""
+    """Templates and shapes that are in use, each kept once; what nobody uses any more is dropped."""
 
     def __init__(self) -> None:
         self._templates: WeakValueDictionary[tuple[bytes, bytes], Template] = WeakValueDictionary()
-        self._layouts: WeakValueDictionary[bytes, Layout] = WeakValueDictionary()
+        self._shapes: WeakValueDictionary[int, Shape] = WeakValueDictionary()
         self._offsets: dict[int, int] = {}
-        self._shapes: WeakValueDictionary[tuple[Layout, int], Shape] = WeakValueDictionary()
 
     def template(self, oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
         """Encode a template, or find the one that is equal."""
@@ -178,30 +170,20 @@ class ShapeCache:
         plan = _plan(reply, spans)
         if plan is None:
             return None
-        formats, lengths, offsets = plan
-        key = blake2b(f"{id_at} {formats} ".encode() + lengths, digest_size=16).digest()
-        layout = self._layouts.get(key)
-        if layout is None:
-            layout = self._layouts[key] = _make_layout(formats, reply, id_at, spans)
-        fixed = int.from_bytes(reply, "big") & layout.mask
-        if layout.indexes is not None:
-            offsets = tuple(offsets[index] for index in layout.indexes)
-        elif not any(offsets):
-            offsets = ()
-        # A few thousand different offsets serve all replies: they are made of a length, a tag and the end of an OID.
-        keep = self._offsets.setdefault
-        offsets = tuple([keep(offset, offset) for offset in offsets])
-        shape = self._shapes.get((layout, fixed))
-        if shape is None:
-            shape = self._shapes[layout, fixed] = Shape(layout, fixed, len(reply), offsets)
+        mask = _make_mask(reply, id_at, spans)
+        shape = self._shapes.get(int.from_bytes(reply, "big") & mask)
+        if shape is None or shape.mask != mask or shape.size != len(reply):
+            # A few thousand different offsets serve all replies: they are made of a length, a tag and an OID's end.
+            keep = self._offsets.setdefault
+            shape = Shape(reply, mask, plan[0], tuple([keep(offset, offset) for offset in plan[1]]))
+            self._shapes[shape.fixed] = shape
         return shape
 
 
-def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, bytes, tuple[int, ...]] | None:
-    """Struct format, a fingerprint of lengths and the offset to subtract per value; None for negative numbers."""
-    formats, lengths, offsets, done = [">"], bytearray(), [], 0
+def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, list[int]] | None:
+    """Struct format, and the offset to subtract per value; None for negative numbers."""
+    formats, offsets, done = [">"], [], 0
     for start, length, tag in spans:
-        lengths += length.to_bytes(1, "big")
         if tag == _OCTET_STRING:
             formats.append(f"{start - done}x{length}s")
             done = start + length
@@ -217,25 +199,18 @@ def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, bytes, tuple[i
         offsets.append(int.from_bytes(reply[begin - before : begin], "big") << 8 * size if before else 0)
         done = start + length
     formats.append(f"{len(reply) - done}x")
-    return "".join(formats), bytes(lengths), tuple(offsets)
+    return "".join(formats), offsets
 
 
-def _make_layout(formats: str, reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> Layout:
+def _make_mask(reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> int:
     mask = bytearray(b"\xff") * len(reply)
     mask[id_at : id_at + _ID_SIZE] = bytes(_ID_SIZE)
-    has_octets = False
-    moved = []
-    for index, (start, length, tag) in enumerate(spans):
+    for start, length, tag in spans:
         mask[start : start + length] = bytes(length)
-        if tag == _OCTET_STRING:
-            has_octets = True
-            continue
-        # Fixed inside a number: its leading zero octet, or else its sign bit; both keep it from being misread.
-        leading_zero = reply[start] == 0 and length > 1
-        mask[start] = 0xFF if leading_zero else 0x80
-        if _CODES[length - leading_zero][1]:
-            moved.append(index)
-    return Layout(int.from_bytes(mask, "big"), struct.Struct(formats), tuple(moved) if has_octets else None)
+        if tag != _OCTET_STRING:
+            # Fixed inside a number: its leading zero octet, or else its sign bit; both keep it from being misread.
+            mask[start] = 0xFF if reply[start] == 0 and length > 1 else 0x80
+    return int.from_bytes(mask, "big")
 
 
 class InOrder:

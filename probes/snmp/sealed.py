@@ -9,7 +9,9 @@ import hashlib
 import hmac
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from probes.snmp.ber import encode_integer, encode_length, tlv
 from probes.snmp.engine import EngineClock
@@ -21,6 +23,7 @@ from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser, decrypt, encryp
 MAX_SIZE = 65507
 _BLOCK_SIZES: Final = {"md5": 64, "sha1": 64, "sha224": 64, "sha256": 64, "sha384": 128, "sha512": 128}
 _SALT_SIZE = 8
+_AES_BLOCK = 16
 _VERSION_3 = b"\x02\x01\x03"
 
 
@@ -54,6 +57,7 @@ class SealedConversation:
         self._keys = localize_keys(user, engine.engine_id)
         self._signer = Signer(self._keys.auth, self._keys.auth_key) if self._keys.auth else None
         self._aes = AES(self._keys.priv_key) if self._keys.priv not in {None, PrivProtocol.DES} else None
+        self._enciphered = Cipher(self._aes, ECB()).encryptor() if self._aes else None  # noqa: S305 for CFB, see _decrypt
         flags = bytes((self._keys.flags | FLAG_REPORTABLE,))
         tail = encode_integer(MAX_SIZE) + tlv(0x04, flags) + b"\x02\x01\x03"
         self._before_id = _VERSION_3 + bytes((0x30, 6 + len(tail))) + b"\x02\x04"
@@ -132,14 +136,19 @@ class SealedConversation:
         size = datagram[start + 1]
         start += 2 if size < 0x80 else size - 0x7E  # noqa: PLR2004 short or long form of the length
         boots = self.engine.boots
-        if self._aes is None:
+        if self._enciphered is None:
             plain = decrypt(self._keys, boots, time, salt, datagram[start:])
             size = plain[1]
             at = 2 if size < 0x80 else size - 0x7E  # noqa: PLR2004 as above
             length = size if at == 2 else int.from_bytes(plain[2:at], "big")  # noqa: PLR2004 the short form
             return plain[: at + length]
-        vector = boots.to_bytes(4, "big") + time.to_bytes(4, "big") + salt
-        return open_cipher(self._aes, vector).decryptor().update(datagram[start:])
+        encrypted = datagram[start:]
+        # CFB decrypts by enciphering what it has (NIST SP 800-38A, 6.3); one lasting context does that for all blocks.
+        blocks = boots.to_bytes(4, "big") + time.to_bytes(4, "big") + salt + encrypted
+        size = len(encrypted)
+        stream = self._enciphered.update(blocks[: size + _AES_BLOCK - 1 & -_AES_BLOCK])[:size]
+        plain_number = int.from_bytes(encrypted, "little") ^ int.from_bytes(stream, "little")
+        return plain_number.to_bytes(size, "little")
 
     def _look(self, datagram: bytes) -> tuple[int, int, int, int] | None:
         """Offsets of digest, salt and what follows the security parameters, and the time, by the remembered outside."""

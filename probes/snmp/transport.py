@@ -265,6 +265,8 @@ class Transport:
                 pending[request_id] = entry
             elif not entry[0].on_reply(entry[1], datagram, request_id, entry[2]):
                 pending[request_id] = entry
+            if len(pending) == len(self.outbox):
+                break  # nothing that was sent waits for an answer, so there is nothing more to read
         self.statistics.received += count
         self.statistics.octets_received += octets
         if self._waiting:
