@@ -7,6 +7,7 @@ import pytest
 from poller.lab.agent import Access, Agent
 from poller.lab.answering import GENERAL_ERROR, NO_SUCH_NAME, NOT_WRITABLE, TOO_BIG, answer_request, octets_of
 from poller.lab.mib import Column, RecordedView, View, constant
+from probes.snmp.ber import encode_varbinds
 from probes.snmp.message import (
     FLAG_REPORTABLE,
     V1,
@@ -124,10 +125,13 @@ def test_a_bulk_gives_single_objects_first_and_then_rows() -> None:
 
 
 def test_a_bulk_is_cut_where_the_message_is_full() -> None:
-    size = octets_of(VarBind((1, 3, 9, 1, 2), 0, Tag.INTEGER))
-    found = _ask(PduKind.GET_BULK, (1, 3, 9, 1), (1, 3, 9, 2), error_index=50, room=3 * size)
-    assert found is not None
-    assert [(1, 3, 9, 1, 2), (1, 3, 9, 2, 2), (1, 3, 9, 1, 9)] == [entry.oid for entry in found.varbinds]
+    expected = [(1, 3, 9, 1, 2), (1, 3, 9, 2, 2), (1, 3, 9, 1, 9)]
+    room = sum(octets_of(VIEW.get(oid, 1000)) for oid in expected)
+    for more, count in ((0, 3), (-1, 2), (20, 4)):
+        found = _ask(PduKind.GET_BULK, (1, 3, 9, 1), (1, 3, 9, 2), error_index=50, room=room + more)
+        assert found is not None
+        assert count == len(found.varbinds)
+        assert expected[:count] == [entry.oid for entry in found.varbinds][:3]
 
 
 def test_a_bulk_ends_when_every_column_has_ended() -> None:
@@ -142,20 +146,20 @@ def test_an_answer_that_does_not_fit_is_too_big() -> None:
     assert (TOO_BIG, []) == (found.error_status, found.varbinds)
 
 
-def test_the_size_of_a_varbind_is_never_underrated() -> None:
-    entries = [
-        VarBind((1, 3, 6, 1, 4, 1, 32473, 2**32 - 1, 128), value, tag)
-        for value, tag in (
-            (2**64 - 1, Tag.COUNTER64),
-            (b"x" * 300, Tag.OCTET_STRING),
-            ((1, 3, 2**32 - 1), Tag.OBJECT_IDENTIFIER),
-        )
-    ]
-    for entry in entries:
-        empty, full = (
-            len(encode_message(CommunityMessage(V2C, b"", Pdu(PduKind.GET, 1, some)))) for some in ([], [entry])
-        )
-        assert full - empty <= octets_of(entry) + 6  # three lengths around it grow too
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        *((number, Tag.COUNTER64) for number in (0, 127, 128, 2**31, 2**63, 2**64 - 1)),
+        *((number, Tag.INTEGER) for number in (-1, -128, -129, -(2**31))),
+        *((b"x" * size, Tag.OCTET_STRING) for size in (0, 90, 110, 127, 128, 255, 256, 300)),
+        ((1, 3, 6, 2**32 - 1), Tag.OBJECT_IDENTIFIER),
+        (Missing.END_OF_MIB_VIEW, 0x82),
+    ],
+)
+def test_the_size_of_a_varbind_is_known_before_it_is_encoded(value: int | bytes, tag: int) -> None:
+    entry = VarBind((1, 3, 6, 1, 4, 1, 32473, 2**32 - 1, 128), value, tag)
+    octets = encode_varbinds([entry])
+    assert octets_of(entry) == len(octets) - (2 if len(octets) < 0x80 + 2 else 3 if len(octets) < 0x100 + 3 else 4)
 
 
 def test_nothing_can_be_written() -> None:

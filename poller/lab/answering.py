@@ -1,18 +1,15 @@
 """What an agent answers to a request: RFC 3416, 4.2 (v2c and v3), RFC 1157, 4.1 and RFC 3584, 4.2 (v1). Pure."""
 
-from typing import Final
+from functools import lru_cache
 
 from poller.lab.mib import Readable
+from probes.snmp.ber import encode_oid
 from probes.snmp.message import V1, Pdu, PduKind, answer
 from probes.snmp.oid import Oid
 from probes.snmp.values import Missing, Tag, VarBind
 
 TOO_BIG, NO_SUCH_NAME, GENERAL_ERROR, NOT_WRITABLE = 1, 2, 5, 17
 """Error statuses (RFC 3416, 3)."""
-
-_VARBIND_FRAME: Final = 8
-"""Octets of tags and lengths around a name and its value, at most."""
-_LARGEST_NUMBER: Final = 9
 
 
 def answer_request(view: Readable, request: Pdu, version: int, time_ns: int, room: int) -> Pdu | None:
@@ -38,14 +35,24 @@ def answer_request(view: Readable, request: Pdu, version: int, time_ns: int, roo
 
 
 def octets_of(entry: VarBind) -> int:
-    """Octets a varbind takes at most."""
-    name = sum(1 if arc < 0x80 else 2 if arc < 0x4000 else 5 for arc in entry.oid)  # noqa: PLR2004 - groups of 7 bits
+    """Octets a varbind takes (X.690, 8.1), long forms of lengths included."""
     value = entry.value
-    if isinstance(value, bytes):
-        return name + len(value) + _VARBIND_FRAME
-    if isinstance(value, tuple):
-        return name + 5 * len(value) + _VARBIND_FRAME
-    return name + _LARGEST_NUMBER + _VARBIND_FRAME
+    if isinstance(value, int):
+        content = (value + (value < 0)).bit_length() // 8 + 1
+    elif isinstance(value, bytes):
+        content = len(value)
+    else:
+        content = _oid_octets(value) if isinstance(value, tuple) else 0
+    return _framed(_framed(_oid_octets(entry.oid)) + _framed(content))
+
+
+@lru_cache(maxsize=65536)
+def _oid_octets(oid: Oid) -> int:
+    return len(encode_oid(oid))
+
+
+def _framed(content: int) -> int:
+    return content + (2 if content < 0x80 else 3 if content < 0x100 else 4)  # noqa: PLR2004 - limits of the forms
 
 
 def _next(view: Readable, oid: Oid, time_ns: int) -> VarBind:

@@ -32,9 +32,9 @@ class Traffic:
         return self.octets.cast(pl.Float64) * (8 / SLOT_SECONDS)
 
     def max_rate(self) -> pl.Series:
-        """Bits per second of the busiest minute of each slot."""
+        """Bits per second of the busiest minute of each slot, whole ones: digits nobody reads would fill the store."""
         highest = pl.DataFrame({str(place): one for place, one in enumerate(self.minutes)}).max_horizontal()
-        return highest * (8 * MINUTES / SLOT_SECONDS)
+        return (highest * (8 * MINUTES / SLOT_SECONDS)).ceil()
 
 
 def nothing(length: int) -> Traffic:

@@ -17,6 +17,8 @@ _BEFORE_SECONDS: Final = 300 * 86_400
 _CERTIFICATE_DAYS, _RENEWED_AT_DAYS = 90, 30
 _MAXIMUM: Final = {"cpu_ratio": 1.12, "session_rate": 1.1, "round_trip_delay_seconds": 1.8, "poll_seconds": 2.0}
 """The highest of five minutes against their mean, where they differ."""
+_DIGITS: Final = {"session_rate": 1, "uptime_seconds": 0}
+"""Decimal places that are kept, where they are not five: digits nobody reads would fill the store."""
 _RESPONSE_SECONDS: Final = {"dns": 0.012, "ntp": 0.004, "tcp": 0.006, "tls": 0.035, "smtp": 0.12, "http": 0.21}
 """What a service takes when nobody else asks, by its kind."""
 
@@ -62,7 +64,9 @@ def _device_fields(past: Past) -> dict[str, pl.Expr]:
     }
     fields = {"sessions_max": sessions.cast(pl.Int64), "sessions_limit_max": pl.col("limit")}
     for name, mean in named.items():
-        fields |= {f"{name}_mean": mean, f"{name}_max": mean * _MAXIMUM.get(name, 1.0)}
+        digits = _DIGITS.get(name, 5)
+        fields[f"{name}_mean"] = mean.round(digits)
+        fields[f"{name}_max"] = (mean * _MAXIMUM.get(name, 1.0)).round(digits)
     return fields
 
 

@@ -28,6 +28,8 @@ _JST_SLOTS: Final = 9 * 12
 _EDGE_COVERAGE: Final = 0.4
 """Of the last slot of a gap, what was observed."""
 _PACKET_OCTETS: Final = 750
+_RATIO_DIGITS: Final = 5
+"""Of a tenant's ratio to its cap; the rate stands beside it in full."""
 _SHARES: Final = tuple(pl.Series(values=share, dtype=pl.Float64) for share in minute_shares())
 
 
@@ -229,7 +231,7 @@ class _Piece:
                 for way in ("in", "out"):
                     limit = limits.get((tenant.id, line, way))
                     if limit:
-                        ratio = columns[f"{way}_bits_per_second_mean"] / limit
+                        ratio = (columns[f"{way}_bits_per_second_mean"] / limit).round(_RATIO_DIGITS)
                         columns |= {f"{way}_cap_ratio_mean": ratio, f"{way}_cap_ratio_max": ratio}
                 month = self._month(months, (tenant.id, line), into.octets + out.octets)
                 columns |= {"month_octets_max": month, "coverage_ratio": self._coverage}
