@@ -31,9 +31,15 @@ def is_open(calendar: Calendar, moment: datetime) -> bool:
     """True within the calendar's hours (half-open); moment is local time."""
     if not is_open_day(calendar, moment.date()):
         return False
-    start, end = (_time(part) for part in calendar.hours[_DAYS[moment.weekday()]].split("-"))
+    start, end = opening_hours(calendar, moment.date())
     now = timedelta(hours=moment.hour, minutes=moment.minute, seconds=moment.second)
     return start <= now < end
+
+
+def opening_hours(calendar: Calendar, day: date) -> tuple[timedelta, timedelta]:
+    """Opening and closing of an open day, from its midnight; "00:00-24:00" is the whole day."""
+    start, end = (_time(part) for part in calendar.hours[_DAYS[day.weekday()]].split("-"))
+    return start, end
 
 
 def next_opening(calendar: Calendar, after_ns: int, at: time, zone: ZoneInfo) -> int:

@@ -76,6 +76,15 @@ class Inquiry:
             ).fetchall()
         return [decode_incident(row[0]) for row in rows]
 
+    def incidents_between(self, start_ns: int, end_ns: int) -> list[Incident]:
+        """Incidents that were open at some time of start..end, oldest first: for reports and the service level."""
+        with closing(connect(self._path)) as connection:
+            rows = connection.execute(
+                "SELECT body FROM incidents WHERE opened_ns < ? AND (closed_ns IS NULL OR closed_ns >= ?) ORDER BY id",
+                (end_ns, start_ns),
+            ).fetchall()
+        return [decode_incident(row[0]) for row in rows]
+
     def story(self, id_: str) -> Story | None:
         """One incident with its transitions, mails and remarks; None where there is no such incident."""
         with closing(connect(self._path)) as connection:
