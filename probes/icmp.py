@@ -21,14 +21,15 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush, heapreplace
 from ipaddress import IPv4Address, IPv6Address
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 from probes.errors import LocalError
-from probes.icmp_packet import SMALLEST_PAYLOAD, EchoReply, PreparedEcho, decode, token_of
+from probes.icmp_packet import EchoReply, PreparedEcho, decode, token_of
+from probes.icmp_plan import EchoPlan, EchoTarget
 from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, open_echo_socket, receive_time_ns
 from probes.icmp_statistics import EchoStatistics
 from probes.icmp_track import EchoDown, EchoTrack, EchoUp, Minute, Verdict
@@ -49,54 +50,6 @@ _SLEW: Final = 1000
 """Clocks that part by more than _STEP_NS and one _SLEW-th of the time gone by were set, not slewed (500 ppm)."""
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EchoTarget:
-    """Who is asked, and from which of our addresses (R24); None leaves that to the route.
-
-    IPv4 and IPv6 of one device are two targets with two ids (R38).
-    """
-
-    id: str
-    address: IPv4Address | IPv6Address
-    source_address: IPv4Address | IPv6Address | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EchoPlan:
-    """How often and how long.
-
-    An answer after timeout_seconds is late and its echo lost. A first loss starts echoes every burst_interval_seconds;
-    when burst_echoes more are lost in a row, the target is down. packets_per_second bounds all targets together.
-    Statistics are told per slot, aligned to multiples of slot_seconds in UTC.
-    """
-
-    interval_seconds: float = 5.0
-    timeout_seconds: float = 2.0
-    burst_interval_seconds: float = 0.5
-    burst_echoes: int = 5
-    packets_per_second: float = 2000.0
-    payload_octets: int = 56
-    slot_seconds: float = 60.0
-
-    @property
-    def turn_seconds(self) -> float:
-        """Time between two turns: a tenth of the interval, 10 to 100 ms."""
-        return min(max(self.interval_seconds / 10, 0.01), 0.1)
-
-    def check(self, targets: int) -> None:
-        """Raise LocalError where this cannot be kept for so many targets."""
-        times = (self.interval_seconds, self.timeout_seconds, self.burst_interval_seconds, self.slot_seconds)
-        if min(*times, self.packets_per_second) <= 0 or self.burst_echoes < 1:
-            raise LocalError("an echo plan needs positive times, a positive rate and a burst of at least one echo")
-        if not SMALLEST_PAYLOAD <= self.payload_octets <= _DATAGRAM_OCTETS - 80:
-            raise LocalError(f"an echo's payload is {SMALLEST_PAYLOAD} to {_DATAGRAM_OCTETS - 80} octets")
-        if targets / self.interval_seconds > self.packets_per_second:
-            raise LocalError(
-                f"{targets} targets every {self.interval_seconds:g} s need {targets / self.interval_seconds:.0f} "
-                f"echoes a second, more than the limit of {self.packets_per_second:g}"
-            )
 
 
 class _Target:
@@ -145,7 +98,7 @@ class EchoProber:
         self._interval_ns = round(self._plan.interval_seconds * 1e9)
         self._slot_ns = round(self._plan.slot_seconds * 1e9)
         self._timeout_ns = round(self._plan.timeout_seconds * 1e9)
-        self._burst_interval_ns = round(self._plan.burst_interval_seconds * 1e9)
+        self._burst_interval_ns = min(self._interval_ns, round(self._plan.burst_interval_seconds * 1e9))
         self._key = secrets.token_bytes(16)
         self._lines: dict[socket.AddressFamily, EchoSocket] = {}
         self._targets: dict[str, _Target] = {}
@@ -191,6 +144,11 @@ class EchoProber:
     def kernel_timestamps(self) -> bool:
         """Delays are by the kernel's clock; False where a socket had to fall back to ours."""
         return all(line.kernel_timestamps for line in self._lines.values())
+
+    async def wait(self) -> None:
+        """Wait for ever; raises what ended the probing, should anything. It lets a task group watch over it."""
+        assert self._task is not None, "not entered"
+        await asyncio.shield(self._task)
 
     def add(self, wanted: EchoTarget) -> None:
         """Begin to ask a target. Raises LocalError: no socket for its family, the limit exceeded, or the id taken."""
@@ -241,11 +199,9 @@ class EchoProber:
         began_ns = time.monotonic_ns()
         self._read_clocks()
         self._begin_minute(began_ns)
-        for line in self._lines.values():
-            self._receive(line)
+        self._receive_all()
         if self._send_due(began_ns):
-            for line in self._lines.values():
-                self._receive(line)
+            self._receive_all()
         self._expire(began_ns)
         self._close_minutes(began_ns)
 
@@ -267,6 +223,10 @@ class EchoProber:
         elapsed_ns, self._clocks_read_ns = after - self._clocks_read_ns, after
         self._stamps_hold = abs(offset - self._wall_offset_ns) <= _STEP_NS + elapsed_ns // _SLEW
         self._wall_offset_ns = offset
+
+    def _receive_all(self) -> None:
+        for line in tuple(self._lines.values()):  # a listener may add the first target of another family
+            self._receive(line)
 
     def _receive(self, line: EchoSocket) -> None:
         """Read until the socket is empty."""
@@ -339,9 +299,11 @@ class EchoProber:
 
     def _changed(self, target: _Target, event: EchoDown | EchoUp | None, now_ns: int) -> None:
         """The verdict moved: tell it, and ask again at once where it is urgent and no fast echo is planned."""
+        if self._targets.get(target.id) is not target:  # removed while this echo was under way
+            return
         if target.track.verdict.urgent and target.due_ns > now_ns + self._burst_interval_ns:
             self._schedule(target, now_ns)
-        if event is not None and self._targets.get(target.id) is target:
+        if event is not None:
             offset = self._wall_offset_ns
             self._say(replace(event, since_ns=event.since_ns + offset, declared_ns=event.declared_ns + offset))
 
@@ -358,7 +320,7 @@ class EchoProber:
     def _begin_minute(self, now_ns: int) -> None:
         wall_ns = now_ns + self._wall_offset_ns
         start_ns = wall_ns - wall_ns % self._slot_ns
-        if start_ns <= self._minute_start_ns:  # also where the wall clock was set back: a minute is told once
+        if not begins_slot(start_ns, self._minute_start_ns, self._slot_ns):
             return
         self._minute_start_ns = start_ns
         close_ns = now_ns + self._timeout_ns + round(self._turn_seconds * 1e9)
@@ -379,6 +341,15 @@ class EchoProber:
             self._tell(event)
         except Exception:  # noqa: BLE001 - whatever a listener does wrong, the probing goes on
             _LOG.exception("icmp listener failed event=%s", type(event).__name__)
+
+
+def begins_slot(start_ns: int, present_ns: int, slot_ns: int) -> bool:
+    """Whether the slot of the clock is another than the present one.
+
+    A clock set back by less than a slot does not count: a slot is told once. One set back further would keep its slot
+    open until the clock has caught up, so that is followed, and slots that were told are told again.
+    """
+    return start_ns > present_ns or start_ns < present_ns - slot_ns
 
 
 def _family(address: IPv4Address | IPv6Address) -> socket.AddressFamily:

@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from probes.errors import LocalError
-from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
+from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp, begins_slot
 from probes.icmp_socket import NOT_PERMITTED, EchoSocket, _no_socket, open_echo_socket, receive_time_ns
 
 ROOT = Path(__file__).parent.parent
@@ -144,6 +144,44 @@ async def test_a_target_removed_while_it_is_told_about_does_no_harm():
     async with EchoProber(loopback(2), leave, FAST) as prober, asyncio.timeout(30):
         await enough.wait()
     assert [event.target for event in told if event.target == "t0"] == ["t0"]
+
+
+@needs_ipv6
+async def test_a_listener_may_add_the_first_target_of_another_family():
+    told = Told()
+
+    def grow(event: EchoEvent) -> None:
+        told(event)
+        if event == told[0]:
+            prober.add(EchoTarget("v6", IPv6Address("::1")))
+
+    async with EchoProber(loopback(1), grow, FAST) as prober:
+        await told.until(EchoUp, target="v6")
+
+
+async def test_what_ends_the_probing_reaches_who_waits_for_it():
+    class BrokenSocketError(Exception):
+        pass
+
+    async with probing(loopback(1)) as (prober, told):
+        await told.until(EchoUp)
+
+        def broken(_: int) -> bool:
+            raise BrokenSocketError
+
+        prober._send_due = broken  # the loop shall meet a mistake of ours
+        with pytest.raises(BrokenSocketError):
+            await prober.wait()
+        with pytest.raises(BrokenSocketError):
+            await prober.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "present", "begins"),
+    [(60, 60, False), (120, 60, True), (600, 60, True), (0, 60, False), (0, 120, True), (60, 3600, True)],
+)
+def test_a_slot_begins_when_the_clock_enters_another_but_not_when_it_is_set_back_a_little(start, present, begins):
+    assert begins_slot(start, present, 60) is begins
 
 
 async def test_a_listener_that_fails_does_not_stop_the_probing(caplog):

@@ -258,6 +258,24 @@ async def test_a_dead_target_is_declared_down_within_15_s_by_the_default_plan_an
         assert (down.lost, down.refused) == (6, 0)
 
 
+async def test_a_target_removed_while_its_echoes_are_unanswered_is_asked_no_more(pair):
+    """Its last echoes expire after the removal; the doubt they raise must not bring it back."""
+    told = Told()
+    async with EchoProber(targets(2), told, FAST, open_socket=pair.opener()) as prober:
+        await told.until(EchoUp, 2)
+        track = prober._targets["t0"].track
+        with pair.losing(1000):
+            async with asyncio.timeout(30):
+                while not track.verdict.urgent:  # noqa: ASYNC110 - a doubt is not told
+                    await asyncio.sleep(0.01)
+            prober.remove("t0")
+            sent = track.sequence
+            await told.until(EchoDown)
+            await told.slots(3)
+    assert track.sequence == sent
+    assert {event.target for event in told.of(EchoDown)} == {"t1"}
+
+
 async def test_losing_everything_is_a_ratio_of_one(pair):
     async with probing(pair, targets(2)) as told:
         with pair.losing(1000):
