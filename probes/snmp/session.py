@@ -163,22 +163,25 @@ class Snmp:
     def _sort_out(
         self, target: SnmpTarget, places: Sequence[int], answer: Pdu, results: list[VarBind | SnmpError]
     ) -> list[Sequence[int]]:
-        """Places to ask again after an error status: without the varbind to blame, or in halves (R14, R19)."""
+        """Places to ask again after an error status: without the varbind to blame, or in halves (R14, R19).
+
+        The blamed one is asked again alone: some agents name the wrong one.
+        """
         status, index = answer.error_status, answer.error_index
         if status == TOO_BIG:
             self.device(target).size.halve(len(places))
-        if len(places) > 1 and (status == TOO_BIG or not 1 <= index <= len(places)):
-            return _halves(places)
-        blamed = places[index - 1 if 1 <= index <= len(places) else 0]
-        asked = results[blamed]
+        if len(places) > 1:
+            if status == TOO_BIG or not 1 <= index <= len(places):
+                return _halves(places)
+            return [[*places[: index - 1], *places[index:]], [places[index - 1]]]
+        asked = results[places[0]]
         assert isinstance(asked, VarBind)
         if status == NO_SUCH_NAME and target.version == "1":
-            results[blamed] = VarBind(asked.oid, Missing.NO_SUCH_OBJECT, Missing.NO_SUCH_OBJECT.value)
+            results[places[0]] = VarBind(asked.oid, Missing.NO_SUCH_OBJECT, Missing.NO_SUCH_OBJECT.value)
         else:
             name = name_error_status(status)
-            results[blamed] = ErrorStatus(f"{target} answered {name} for {format_oid(asked.oid)}.", status, index)
-        remaining = [place for place in places if place != blamed]
-        return [remaining] if remaining else []
+            results[places[0]] = ErrorStatus(f"{target} answered {name} for {format_oid(asked.oid)}.", status, index)
+        return []
 
     async def get_next(
         self, target: SnmpTarget, oids: Sequence[Oid], *, deadline: float | None = None

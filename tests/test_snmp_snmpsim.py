@@ -1,0 +1,112 @@
+"""Against snmpsim, an independent agent: delays, errors, moving counters, the other key extension."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from probes.snmp import AuthProtocol, PrivProtocol, Snmp, SnmpTarget, UsmUser
+from probes.snmp.errors import NoAnswer
+
+RESPONDER = shutil.which("snmpsim-command-responder", path=str(Path(sys.executable).parent))
+pytestmark = pytest.mark.skipif(RESPONDER is None, reason="snmpsim is not installed")
+
+UPTIME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
+HC_IN = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 6)
+HC_OUT = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 10)
+PLAIN = """1.3.6.1.2.1.1.1.0|4|simulated
+1.3.6.1.2.1.1.3.0|67|123456
+1.3.6.1.2.1.1.5.0|4:delay|value=slow,wait=150
+1.3.6.1.2.1.1.6.0|4:delay|value=never,wait=1000000
+1.3.6.1.2.1.1.7.0|2:error|op=get,status=genError,value=1
+1.3.6.1.2.1.1.8.0|67:error|op=get,status=authorizationError,value=1
+1.3.6.1.2.1.31.1.1.1.6.1|70:numeric|initial=1000000,rate=1000000,min=0,max=18446744073709551615,cumulative=1
+1.3.6.1.2.1.31.1.1.1.10.1|70|18446744073709551615
+"""
+PASSWORDS = {"auth_password": b"authentic-words", "priv_password": b"private-words"}
+USERS = {
+    "reeder192": ("SHA", "AES192", AuthProtocol.SHA1, PrivProtocol.AES192_REEDER),
+    "reeder256": ("SHA", "AES256", AuthProtocol.SHA1, PrivProtocol.AES256_REEDER),
+    "md5-256": ("MD5", "AES256", AuthProtocol.MD5, PrivProtocol.AES256_REEDER),
+    "blumenthal": ("SHA", "AES256BLMT", AuthProtocol.SHA1, PrivProtocol.AES256),
+    "sha512": ("SHA512", "AES128", AuthProtocol.SHA512, PrivProtocol.AES128),
+}
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    assert RESPONDER is not None
+    folder = tmp_path_factory.mktemp("snmpsim")
+    (folder / "plain.snmprec").write_text(PLAIN)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        number = int(sock.getsockname()[1])
+    command = [
+        RESPONDER,
+        f"--data-dir={folder}",
+        f"--cache-dir={folder}/cache",
+        f"--agent-udpv4-endpoint=127.0.0.1:{number}",
+    ]
+    command += ["--process-user=root", "--process-group=root", "--logging-method=file:" + str(folder / "log")]
+    for name, (auth, priv, _, _) in USERS.items():
+        command += [f"--v3-user={name}", "--v3-auth-key=authentic-words", f"--v3-auth-proto={auth}"]
+        command += ["--v3-priv-key=private-words", f"--v3-priv-proto={priv}"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        yield number
+        child.kill()
+
+
+@pytest.fixture
+async def target(port: int) -> SnmpTarget:
+    """The simulator, once it answers."""
+    patient = SnmpTarget("127.0.0.1", port, community=b"plain", timeout_seconds=0.2, tries=1)
+    async with Snmp() as snmp:
+        give_up = snmp.clock() + 20
+        while snmp.clock() < give_up:
+            if await snmp.answers(patient, UPTIME):
+                return SnmpTarget("127.0.0.1", port, community=b"plain", timeout_seconds=0.1)
+    raise AssertionError("snmpsim does not answer")
+
+
+async def test_slow_answers_are_accepted_late_and_lost_ones_are_no_answer(target: SnmpTarget) -> None:
+    async with Snmp() as snmp:
+        assert b"slow" == (await snmp.get(target, [(1, 3, 6, 1, 2, 1, 1, 5, 0)]))[0].value
+        assert 1 == snmp.statistics.late_accepted
+        with pytest.raises(NoAnswer):
+            await snmp.get(target, [(1, 3, 6, 1, 2, 1, 1, 6, 0)])
+
+
+async def test_errors_cost_only_their_own_varbind(target: SnmpTarget) -> None:
+    asked = [UPTIME, (1, 3, 6, 1, 2, 1, 1, 7, 0), (1, 3, 6, 1, 2, 1, 1, 8, 0), (1, 3, 6, 1, 2, 1, 1, 1, 0)]
+    async with Snmp() as snmp:
+        found = await snmp.poll(snmp.prepare(target, [asked]))
+    assert 123456 == found.values[0]
+    assert b"simulated" == found.values[3]
+    assert {1, 2} == set(found.failures)
+    assert "genErr" in str(found.failures[1])
+
+
+async def test_counters_move_and_64_bits_are_whole(target: SnmpTarget) -> None:
+    async with Snmp() as snmp:
+        prepared = snmp.prepare(target, [[(*HC_IN, 1), (*HC_OUT, 1)]])
+        found = [(await snmp.poll(prepared)).values for _ in range(5)]
+    counts = [int(values[0] or 0) for values in found]
+    assert sorted(counts) == counts
+    assert counts[0] < counts[-1]
+    assert [2**64 - 1] * 5 == [values[1] for values in found]
+
+
+@pytest.mark.parametrize("name", USERS)
+async def test_key_extensions_are_those_of_an_independent_agent(target: SnmpTarget, name: str) -> None:
+    _, _, auth, priv = USERS[name]
+    user = UsmUser(name, auth, priv=priv, **PASSWORDS)
+    v3 = SnmpTarget(target.address, target.port, "3", user=user, context_name="plain", timeout_seconds=1)
+    async with Snmp() as snmp:
+        assert b"simulated" == (await snmp.get(v3, [(1, 3, 6, 1, 2, 1, 1, 1, 0)]))[0].value
+        prepared = snmp.prepare(v3, [[(*HC_IN, 1)]])
+        assert all([(await snmp.poll(prepared)).values[0] for _ in range(3)])
+        assert 0 == snmp.statistics.general
