@@ -73,7 +73,7 @@ class WallServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._pusher is not None
         self._pusher.cancel()
-        for _, closed in self._streams.values():
+        for _request, closed in self._streams.values():
             closed.set()
         with suppress(asyncio.CancelledError):
             await self._pusher
