@@ -15,7 +15,9 @@ CONFIGURATION = """\
 organisation: {name: Our network}
 sites: {hall: {}}
 credentials: {core: {version: "2c", community: "env:COMMUNITY"}}
-devices: {fw-1: {addresses: [192.0.2.1], role: firewall, site: hall, credentials: core}}
+devices:
+  fw-1: {addresses: [192.0.2.1], role: firewall, site: hall, credentials: core}
+  fw-2: {addresses: [192.0.2.2], role: firewall, site: hall, credentials: core}
 circuits: {int-1: {kind: internet, ceiling_rate: 1G, measured_by: {device: fw-1, interface: wan1}}}
 line_groups: {internet: {members: [int-1], ceiling_rate: 1G}}
 tenants: {tsu: {name: {ja: 津市, en: Tsu}, attachments: [{line: internet, device: fw-1, interface: vlan1}]}}
@@ -53,8 +55,29 @@ def test_only_what_changed_is_sent(live: LiveState) -> None:
     version = live.snapshot(NOON_NS)["version"]
     live.observe([device(NOON_NS, cpu_ratio=0.31)])
     changed = live.snapshot(NOON_NS, since=version)
-    assert {"devices", "version", "now_ns", "newest_ns", "whole"} == set(changed)
-    assert 0.31 == changed["devices"][0]["cpu"]
+    assert {"devices", "version", "now_ns", "newest_ns", "whole", "notifications_per_minute"} == set(changed)
+    assert [("fw-1", 0.31)] == [(entry["id"], entry["cpu"]) for entry in changed["devices"]]
+
+
+def test_an_entry_that_did_not_change_is_not_sent_with_one_that_did(live: LiveState) -> None:
+    live.observe([device(NOON_NS)])
+    version = live.snapshot(NOON_NS)["version"]
+    live.show_flows([Flow("tenant/tsu", 1e6, 1e6, NOON_NS)])
+    live.show_states({"int-1": ("down", "no carrier")})
+    changed = live.snapshot(NOON_NS, since=version)
+    assert ["tsu"] == [entry["id"] for entry in changed["tenants"]]
+    assert [("int-1", "down")] == [(entry["id"], entry["state"]) for entry in changed["circuits"]]
+    assert "devices" not in changed
+    assert ["fw-1", "fw-2"] == [entry["id"] for entry in live.snapshot(NOON_NS)["devices"]]
+
+
+def test_notifications_are_counted_over_the_last_minute(live: LiveState) -> None:
+    """Nothing is said before the first one; after a calm minute it is zero."""
+    tags = (("device", "fw-1"), ("name", "linkDown"), ("severity", "notice"))
+    assert None is live.snapshot(NOON_NS)["notifications_per_minute"]
+    live.observe([Sample("notification", tags, {"text": "down"}, NOON_NS + k * SECOND_NS) for k in range(0, 30, 3)])
+    assert 10 == live.snapshot(NOON_NS + 30 * SECOND_NS)["notifications_per_minute"]
+    assert 0 == live.snapshot(NOON_NS + 120 * SECOND_NS)["notifications_per_minute"]
 
 
 def test_unchanged_incidents_are_not_sent_again(live: LiveState) -> None:

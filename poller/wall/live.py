@@ -1,7 +1,8 @@
 """Live state: the last reading of everything that the wall shows, with its age. Pure; time is an argument (R70, R75).
 
-Samples come in as they are made; snapshot() gives what has changed since a version, by section, so that fifty open
-walls cost one encoding. Nothing here is rounded or coloured: the page does that, and greys what is old.
+Samples come in as they are made; snapshot() gives the entries that have changed since a version, by section, so that
+fifty open walls cost one encoding and a thousand calm devices next to nothing. Nothing here is rounded or coloured: the
+page does that, and greys what is old.
 """
 
 from collections import deque
@@ -17,6 +18,8 @@ from poller.wall.flows import Flow
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
 SLOT_SECONDS: Final = 60
+_TENTH_NS: Final = 6 * 10**9
+"""Notifications are counted by tenths of a minute: enough for "per minute", whatever a trap storm brings."""
 
 Entry = dict[str, Any]
 
@@ -35,6 +38,8 @@ class LiveState:
             "tenants": {key: _tenant_entry(tenant) for key, tenant in estate.tenants.items()},
             "services": {key: _service_entry(service) for key, service in estate.services.items()},
         }
+        self._changed: dict[str, dict[str, int]] = {key: dict.fromkeys(each, 1) for key, each in self._sections.items()}
+        self._told: deque[tuple[int, int]] = deque(maxlen=10)
         self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {
             group: deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS) for group in estate.line_groups
         }
@@ -67,7 +72,7 @@ class LiveState:
             entry["in"], entry["out"] = flow.in_bits_per_second, flow.out_bits_per_second
             entry["time_ns"] = flow.time_ns
             self._newest_ns = max(self._newest_ns, flow.time_ns)
-            self._touch(section)
+            self._touch(section, key)
 
     def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
         """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
@@ -75,7 +80,7 @@ class LiveState:
             entry = self._sections["circuits"][circuit]
             if (entry["state"], entry["reason"]) != (state, reason):
                 entry["state"], entry["reason"] = state, reason
-                self._touch("circuits")
+                self._touch("circuits", circuit)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
@@ -84,16 +89,18 @@ class LiveState:
             self._touch("incidents")
 
     def snapshot(self, now_ns: int, since: int = 0) -> Entry:
-        """All sections that changed after version `since` (0: all), with the state of the whole and the clock."""
+        """The entries that changed after version `since` (0: all), with the state of the whole and the clock."""
         changed: Entry = {
             "version": self._version,
             "now_ns": now_ns,
             "newest_ns": self._newest_ns,
             "whole": self.whole(now_ns),
+            "notifications_per_minute": self._notifications_per_minute(now_ns),
         }
         for section, entries in self._sections.items():
             if self._versions[section] > since:
-                changed[section] = list(entries.values())
+                versions = self._changed[section]
+                changed[section] = [entry for key, entry in entries.items() if versions[key] > since]
         if self._versions["history"] > since:
             changed["history"] = {group: _columns(points) for group, points in self._history.items()}
         if self._versions["incidents"] > since:
@@ -119,9 +126,17 @@ class LiveState:
         reason = next((incident["title"] for incident in self._incidents if incident["severity"] == word), None)
         return {"word": word, "reason": reason, "answering": answering, "asked": asked, **counts}
 
-    def _touch(self, section: str) -> None:
+    def _notifications_per_minute(self, now_ns: int) -> int | None:
+        """None until the first one: no number may stand for a receiver that hears nothing."""
+        if not self._told:
+            return None
+        return sum(count for tenth, count in self._told if tenth > now_ns // _TENTH_NS - 10)
+
+    def _touch(self, section: str, key: str | None = None) -> None:
         self._version += 1
         self._versions[section] = self._version
+        if key is not None:
+            self._changed[section][key] = self._version
 
     def _put(self, section: str, key: str, sample: Sample, fields: Mapping[str, str]) -> None:
         entry = self._sections[section].get(key)
@@ -133,7 +148,7 @@ class LiveState:
                 entry[shown] = sample.fields.get(field)
         entry["time_ns"] = max(entry["time_ns"], sample.time_ns)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
-        self._touch(section)
+        self._touch(section, key)
 
     def _take_device(self, sample: Sample) -> None:
         entry = self._sections["devices"].get(sample.tags[0][1])
@@ -143,7 +158,7 @@ class LiveState:
             for field in ("round_trip_delay_seconds", "round_trip_loss_ratio"):
                 if field in sample.fields:
                     entry[field] = sample.fields[field]
-            self._touch("devices")
+            self._touch("devices", entry["id"])
             return
         self._put("devices", sample.tags[0][1], sample, _DEVICE_FIELDS)
 
@@ -172,7 +187,7 @@ class LiveState:
         lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in _TENANT_FIELDS}
         _show_tenant(entry)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
-        self._touch("tenants")
+        self._touch("tenants", tenant)
 
     def _take_service(self, sample: Sample) -> None:
         self._put("services", sample.tags[0][1], sample, {"up": "up", "response_seconds": "response_seconds"})
@@ -180,6 +195,13 @@ class LiveState:
     def _take_daemon(self, sample: Sample) -> None:
         self._daemon[sample.tags[1][1]] = {"time_ns": sample.time_ns, **sample.fields}
         self._touch("daemon")
+
+    def _take_notification(self, sample: Sample) -> None:
+        tenth = sample.time_ns // _TENTH_NS
+        if self._told and self._told[-1][0] >= tenth:
+            self._told[-1] = (self._told[-1][0], self._told[-1][1] + 1)
+        else:
+            self._told.append((tenth, 1))
 
 
 _TAKERS: Final = {
@@ -189,6 +211,7 @@ _TAKERS: Final = {
     "tenant": LiveState._take_tenant,  # noqa: SLF001
     "service": LiveState._take_service,  # noqa: SLF001
     "daemon": LiveState._take_daemon,  # noqa: SLF001
+    "notification": LiveState._take_notification,  # noqa: SLF001
 }
 _DEVICE_FIELDS: Final = {
     "up": "up",

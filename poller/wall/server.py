@@ -5,13 +5,13 @@ JSON that the page puts in place as text, never as markup (R77).
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
 
+import msgspec
 from aiohttp import web
 
 from poller.wall.live import LiveState
@@ -45,7 +45,7 @@ class WallServer:
         self._address = address
         self._port = port
         self._clock_ns = clock_ns
-        self._streams: dict[web.StreamResponse, asyncio.Event] = {}
+        self._streams: dict[web.StreamResponse, tuple[web.Request, asyncio.Event]] = {}
         self._pusher: asyncio.Task[None] | None = None
         application = web.Application(middlewares=[_secure])
         application.add_routes(
@@ -73,7 +73,7 @@ class WallServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._pusher is not None
         self._pusher.cancel()
-        for closed in self._streams.values():
+        for _request, closed in self._streams.values():
             closed.set()
         with suppress(asyncio.CancelledError):
             await self._pusher
@@ -86,7 +86,7 @@ class WallServer:
         return _static_file(request.match_info["name"])
 
     async def _snapshot(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._live.snapshot(self._clock_ns()))
+        return web.Response(body=_encode(self._live.snapshot(self._clock_ns())), content_type="application/json")
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
@@ -95,13 +95,19 @@ class WallServer:
         """Server-sent events: first everything, then what changes, and a beat each second in any case."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
-        await response.write(_event(self._live.snapshot(self._clock_ns())))
-        closed = self._streams[response] = asyncio.Event()
-        await closed.wait()
+        closed = asyncio.Event()
+        self._streams[response] = request, closed  # before the first write, so that no change falls between the two
+        try:
+            await response.write(_event(self._live.snapshot(self._clock_ns())))
+            await closed.wait()
+        except OSError:
+            pass  # the wall went away, or was dropped, while it was being sent the whole
+        finally:
+            self._streams.pop(response, None)
         return response
 
     async def _push(self) -> None:
-        """Encode what changed once, whatever the number of walls. A wall that does not read is dropped, not awaited."""
+        """Encode what changed once, whatever the number of walls."""
         version = self._live.snapshot(self._clock_ns())["version"]
         while True:
             await asyncio.sleep(PUSH_SECONDS)
@@ -113,15 +119,30 @@ class WallServer:
             await asyncio.gather(*(self._send(response, event) for response in tuple(self._streams)))
 
     async def _send(self, response: web.StreamResponse, event: bytes) -> None:
+        """Send one event; a wall that does not take it in time is dropped, so that it holds neither time nor memory."""
         try:
             async with asyncio.timeout(PUSH_SECONDS):
                 await response.write(event)
         except (OSError, TimeoutError):
-            self._streams.pop(response).set()
+            self._drop(response)
+
+    def _drop(self, response: web.StreamResponse) -> None:
+        stream = self._streams.pop(response, None)
+        if stream is None:
+            return
+        request, closed = stream
+        if request.transport is not None:
+            request.transport.abort()
+        closed.set()
 
 
 def _event(snapshot: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(snapshot, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _encode(snapshot) + b"\n\n"
+
+
+def _encode(snapshot: dict[str, Any]) -> bytes:
+    """JSON in one line; a rate that is not a number becomes null, which a page can read."""
+    return msgspec.json.encode(snapshot)
 
 
 def _static_file(name: str) -> web.Response:

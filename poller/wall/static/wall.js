@@ -244,13 +244,22 @@ async function learnWords(lang) {
   for (const place of document.querySelectorAll("[data-text]")) place.textContent = t(place.dataset.text);
 }
 
+// The stream sends the entries that changed; their order is the first snapshot's, so that nothing moves on the wall.
+const ENTRIES = new Set(["devices", "circuits", "line_groups", "tenants", "services"]);
+function merged(known, changed) {
+  const entries = new Map((known ?? []).map((entry) => [entry.id, entry]));
+  for (const entry of changed) entries.set(entry.id, entry);
+  return [...entries.values()];
+}
+
 async function take(snapshot) {
   state.skew = snapshot.now_ns / 1e6 - Date.now();
   state.lastMessage = Date.now();
   state.newest = snapshot.newest_ns;
   if (snapshot.lang) await learnWords(snapshot.lang);
   if (snapshot.organisation) $("organisation").textContent = snapshot.organisation[state.lang];
-  Object.assign(state.sections, snapshot);
+  if (snapshot.organisation) state.sections = {}; // a new stream tells everything: the configuration may be another
+  for (const [section, value] of Object.entries(snapshot)) state.sections[section] = ENTRIES.has(section) ? merged(state.sections[section], value) : value;
   drawHead(snapshot.whole);
   for (const [section, draw] of Object.entries(DRAW)) if (snapshot[section]) draw();
 }
