@@ -153,7 +153,7 @@ def send_test_mail(
         raise typer.Exit(2)
     now_ns = time.time_ns()
     letter = render_test(chosen, estate, now_ns)
-    mail = QueuedMail(0, letter.message_id, chosen.email, letter.message, now_ns, 1)
+    mail = QueuedMail(0, letter.message_id, chosen.email, letter.write(), now_ns, 1)
     settings = estate.mail
     if settings.maildir is not None:
         settings = settings.model_copy(update={"maildir": str(configuration.state_directory / settings.maildir)})

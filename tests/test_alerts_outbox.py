@@ -89,7 +89,7 @@ def closed_port() -> int:
 
 def outgoing(number: int = 1, message: bytes = MESSAGE) -> OutgoingMail:
     return OutgoingMail(
-        f"<{number}@noc>", "2026-1121-001", "noc", "noc@example.jp", "first", "new", "subject", message, NOW
+        f"<{number}@noc>", "2026-1121-001", "noc", "noc@example.jp", "first", "new", "subject", lambda: message, NOW
     )
 
 

@@ -1,6 +1,7 @@
 """Whole journeys on simulated time, each with the exact list of mails that must leave."""
 
 import os
+import unicodedata
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
@@ -8,14 +9,24 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry
+from poller.alerts.mail import render_test
 from poller.alerts.store import AuditEntry, Store
+from poller.alerts.subjects import Subject
+from poller.alerts.words import clean, subject_name
 from poller.estate import Estate
 from poller.sample import Sample
+from poller.settings import Name
 
 SECOND = 1_000_000_000
+PLAIN_HEADERS = [
+    *("Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "X-Hinomi-Kind", "X-Hinomi-Reason"),
+    *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
+]
 JST = ZoneInfo("Asia/Tokyo")
 ONE = {"ja": "x", "en": "x"}
 
@@ -511,6 +522,53 @@ def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play
     assert [text for _, _, text in mails[-1:]] == ["【通知多数】4件をまとめてお知らせします"]
 
 
+def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> None:
+    rules = {
+        "down": {
+            "id": "down",
+            "name": named("応答なし", "Down"),
+            "on": "device.up",
+            "equals": False,
+            "severity": "serious",
+            "where": {"devices": ["edge-*"]},
+        },
+        "core": {
+            "id": "core",
+            "name": named("応答なし", "Down"),
+            "on": "device.up",
+            "equals": False,
+            "severity": "serious",
+            "raise_for": "20s",
+            "where": {"devices": ["sw-*"]},
+        },
+    }
+    scene = play("2026-11-21 10:00:00", prefecture(rules=rules))
+    scene.device("fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", "sw-1", "edge-01", up=True)
+    scene.device("edge-01", "sw-1", up=False)
+    scene.run(60)
+    inside = "／契約範囲内（当方側）"
+    assert [(when, text) for when, _, text in scene.mails("noc@example.jp")] == [
+        ("11-21 10:00:20", f"【重大・対応要】集約スイッチ 応答なし（10:00〜）影響3団体{inside}"),
+    ]
+
+
+def test_hundreds_of_faults_at_once_are_spread_over_the_seconds_and_capped(play) -> None:
+    entry = {"name": named("x", "x"), "role": "switch", "site": "dc"}
+    devices = {f"d{n}": entry | {"id": f"d{n}", "addresses": [f"10.0.{n // 200}.{n % 200}"]} for n in range(400)}
+    bare = {"redundancy_groups": {}, "circuits": {}, "line_groups": {}, "tenants": {}}
+    scene = play("2026-11-21 10:00:00", prefecture(devices=devices, **bare))
+    samples = [
+        Sample("device", (("device", id_), ("role", "switch"), ("site", "dc")), {"up": n >= 150}, scene.now_ns)
+        for n, id_ in enumerate(devices)
+    ]
+    scene.alerting.observe(samples, scene.now_ns)
+    scene.run(59)
+    assert len(scene.alerting.open_incidents()) == 150
+    assert all(incident.told.first_ns is not None for incident in scene.alerting.open_incidents())
+    mails = scene.mails("noc@example.jp")
+    assert (len(mails), mails[-1][2]) == (10, "【通知多数】141件をまとめてお知らせします")
+
+
 def test_a_restart_neither_forgets_nor_tells_twice(play) -> None:
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=False)
@@ -542,6 +600,19 @@ def test_every_mail_of_an_incident_is_in_one_thread_and_says_why_it_was_sent(pla
     assert [message["References"] for message in messages] == [None, root]
     assert [message["X-Hinomi-Reason"] for message in messages] == ["new serious fault", "nobody has acknowledged it"]
     assert {message["X-Hinomi-Incident"] for message in messages} == {"2026-1121-001"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=300))
+def test_whatever_a_name_says_the_mail_has_our_headers_and_no_others(text) -> None:
+    devices = prefecture().model_dump(mode="json")["devices"]
+    devices["dns-1"]["name"] = {"ja": text, "en": text}
+    estate = prefecture(devices=devices)
+    subject = clean(subject_name(Subject("device", "dns-1"), estate, "ja"))
+    letter = render_test(estate.contacts["noc"].model_copy(update={"name": Name(ja=text, en=text)}), estate, 0)
+    headers = message_from_bytes(letter.write(), policy=default).keys()
+    assert not any(unicodedata.category(sign)[0] == "C" for sign in subject)
+    assert sorted(headers) == sorted(PLAIN_HEADERS)
 
 
 def test_text_from_the_network_cannot_add_a_header_or_a_line(play) -> None:

@@ -102,7 +102,7 @@ def test_kill_between_decision_and_mail_neither_loses_nor_doubles_it(tmp_path, m
 def test_a_decision_and_its_mail_are_one_transaction(tmp_path) -> None:
     store = Store(tmp_path / "alerts.sqlite")
     store.call(lambda db: db.execute("CREATE TRIGGER no BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END"))
-    mail = OutgoingMail("<1@x>", "i", "noc", "noc@example.jp", "first", "new", "s", b"", NOW)
+    mail = OutgoingMail("<1@x>", "i", "noc", "noc@example.jp", "first", "new", "s", bytes, NOW)
     batch = Batch(alerts=[Alert("down", "device/dns-1", State.FIRING)], mails=[mail])
     with pytest.raises(sqlite3.IntegrityError):
         store.submit(batch).result()

@@ -54,12 +54,18 @@ class Dependencies:
         self._estate = estate
         self._members: dict[str, list[str]] = {group: [] for group in estate.redundancy_groups}
         self._group_of: dict[str, RedundancyGroup] = {}
+        self._ancestors: dict[Subject, tuple[str, ...]] = {}
         self._circuit_of: dict[tuple[str, str], str] = {}
         for device in estate.devices.values():
             self._join(device.redundancy_group, f"device/{device.id}")
         for circuit in estate.circuits.values():
             self._join(circuit.redundancy_group, f"circuit/{circuit.id}")
             self._circuit_of[circuit.measured_by.device, circuit.measured_by.interface] = circuit.id
+        leaves = [Subject("device", id_) for id_ in estate.devices] + [
+            Subject("circuit", id_) for id_ in estate.circuits
+        ]
+        leaves += [Subject("service", id_) for id_ in estate.services]
+        self._carrying = frozenset(node for leaf in leaves for node in self.ancestors(leaf))
 
     def _join(self, group: str | None, node: str) -> None:
         if group is not None and group in self._estate.redundancy_groups:
@@ -121,6 +127,16 @@ class Dependencies:
 
     def ancestors(self, subject: Subject) -> tuple[str, ...]:
         """Everything that the subject hangs on, nearest first; of a group, all members."""
+        found = self._ancestors.get(subject)
+        if found is None:
+            found = self._ancestors[subject] = self._find_ancestors(subject)
+        return found
+
+    def carries(self, node: str) -> bool:
+        """True where something may hang on the node: its interfaces, what has it as parent, or everything."""
+        return node in self._carrying or node == _ISOLATION
+
+    def _find_ancestors(self, subject: Subject) -> tuple[str, ...]:
         seen: dict[str, None] = {}
         ahead = list(self._needs(subject, None))
         while ahead:

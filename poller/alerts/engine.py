@@ -227,7 +227,8 @@ class Alerting:
         if steps:
             self._find_down()
         changes = [self._take_in(step, now_ns) for step in steps]
-        self._book.refresh(self._alerts, self._down, now_ns)
+        touched = [(step.rule, step.subject) for step in steps]
+        self._book.refresh(self._alerts, self._down, touched, now_ns)
         for change, step in zip(changes, steps, strict=True):
             self._batch.transitions.append((step, change.incident))
         self._teller.tell(now_ns)

@@ -12,7 +12,7 @@ An incident closes when none of its alerts is active. A child that is still firi
 recovered, by a reading from after the recovery, leaves for an incident of its own, and is told.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo
 
 from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down
 from poller.alerts.incident import RANK, Evidence, Incident, Member, Remark, Told, is_worse
+from poller.alerts.isolation import ISOLATION
+from poller.alerts.places import Places
 from poller.alerts.rules import Key
 from poller.alerts.states import SECOND, Alert
 from poller.alerts.subjects import Subject
@@ -49,11 +51,14 @@ class IncidentBook:
         self._estate = estate
         self._zone = ZoneInfo(estate.organisation.timezone)
         self._dependencies = Dependencies(estate)
-        self.incidents: dict[str, Incident] = dict(incidents or {})
+        self.incidents: dict[str, Incident] = {}
         self.changed: set[str] = set()
+        self._places = Places()
         self._number: tuple[str, int] = ("", 0)
-        for id_ in self.incidents:
+        for id_, incident in (incidents or {}).items():
+            self.put(incident)
             self.reserve(id_)
+        self.changed.clear()
 
     def reserve(self, used: str) -> None:
         """Never give out an id up to this one again."""
@@ -62,21 +67,23 @@ class IncidentBook:
 
     def open_incidents(self) -> list[Incident]:
         """Open incidents, the worst and oldest first."""
-        found = [incident for incident in self.incidents.values() if incident.closed_ns is None]
+        found = [self.incidents[id_] for id_ in self._places.open]
         return sorted(found, key=lambda incident: (-RANK[incident.severity], incident.begun_ns, incident.id))
 
     def of(self, key: Key) -> Incident | None:
         """The open incident that an alert belongs to."""
-        for incident in self.incidents.values():
-            if incident.closed_ns is None and any(m.key == key and m.resolved_ns is None for m in incident.members):
-                return incident
-        return None
+        return self._at(self._places.by_key.get(key))
 
     def put(self, incident: Incident) -> None:
         """Keep the incident, and remember that it changed."""
-        if self.incidents.get(incident.id) != incident:
+        before = self.incidents.get(incident.id)
+        if before != incident:
             self.incidents[incident.id] = incident
             self.changed.add(incident.id)
+            self._places.move(before, incident)
+
+    def _at(self, id_: str | None) -> Incident | None:
+        return None if id_ is None else self.incidents[id_]
 
     def fire(self, alert: Alert, rule: Rule, down: AbstractSet[str], now_ns: int) -> str:
         """Take a firing alert in; the id of its incident."""
@@ -106,13 +113,16 @@ class IncidentBook:
         self.put(replace(incident, members=members))
         return incident.id
 
-    def refresh(self, alerts: Mapping[Key, Alert], down: AbstractSet[str], now_ns: int) -> list[tuple[Key, str]]:
-        """Bring every open incident up to what is true now.
+    def refresh(
+        self, alerts: Mapping[Key, Alert], down: AbstractSet[str], touched: Iterable[Key], now_ns: int
+    ) -> list[tuple[Key, str]]:
+        """Bring the open incidents up to what is true now; touched are the alerts that just changed.
 
-        Returns the children that left their parent's incident, with the ids of their own.
+        Only those are looked at that changed, that hang on something that did, or that wait for a second look at their
+        children. Returns the children that left their parent's incident, with the ids of their own.
         """
         moved: list[tuple[Key, str]] = []
-        for incident in self.open_incidents():
+        for incident in self._concerned(list(touched)):
             freed, left = self._free(incident, alerts, down, now_ns)
             for member in left:
                 rule = self._estate.rules.get(member.rule)
@@ -125,6 +135,19 @@ class IncidentBook:
         for _, id_ in moved:
             self.put(self._settle(self.incidents[id_], alerts, down, now_ns))
         return moved
+
+    def _concerned(self, touched: list[Key]) -> list[Incident]:
+        ids = {*self.changed, *self._places.freed, *filter(None, map(self._places.by_key.get, touched))}
+        ids &= self._places.open.keys()
+        carriers = {subject for _, subject in touched if self._dependencies.carries(subject)}
+        if carriers:
+            for incident in self.open_incidents():
+                if str(ISOLATION) in carriers or any(
+                    not carriers.isdisjoint(self._dependencies.ancestors(Subject.parse(member.subject)))
+                    for member in incident.active
+                ):
+                    ids.add(incident.id)
+        return [incident for incident in self.open_incidents() if incident.id in ids] if ids else []
 
     def _free(
         self, incident: Incident, alerts: Mapping[Key, Alert], down: AbstractSet[str], now_ns: int
@@ -204,28 +227,24 @@ class IncidentBook:
         return group is not None and self._dependencies.serves(group, down)
 
     def _cause(self, inhibitor: str | None) -> Incident | None:
-        if inhibitor is None:
-            return None
-        return self._first(lambda incident: any(m.subject == inhibitor for m in incident.active))
+        return None if inhibitor is None else self._at(self._places.by_subject.get(inhibitor))
 
     def _same_anchor(self, subject: Subject, rule: Rule) -> Incident | None:
-        anchor, fault = self._dependencies.anchor(subject), is_fault(rule)
-        found = self._first(lambda incident: incident.anchor == anchor and incident.fault is fault)
+        fault = is_fault(rule)
+        found = self._at(self._places.by_anchor.get((self._dependencies.anchor(subject), fault)))
         if found is None and subject.kind == "line_group" and fault:
-            circuits = {f"circuit/{circuit}" for circuit in self._dependencies.circuits_of(subject.id)}
-            found = self._first(lambda incident: any(m.subject in circuits for m in incident.active))
+            circuits = (f"circuit/{circuit}" for circuit in self._dependencies.circuits_of(subject.id))
+            found = self._at(next(filter(None, map(self._places.by_subject.get, circuits)), None))
         return found
-
-    def _first(self, fits: Callable[[Incident], bool]) -> Incident | None:
-        return next((incident for incident in self.open_incidents() if fits(incident)), None)
 
     def _take_over(self, member: Member, down: AbstractSet[str]) -> Incident | None:
         """Untold incidents that this alert explains become one, with this alert as root."""
+        if not self._dependencies.carries(member.subject):
+            return None
         explained = [
             incident
-            for incident in self.incidents.values()
-            if incident.closed_ns is None
-            and incident.fault
+            for incident in self.open_incidents()
+            if incident.fault
             and incident.told.first_ns is None
             and all(self._dependencies.inhibitor(Subject.parse(m.subject), down) for m in incident.active)
         ]

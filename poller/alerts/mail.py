@@ -5,7 +5,7 @@ to it. A Message-ID is made of incident, number and contact, so the same decisio
 cannot be injected: every text passes words.clean, and email.policy refuses line breaks in headers besides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
@@ -31,11 +31,11 @@ from poller.estate import Contact, Estate, Severity
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail, ready for the outbox; message has CRLF line ends."""
+    """A mail for the outbox; write makes its whole text with CRLF line ends, from frozen values, in any thread."""
 
     message_id: str
     subject: str
-    message: bytes
+    write: Callable[[], bytes]
 
 
 def render(incident: Incident, mark: Postmark, contact: Contact, estate: Estate) -> Letter:
@@ -45,16 +45,18 @@ def render(incident: Incident, mark: Postmark, contact: Contact, estate: Estate)
     domain = estate.mail.sender.rpartition("@")[2]
     root = f"<{incident.id}.1.{contact.id}@{domain}>"
     message_id = f"<{incident.id}.{mark.number}.{contact.id}@{domain}>"
-    message = _envelope(contact, estate, mark, message_id, subject)
-    if mark.number > 1:
-        message["In-Reply-To"] = root
-        message["References"] = root
-    message["X-Hinomi-Incident"] = incident.id
-    message["X-Hinomi-Severity"] = incident.severity.value
-    message["X-Hinomi-Kind"] = mark.kind.value
-    message["X-Hinomi-Scope"] = incident.scope
-    message.set_content(page.text(), charset="utf-8", cte="base64")
-    return Letter(message_id, subject, message.as_bytes())
+
+    def write() -> bytes:
+        message = _envelope(contact, estate, mark, message_id, subject)
+        if mark.number > 1:
+            message["In-Reply-To"] = root
+            message["References"] = root
+        message["X-Hinomi-Incident"] = incident.id
+        message["X-Hinomi-Severity"] = incident.severity.value
+        message["X-Hinomi-Scope"] = incident.scope
+        return _bytes(message, page.text())
+
+    return Letter(message_id, subject, write)
 
 
 def render_digest(incidents: Sequence[Incident], mark: Postmark, contact: Contact, estate: Estate) -> Letter:
@@ -71,11 +73,7 @@ def render_digest(incidents: Sequence[Incident], mark: Postmark, contact: Contac
     date = times.local(mark.now_ns)
     domain = estate.mail.sender.rpartition("@")[2]
     message_id = f"<digest.{date:%Y-%m%d-%H%M}.{contact.id}@{domain}>"
-    message = _envelope(contact, estate, mark, message_id, subject)
-    message["X-Hinomi-Severity"] = Severity.MINOR.value
-    message["X-Hinomi-Kind"] = mark.kind.value
-    message.set_content(_digest_text(lasting, over, contact, estate), charset="utf-8", cte="base64")
-    return Letter(message_id, subject, message.as_bytes())
+    return _letter(contact, estate, mark, (message_id, subject), _digest_text(lasting, over, contact, estate))
 
 
 def render_storm(held: Sequence[HeldMail], mark: Postmark, contact: Contact, estate: Estate) -> Letter:
@@ -85,8 +83,6 @@ def render_storm(held: Sequence[HeldMail], mark: Postmark, contact: Contact, est
     subject = pick(lang, f"【通知多数】{count}件をまとめてお知らせします", f"[Many notices] {count} in one mail")
     domain = estate.mail.sender.rpartition("@")[2]
     message_id = f"<storm.{mark.now_ns}.{contact.id}@{domain}>"
-    message = _envelope(contact, estate, mark, message_id, subject)
-    message["X-Hinomi-Kind"] = mark.kind.value
     lines = [
         pick(
             lang,
@@ -97,8 +93,7 @@ def render_storm(held: Sequence[HeldMail], mark: Postmark, contact: Contact, est
     ]
     lines += [f"{Times(estate).clock(mail.created_ns)}  {mail.subject}" for mail in held]
     lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
-    message.set_content("\n".join(lines) + "\n", charset="utf-8", cte="base64")
-    return Letter(message_id, subject, message.as_bytes())
+    return _letter(contact, estate, mark, (message_id, subject), "\n".join(lines) + "\n")
 
 
 def render_announcement(announcement: Announcement, contact: Contact, estate: Estate, now_ns: int) -> Letter:
@@ -130,10 +125,7 @@ def render_announcement(announcement: Announcement, contact: Contact, estate: Es
     domain = estate.mail.sender.rpartition("@")[2]
     message_id = f"<{announcement.id}.{contact.id}@{domain}>"
     mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
-    message = _envelope(contact, estate, mark, message_id, clean(subject, 180))
-    message["X-Hinomi-Kind"] = mark.kind.value
-    message.set_content(text, charset="utf-8", cte="base64")
-    return Letter(message_id, clean(subject, 180), message.as_bytes())
+    return _letter(contact, estate, mark, (message_id, clean(subject, 180)), text)
 
 
 def _local(moment: datetime, lang: str) -> str:
@@ -149,15 +141,22 @@ def render_test(contact: Contact, estate: Estate, now_ns: int) -> Letter:
     subject = pick(contact.lang, "【試験】火の見からの試験メールです", "[Test] A test mail from Hinomi")
     domain = estate.mail.sender.rpartition("@")[2]
     message_id = f"<test.{now_ns}.{contact.id}@{domain}>"
-    message = _envelope(contact, estate, mark, message_id, subject)
-    message["X-Hinomi-Kind"] = mark.kind.value
     text = pick(
         contact.lang,
         f"これは通知経路の試験メールです。対応は不要です。\n送信 {times.full(now_ns)}\n",
         f"This mail proves the way of notices. Nothing needs to be done.\nSent {times.full(now_ns)}\n",
     )
+    return _letter(contact, estate, mark, (message_id, subject), text)
+
+
+def _letter(contact: Contact, estate: Estate, mark: Postmark, named: tuple[str, str], text: str) -> Letter:
+    """A letter of a given text; named is its Message-ID and its subject."""
+    return Letter(*named, lambda: _bytes(_envelope(contact, estate, mark, *named), text))
+
+
+def _bytes(message: EmailMessage, text: str) -> bytes:
     message.set_content(text, charset="utf-8", cte="base64")
-    return Letter(message_id, subject, message.as_bytes())
+    return message.as_bytes()
 
 
 def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str, subject: str) -> EmailMessage:
@@ -168,7 +167,10 @@ def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str,
     message["Date"] = format_datetime(Times(estate).local(mark.now_ns))
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"
+    message["X-Hinomi-Kind"] = mark.kind.value
     message["X-Hinomi-Reason"] = clean(mark.why)
+    if mark.kind is Kind.DIGEST:
+        message["X-Hinomi-Severity"] = Severity.MINOR.value
     if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT}:
         message["Importance"] = "high"
     return message

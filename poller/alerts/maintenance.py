@@ -1,7 +1,7 @@
 """Maintenance windows (R55): when they are open, and which subjects lie in them. Local time, half-open."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -53,13 +53,14 @@ def _beginnings(start: datetime, since: datetime, until: datetime, repeat: str |
             yield begin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Windows:
-    """All windows of an estate."""
+    """All windows of an estate; those that are open are found once a second, not once an incident."""
 
     estate: Estate
     facts: EstateFacts
     zone: ZoneInfo
+    _open: tuple[int, list[Maintenance]] = field(default_factory=lambda: (-1, []))
 
     @classmethod
     def of(cls, estate: Estate) -> "Windows":
@@ -68,7 +69,10 @@ class Windows:
 
     def muting(self, subjects: Iterable[Subject], now_ns: int) -> str | None:
         """The window that mutes mails about all of these subjects now; None where one of them is in none."""
-        windows = [w for w in self.estate.maintenance.values() if w.mute_mails and is_open(w, now_ns, self.zone)]
+        if self._open[0] != now_ns:
+            muting = (window for window in self.estate.maintenance.values() if window.mute_mails)
+            self._open = (now_ns, [window for window in muting if is_open(window, now_ns, self.zone)])
+        windows = self._open[1]
         if not windows:
             return None
         found: str | None = None

@@ -94,6 +94,21 @@ class Decision:
     why: Why
 
 
+def may_tell(incident: Incident, policy: Policy, now_ns: int, *, fresh: bool) -> bool:
+    """A cheap first look, once a second at every incident: False where decide() would find nothing to tell.
+
+    fresh: the incident changed, or a minute has passed; others that are not serious wait for that.
+    """
+    told = incident.told
+    if incident.closed_ns is not None:
+        return told.severity is Severity.SERIOUS and not told.recovered
+    if incident.severity is not Severity.SERIOUS:
+        return fresh
+    if told.severity is not Severity.SERIOUS or told.flapping is not incident.flapping or told.last_ns is None:
+        return True
+    return incident.acknowledged is None and now_ns - told.last_ns >= policy.repeat_interval * SECOND
+
+
 def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:  # noqa: PLR0911 - one a case
     """What to tell about one incident by a mail of its own now."""
     told = incident.told

@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMail:
-    """One notice as a mail, ready to be sent. message is the whole text with headers, CRLF."""
+    """One notice as a mail. write makes the whole text with headers, CRLF; it is called on the store's thread."""
 
     message_id: str
     incident: str
@@ -71,7 +71,7 @@ class OutgoingMail:
     kind: str
     why: str
     subject: str
-    message: bytes
+    write: Callable[[], bytes]
     created_ns: int
     held: bool = False
 
@@ -312,12 +312,24 @@ def insert_mail(connection: sqlite3.Connection, mail: OutgoingMail) -> None:
             mail.kind,
             mail.why,
             mail.subject,
-            mail.message,
+            b"" if mail.held else _written(mail),
             mail.created_ns,
             mail.created_ns,
             "held" if mail.held else "waiting",
         ),
     )
+
+
+def _written(mail: OutgoingMail) -> bytes:
+    """The mail's text; where writing it fails (a defect) a bare one, because a fault must be told all the same."""
+    try:
+        return mail.write()
+    except Exception:
+        log.exception("cannot write mail %s", mail.message_id)
+        head = f"Message-ID: {mail.message_id}\r\nFrom: hinomi@localhost\r\nTo: {mail.recipient}\r\n"
+        return (
+            f"{head}Subject: [Hinomi] {mail.kind} {mail.incident}\r\n\r\nhinomi incident {mail.incident}\r\n".encode()
+        )
 
 
 def _apply(connection: sqlite3.Connection, batch: Batch) -> None:

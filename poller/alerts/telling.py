@@ -5,6 +5,7 @@ incident -> notices.decide -> recipients -> page and mail -> storm cap -> Batch.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from poller.alerts import notices
 from poller.alerts.announcements import due_announcements
@@ -22,6 +23,9 @@ from poller.alerts.store import Batch, OutgoingMail, Saved
 from poller.alerts.storm import HeldMail, Storm
 from poller.alerts.subjects import Subject
 from poller.estate import Contact, Estate
+
+SENDS_A_STEP: Final = 25
+"""Incidents told in one step; the next second takes the next, so that hundreds at once do not hold up the loop."""
 
 
 class Teller:
@@ -50,9 +54,11 @@ class Teller:
 
     def tell(self, now_ns: int) -> None:
         """Decide for every incident, and put what is to be told into the batch."""
+        minute, sends = now_ns // (60 * SECOND), 0
         for known in list(self._book.incidents.values()):
             incident = known
-            if incident.closed_ns is not None and (incident.told.recovered or incident.told.severity is None):
+            fresh = incident.id in self._book.changed or minute != self._minute
+            if not notices.may_tell(incident, self._policy, now_ns, fresh=fresh):
                 continue
             explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
             around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
@@ -62,7 +68,9 @@ class Teller:
                 self._book.put(incident)
             if decision.kind is not None:
                 self._send(incident, decision.kind, decision.why.value, now_ns)
-        minute = now_ns // (60 * SECOND)
+                sends += 1
+                if sends >= SENDS_A_STEP:
+                    break
         if minute != self._minute:
             self._minute = minute
             self._tell_digest(now_ns)
@@ -135,7 +143,7 @@ class Teller:
                 mark.kind.value,
                 mark.why,
                 letter.subject,
-                letter.message,
+                letter.write,
                 mark.now_ns,
                 held,
             )
