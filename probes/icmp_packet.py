@@ -28,7 +28,7 @@ _REFUSALS_V6: Final = frozenset({1, 3})  # the same of RFC 4443
 
 _pack_sequences: Final = struct.Struct("!HHH").pack_into
 _pack_long: Final = struct.Struct("!I").pack_into
-_unpack_long: Final = struct.Struct("!I").unpack_from
+_unpack_echo: Final = struct.Struct(f"!{TOKEN_OCTETS}sI").unpack_from
 
 
 class Framing(Enum):
@@ -101,9 +101,7 @@ def decode(datagram: bytes, framing: Framing) -> EchoReply | EchoRefusal | None:
         return None
     kind = datagram[start]
     if kind == (_REPLY_V6 if framing is Framing.IPV6 else _REPLY_V4):
-        return EchoReply(
-            datagram[start + _HEADER_OCTETS : start + _SEQUENCE_AT], _unpack_long(datagram, start + _SEQUENCE_AT)[0]
-        )
+        return EchoReply(*_unpack_echo(datagram, start + _HEADER_OCTETS))
     if kind in (_REFUSALS_V6 if framing is Framing.IPV6 else _REFUSALS_V4):
         return _decode_refusal(datagram, start, ipv6=framing is Framing.IPV6)
     return None
@@ -123,8 +121,8 @@ def _decode_refusal(datagram: bytes, start: int, *, ipv6: bool) -> EchoRefusal |
         return None
     if datagram[echo] != (_REQUEST_V6 if ipv6 else _REQUEST_V4):
         return None
-    token = datagram[echo + _HEADER_OCTETS : echo + _SEQUENCE_AT]
-    return EchoRefusal(token, _unpack_long(datagram, echo + _SEQUENCE_AT)[0], datagram[start], datagram[start + 1])
+    token, sequence = _unpack_echo(datagram, echo + _HEADER_OCTETS)
+    return EchoRefusal(token, sequence, datagram[start], datagram[start + 1])
 
 
 def _sum_of_words(octets: bytes | bytearray) -> int:
