@@ -5,9 +5,8 @@ import json
 import re
 import socket
 import sys
-import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -17,17 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from poller.cli_options import JsonOption, load_or_exit
-from poller.device_samples import device_sample
-from poller.discovery import Discovery, Question, discover
 from poller.estate import Credentials, Device, Role
-from poller.explain import Tracer, explain_discovery, explain_plan, explain_statistics
-from poller.interfaces import interface_samples
-from poller.polling import plan_poll, poll_device, read_poll
-from poller.profiles import AUTO, BadProfile, Profiles, load_profiles
-from poller.rates import Rates
-from poller.readings import DeviceReading, FailedPoll
+from poller.explain import Tracer, explain_statistics
+from poller.polled import Polled, Request, poll_once, replay_once
+from poller.profiles import AUTO, BadProfile, load_profiles
 from poller.replay import RecordedAgent
-from poller.sample import Sample
 from poller.secrets import SecretReference, SecretUnavailable
 from poller.settings import Polling
 from poller.targets import snmp_target
@@ -45,77 +38,34 @@ class BadInput(Exception):  # noqa: N818 - it says what is the matter
     """What was asked for cannot be done; one sentence."""
 
 
-class PollFailed(SnmpError):  # noqa: N818 - it says what is the matter
-    """A poll that failed after its discovery had not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to poll and how; agent is the recording to ask instead of the network."""
-
-    device: Device
-    target: SnmpTarget
-    repeat: int = 1
-    interval_seconds: float = 10.0
-    unverified: bool = False
-    agent: RecordedAgent | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """What came of it: who the device is, and the samples of the last poll."""
-
-    identity: dict[str, Any]
-    reading: DeviceReading
-    samples: tuple[Sample, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The device and its interfaces by the fields of the schema, and the same as samples."""
-        return {
-            "device": {**self.identity, **self.samples[0].fields},
-            "interfaces": [
-                {
-                    "interface": name,
-                    "if_index": self.reading.layout.if_indexes[row],
-                    "if_alias": self.reading.layout.aliases[row],
-                    "speed_bits_per_second": self.reading.layout.speeds[row],
-                    "counter_bits": 64 if self.reading.layout.wide[row] else 32,
-                    **self.samples[1 + row].fields,
-                }
-                for row, name in enumerate(self.reading.layout.names)
-            ],
-            "samples": [
-                {
-                    "measurement": one.measurement,
-                    "tags": dict(one.tags),
-                    "fields": dict(one.fields),
-                    "time_ns": one.time_ns,
-                }
-                for one in self.samples
-            ],
-        }
+CommunityOption = Annotated[str | None, typer.Option("--community", envvar="HINOMI_COMMUNITY", help="v1, v2c.")]
+CommunityFileOption = Annotated[Path | None, typer.Option("--community-file", help="File with the community.")]
+VersionOption = Annotated[str | None, typer.Option("--snmp-version", help="1, 2c or 3.")]
+UserOption = Annotated[str | None, typer.Option("--v3-user", "--user", help="v3: security name.")]
+AuthOption = Annotated[
+    str | None, typer.Option("--v3-auth", "--auth", help="MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.")
+]
+AuthPasswordOption = Annotated[
+    str | None, typer.Option("--v3-auth-password-file", "--auth-password-file", help="File, or env:NAME.")
+]
+PrivOption = Annotated[
+    str | None, typer.Option("--v3-priv", "--priv", help="DES, AES-128, AES-192, AES-256, AES-192-C, AES-256-C.")
+]
+PrivPasswordOption = Annotated[
+    str | None, typer.Option("--v3-priv-password-file", "--priv-password-file", help="File, or env:NAME.")
+]
 
 
 def poll(  # noqa: PLR0917 - a command has as many options as its users need
     address: Annotated[str, typer.Argument(help="ADDRESS[:PORT], [IPv6]:PORT, or with -c a device's id.")],
-    community: Annotated[str | None, typer.Option("--community", envvar="HINOMI_COMMUNITY", help="v1, v2c.")] = None,
-    community_file: Annotated[Path | None, typer.Option("--community-file", help="File with the community.")] = None,
-    version: Annotated[str | None, typer.Option("--snmp-version", help="1, 2c or 3.")] = None,
-    user: Annotated[str | None, typer.Option("--v3-user", "--user", help="v3: security name.")] = None,
-    auth: Annotated[
-        str | None, typer.Option("--v3-auth", "--auth", help="MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.")
-    ] = None,
-    auth_password_file: Annotated[
-        str | None,
-        typer.Option("--v3-auth-password-file", "--auth-password-file", help="File, or env:NAME."),
-    ] = None,
-    priv: Annotated[
-        str | None, typer.Option("--v3-priv", "--priv", help="DES, AES-128, AES-192, AES-256, AES-192-C, AES-256-C.")
-    ] = None,
-    priv_password_file: Annotated[
-        str | None,
-        typer.Option("--v3-priv-password-file", "--priv-password-file", help="File, or env:NAME."),
-    ] = None,
+    community: CommunityOption = None,
+    community_file: CommunityFileOption = None,
+    version: VersionOption = None,
+    user: UserOption = None,
+    auth: AuthOption = None,
+    auth_password_file: AuthPasswordOption = None,
+    priv: PrivOption = None,
+    priv_password_file: PrivPasswordOption = None,
     context: Annotated[str, typer.Option("--v3-context", "--context", help="v3: context name.")] = "",
     profile: Annotated[str, typer.Option("--profile", help="A family of config/profiles, or auto.")] = AUTO,
     interface: Annotated[list[str] | None, typer.Option("--interface", help="Expression on names; repeatable.")] = None,
@@ -199,7 +149,7 @@ def run_or_exit(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 async def _poll(request: Request, explain: Callable[[str], None] | None) -> Polled:
     if request.agent is not None:
-        return await _replay(request, request.agent, explain)
+        return await replay_once(request, request.agent, explain)
     trace = Tracer(request.target, explain) if explain else None
     async with Snmp(trace=trace) as snmp:
         try:
@@ -211,64 +161,6 @@ async def _poll(request: Request, explain: Callable[[str], None] | None) -> Poll
         if explain:
             explain(explain_statistics(snmp.statistics))
         return polled
-
-
-async def poll_once(
-    snmp: Snmp, request: Request, profiles: Profiles, explain: Callable[[str], None] | None = None
-) -> Polled:
-    """Discover a device and poll it as often as asked; raises SnmpError where it does not answer as it should."""
-    device, target = request.device, request.target
-    question = Question(device.id, device.profile, request.unverified)
-    found = await discover(snmp, target, question, profiles, time.time_ns())
-    profile = profiles[found.family]
-    plan = plan_poll(found, profile, device.interfaces, unverified=request.unverified)
-    if explain:
-        for line in (*explain_discovery(found), *explain_plan(plan, profile, found)):
-            explain(line)
-    prepared = snmp.prepare(target, plan.groups)
-    rates = Rates()
-    before: DeviceReading | None = None
-    samples: tuple[Sample, ...] = ()
-    for number in range(request.repeat):
-        if number:
-            await asyncio.sleep(request.interval_seconds)
-        due_ns = time.time_ns()
-        reading = await poll_device(lambda: snmp.poll(prepared), plan, due_ns, before)
-        if isinstance(reading, FailedPoll):
-            raise PollFailed(reading.text)
-        samples = _samples(device, reading, rates)
-        before = reading
-    assert before is not None
-    return Polled({"device": device.id, "address": str(target), **_identity(found)}, before, samples)
-
-
-async def _replay(request: Request, agent: RecordedAgent, explain: Callable[[str], None] | None) -> Polled:
-    profiles, device = load_profiles(), request.device
-    question = Question(device.id, device.profile, request.unverified)
-    found = await discover(agent, request.target, question, profiles, time.time_ns())
-    profile = profiles[found.family]
-    plan = plan_poll(found, profile, device.interfaces, unverified=request.unverified)
-    if explain:
-        for line in (*explain_discovery(found), *explain_plan(plan, profile, found)):
-            explain(line)
-    now_ns = time.time_ns()
-    reading = read_poll(plan, agent.poll(plan.groups, now_ns), now_ns)
-    return Polled({"device": device.id, **_identity(found)}, reading, _samples(device, reading, Rates()))
-
-
-def _samples(device: Device, reading: DeviceReading, rates: Rates) -> tuple[Sample, ...]:
-    return (device_sample(device, reading), *interface_samples(reading, rates.update(reading)))
-
-
-def _identity(found: Discovery) -> dict[str, Any]:
-    return {
-        "profile": found.family,
-        "profile_reason": found.family_reason,
-        "name": found.name,
-        "description": found.description,
-        "cannot_read": found.missing,
-        "could_not_ask": found.failures,
-    }
 
 
 # ---- from the command line to a request

@@ -15,8 +15,9 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from poller.iftable import COLUMNS, IF_ENTRY, IF_X_ENTRY, Interface, Kept, build_interfaces
+from poller.profile_readings import Object, Reading
 from poller.profile_values import as_text, bind_first
-from poller.profiles import AUTO, Object, ProbeNeeded, Profile, Profiles, Reading, SystemGroup
+from poller.profiles import AUTO, ProbeNeeded, Profile, Profiles, SystemGroup
 from poller.readings import COUNTERS, DeviceReading
 from probes.snmp import Table
 from probes.snmp.errors import NoAnswer, SnmpError, UsmReport

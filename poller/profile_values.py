@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Final, TypeAlias
 
-from poller.profiles import Less, Object, Profile, Reading, RowFilter
+from poller.profile_readings import Less, Object, Reading, RowFilter
+from poller.profiles import Profile
 from probes.snmp.oid import Oid, format_oid
 from probes.snmp.values import Missing, Value
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from poller.profile_readings import Reading
 from poller.profile_values import bind, evaluate, read_values
 from poller.profiles import (
     BadProfile,
@@ -10,7 +11,6 @@ from poller.profiles import (
     ProbeNeeded,
     Profile,
     Profiles,
-    Reading,
     SystemGroup,
     load_profiles,
     read_profile,

@@ -11,7 +11,8 @@ from typing import Final, TypeAlias
 
 from poller.lab.examples_of import example_of
 from poller.lab.mib import Column
-from poller.profiles import Detect, Object, Profile, Reading, RowFilter
+from poller.profile_readings import Object, Reading, RowFilter
+from poller.profiles import Detect, Profile
 from probes.snmp.oid import Oid
 from probes.snmp.values import Tag, Value
 
