@@ -49,9 +49,11 @@ class Bench:
         self.rows: list[tuple[str, float, float, str]] = []
 
     @contextmanager
-    def responder(self, *, delay_ms: int = 0, loss_per_mille: int = 0, black_holes: int = 0) -> Iterator[int]:
+    def responder(
+        self, *, delay_ms: int = 0, loss_per_mille: int = 0, black_holes: int = 0, alike: bool = False
+    ) -> Iterator[int]:
         """Port of a running responder."""
-        arguments = ["0", str(delay_ms), str(loss_per_mille), str(black_holes), str(SPEED)]
+        arguments = ["0", str(delay_ms), str(loss_per_mille), str(black_holes), str(SPEED), str(int(alike))]
         command = [*pin(1), str(self.folder / "responder"), *arguments]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
@@ -117,6 +119,23 @@ def measure_burst(bench: Bench, figures: dict[str, float], *, quick: bool) -> No
     figures["bytes_per_interface"] = found["kept"] / (300 * INTERFACES)
 
 
+def measure_alike(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
+    """All devices at once, their counters of equal lengths: shapes are shared, and stay in the processor's cache."""
+    costs: dict[str, list[float]] = {"ours": [], "gufo": [], "limit": []}
+    with bench.responder(alike=True) as port:
+        for _ in range(1 if quick else 3):
+            costs["limit"].append(bench.limit(port, 5))
+            for name in ("ours", "gufo"):
+                found = bench.poller(name, port, DEVICES, 5, "burst", "uvloop")
+                costs[name].append(found["cpu"])
+                remark = f"resident +{found['resident'] >> 20} MiB"
+                bench.note(f"{name}, burst, uvloop, devices alike", found["cpu"], DEVICES * PDUS, remark)
+        found = bench.poller("ours", port, 300, 2, "memory", "uvloop")
+    figures["alike_over_gufo_burst"] = median(costs["ours"]) / median(costs["gufo"])
+    figures["alike_over_limit_burst"] = median(costs["ours"]) / median(costs["limit"])
+    figures["alike_bytes_per_interface"] = found["kept"] / (300 * INTERFACES)
+
+
 def measure_spread(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
     """Each device at its second of four, answering after 5 ms."""
     costs: dict[str, list[float]] = {"ours": [], "gufo": []}
@@ -154,6 +173,15 @@ def measure_losses(bench: Bench, figures: dict[str, float], *, quick: bool) -> N
     fast, in_order, general = found["ways"]
     figures["fast_way_ratio"] = fast / (fast + in_order + general)
     print(f"1 % lost, counters moving: {fast} replies by shape, {in_order} in order, {general} by the general codec")
+
+
+def measure_black_holes(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
+    """30 % of the devices never answer; all are asked for the first time, at once."""
+    del quick
+    with bench.responder(black_holes=30) as port:
+        found = bench.poller("ours", port, DEVICES, 1, "holes", "uvloop")
+    figures["healthy_p99_seconds"] = found["p99"]
+    print(f"30 % silent: {found['answered']} devices answered, 99 % of them done after {found['p99']:.2f} s")
 
 
 def draw_curve(bench: Bench, path: Path) -> None:
@@ -201,8 +229,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         compile_peers(bench.folder)
-        for part in (measure_burst, measure_spread, measure_v3, measure_losses):
-            part(bench, figures, quick=options.quick)
+        for part in (measure_burst, measure_alike, measure_spread, measure_v3, measure_losses, measure_black_holes):
+            if not options.quick or part not in {measure_alike, measure_black_holes}:
+                part(bench, figures, quick=options.quick)
         if options.curve is not None:
             draw_curve(bench, options.curve)
     print_table(bench, figures)

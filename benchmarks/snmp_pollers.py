@@ -3,11 +3,12 @@
     python -m benchmarks.snmp_pollers POLLER PORT DEVICES ROUNDS ARRIVAL LOOP [v3 user]
 
 POLLER: ours, gufo, pysnmp, puresnmp. ARRIVAL: burst (all at once), spread (the scheduler's groups over 4 s), again
-(each device as soon as it answered, ROUNDS times), memory (what is allocated and kept). CPU seconds are user + system
+(each device as soon as it answered, ROUNDS times), memory (what is kept), holes (some are silent). CPU seconds are user + system
 of this process alone, after a round that is not counted.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -193,6 +194,19 @@ async def run_again(polls: Sequence[Poll], times: int) -> int:
     return sum(await asyncio.gather(*(again(poll) for poll in polls)))
 
 
+async def finish_times(polls: Sequence[Poll]) -> list[float]:
+    """Seconds from the common start until each device that answers was done; more than a poll's delay to start."""
+    began, seconds = time.perf_counter(), []
+
+    async def one(poll: Poll) -> None:
+        with contextlib.suppress(Exception):  # the silent devices of this measurement
+            await poll()
+            seconds.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(one(poll) for poll in polls))
+    return sorted(seconds)
+
+
 @dataclass(frozen=True)
 class Run:
     """One line of the command."""
@@ -218,6 +232,9 @@ async def measure(run: Run) -> dict[str, Any]:
     before = resident_octets()
     async with AsyncExitStack() as stack:
         polls, snmp = await POLLERS[run.poller](stack, run.port, run.devices, run.user_name)
+        if run.arrival == "holes":
+            seconds = await finish_times(polls)
+            return {"cpu": [cpu_seconds()], "answered": len(seconds), "p99": seconds[int(0.99 * len(seconds))]}
         await run_burst(polls)
         # As any daemon should after its start: what lives for ever is not looked at again by the collector, and it
         # does not run for each few hundred replies. The same for all pollers.

@@ -2,8 +2,8 @@
  *
  * Every device is an address (127.x.y.z); its counters move. It is made to be no bottleneck: recvmmsg, sendmmsg, no
  * allocation. It does not check digests of requests: it measures pollers, it does not guard anything.
- * Usage: responder PORT DELAY_MS LOSS_PER_MILLE BLACK_HOLE_PER_CENT SPEED
- * SPEED: how much faster than real time the counters move.
+ * Usage: responder PORT DELAY_MS LOSS_PER_MILLE BLACK_HOLE_PER_CENT SPEED ALIKE
+ * SPEED: how much faster than real time the counters move. ALIKE: 1 gives all devices the same counters, 0 each its own.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -58,6 +58,7 @@ static int enter(struct in *i, uint8_t *tag, struct in *inside) {
 static uint64_t value_of(struct in v) { uint64_t n = 0; while (v.p < v.end) n = n << 8 | *v.p++; return n; }
 
 static double began, speed;
+static int alike;
 static const uint8_t UPTIME[] = {0x2b, 6, 1, 2, 1, 1, 3, 0};
 
 /* Writes the response PDU for a request PDU. */
@@ -73,6 +74,7 @@ static int answer_pdu(struct out *o, struct in pdu, uint32_t address) {
     }
     const uint8_t *end = o->at;
     double elapsed = (now() - began) * speed;
+    if (alike) address = 0;
     uint64_t seed = fnv(14695981039346656037ull, (uint8_t *)&address, 4);
     /* Up for an hour to 60 days before we began. */
     double up_for = 3600 + (seed >> 20) % (60 * 86400);
@@ -242,10 +244,11 @@ static int send_one(int fd, const uint8_t *text, int n, struct sockaddr_in *to, 
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
+    if (argc != 7) return 2;
     double delay = atof(argv[2]) / 1000;
     int loss = atoi(argv[3]), holes = atoi(argv[4]), one = 1, buffer = 32 << 20;
     speed = atof(argv[5]);
+    alike = atoi(argv[6]);
     began = now();
     make_user(&users[0], "bench-sha1", EVP_sha1(), 12, "authentic-words");
     make_user(&users[1], "bench-sha256", EVP_sha256(), 24, "authentic-words");
