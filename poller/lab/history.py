@@ -6,6 +6,7 @@ parts agree with the lines to the octet. Made in pieces of some days, in columns
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -24,6 +25,8 @@ from poller.schema import SCHEMA
 SOURCE: Final = "invented"
 """The name of the past's files in the store."""
 _DAYS_AT_ONCE: Final = 25
+_WRITERS: Final = 2
+"""Threads that write one piece while the next is made: sorting and compressing take longer than inventing."""
 _JST_SLOTS: Final = 9 * 12
 _EDGE_COVERAGE: Final = 0.4
 """Of the last slot of a gap, what was observed."""
@@ -37,7 +40,7 @@ class Store(Protocol):
     """What keeps the frames (poller.storage.parquet.ParquetStore)."""
 
     def write_frame(self, measurement: str, frame: pl.DataFrame, source: str = "bulk") -> int:
-        """Keep many points of one measurement; returns how many."""
+        """Keep many points of one measurement; returns how many. Called from threads, each for other measurements."""
 
 
 @dataclass(slots=True)
@@ -62,11 +65,15 @@ def invent(estate: Estate, store: Store, wish: Wish, progress: Callable[[int], N
     past = draw_past(estate, plan, wish.days, wish.end_ns, wish.seed)
     months = _Months()
     rows = store.write_frame("alert", _alert_frame(estate, past), SOURCE)
-    for span in _pieces(past.first, past.after):
-        for measurement, frame in _Piece(estate, plan, past, span, wish.seed).frames(months):
-            rows += store.write_frame(measurement, frame, SOURCE)
-        if progress is not None:
-            progress((span[1] - past.first) // SLOTS_A_DAY)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        waiting: list[Future[int]] = []
+        for span in _pieces(past.first, past.after):
+            frames = list(_Piece(estate, plan, past, span, wish.seed).frames(months))
+            rows += sum(done.result() for done in waiting)
+            waiting = [pool.submit(store.write_frame, name, frame, SOURCE) for name, frame in frames]
+            if progress is not None:
+                progress((span[1] - past.first) // SLOTS_A_DAY)
+        rows += sum(done.result() for done in waiting)
     return rows
 
 
