@@ -6,6 +6,7 @@ parts agree with the lines to the octet. Made in pieces of some days, in columns
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ import polars as pl
 
 from poller.alerts.incidents import incident_id
 from poller.estate import Circuit, Estate, LineGroup
-from poller.lab.carried import Traffic, joined, nothing, total_of
+from poller.lab.carried import Traffic, joined, nothing, rounded, total_of
 from poller.lab.condition import device_frame, service_frame
 from poller.lab.network import Plan, circuit_of, make_plan
 from poller.lab.past import SLOT_NS, SLOT_SECONDS, SLOTS_A_DAY, Past, alerts_of, draw_past, sustained_caps
@@ -24,20 +25,22 @@ from poller.schema import SCHEMA
 SOURCE: Final = "invented"
 """The name of the past's files in the store."""
 _DAYS_AT_ONCE: Final = 25
+_WRITERS: Final = 2
+"""Threads that write one piece while the next is made: sorting and compressing take longer than inventing."""
 _JST_SLOTS: Final = 9 * 12
 _EDGE_COVERAGE: Final = 0.4
 """Of the last slot of a gap, what was observed."""
 _PACKET_OCTETS: Final = 750
-_RATIO_DIGITS: Final = 5
-"""Of a tenant's ratio to its cap; the rate stands beside it in full."""
-_SHARES: Final = tuple(pl.Series(values=share, dtype=pl.Float64) for share in minute_shares())
+_RATIO_PARTS: Final = 100_000
+"""A tenant's ratio to its cap is kept in these parts of one; the rate stands beside it in full."""
+_SHARES: Final = minute_shares()
 
 
 class Store(Protocol):
     """What keeps the frames (poller.storage.parquet.ParquetStore)."""
 
     def write_frame(self, measurement: str, frame: pl.DataFrame, source: str = "bulk") -> int:
-        """Keep many points of one measurement; returns how many."""
+        """Keep many points of one measurement; returns how many. Called from threads, each for other measurements."""
 
 
 @dataclass(slots=True)
@@ -62,11 +65,15 @@ def invent(estate: Estate, store: Store, wish: Wish, progress: Callable[[int], N
     past = draw_past(estate, plan, wish.days, wish.end_ns, wish.seed)
     months = _Months()
     rows = store.write_frame("alert", _alert_frame(estate, past), SOURCE)
-    for span in _pieces(past.first, past.after):
-        for measurement, frame in _Piece(estate, plan, past, span, wish.seed).frames(months):
-            rows += store.write_frame(measurement, frame, SOURCE)
-        if progress is not None:
-            progress((span[1] - past.first) // SLOTS_A_DAY)
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        waiting: list[Future[int]] = []
+        for span in _pieces(past.first, past.after):
+            frames = list(_Piece(estate, plan, past, span, wish.seed).frames(months))
+            rows += sum(done.result() for done in waiting)
+            waiting = [pool.submit(store.write_frame, name, frame, SOURCE) for name, frame in frames]
+            if progress is not None:
+                progress((span[1] - past.first) // SLOTS_A_DAY)
+        rows += sum(done.result() for done in waiting)
     return rows
 
 
@@ -95,6 +102,9 @@ class _Piece:
         self._coverage = self._gap_coverage()
         self._seen_at_all = self._coverage > 0
         self._unknown = pl.repeat(None, self._length, dtype=pl.Float64, eager=True)
+        turns = self._length // len(_SHARES[0]) + 2
+        self._shares = [pl.Series(values=shares * turns, dtype=pl.Float64) for shares in _SHARES]
+        """By minute, the share of the slots that follow one with pattern 0; a curve begins at its own pattern."""
         self._streams = {name: self._stream(name) for name in plan.streams}
 
     def frames(self, months: _Months) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -128,8 +138,8 @@ class _Piece:
                 octets = pl.select(
                     pl.when(within).then(octets * surge.millionths // 10**6).otherwise(octets)
                 ).to_series()
-        pattern = (self._slots + pattern_number(curve, self._first + _JST_SLOTS) - self._first) % len(_SHARES[0])
-        return Traffic(octets, [octets * share.gather(pattern) for share in _SHARES])
+        number = pattern_number(curve, self._first + _JST_SLOTS)
+        return Traffic(octets, [octets * shares.slice(number, self._length) for shares in self._shares])
 
     def _by_circuit(self) -> dict[str, tuple[Traffic, Traffic]]:
         """What each circuit carried in and out, segment by segment of who was down."""
@@ -231,7 +241,7 @@ class _Piece:
                 for way in ("in", "out"):
                     limit = limits.get((tenant.id, line, way))
                     if limit:
-                        ratio = (columns[f"{way}_bits_per_second_mean"] / limit).round(_RATIO_DIGITS)
+                        ratio = rounded(columns[f"{way}_bits_per_second_mean"] / limit, _RATIO_PARTS)
                         columns |= {f"{way}_cap_ratio_mean": ratio, f"{way}_cap_ratio_max": ratio}
                 month = self._month(months, (tenant.id, line), into.octets + out.octets)
                 columns |= {"month_octets_max": month, "coverage_ratio": self._coverage}
