@@ -1,5 +1,5 @@
 // The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
-import { rate, percent, age, SIGNS, fill } from "/static/words.js";
+import { rate, shortRate, percent, age, duration, response, SIGNS, fill } from "/static/words.js";
 
 const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
 const $ = (id) => document.getElementById(id);
@@ -30,7 +30,22 @@ function drawHead(whole) {
     element("span", "", t("watching", { asked: whole.asked })), element("span", "", t("answering", { ratio })),
     ...["serious", "minor", "notice"].map((word) =>
       element("span", whole[word] ? word : "", `${SIGNS[word]} ${t(`${word}_count`, { count: whole[word] })}`)),
+    element("span", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" })), ownHealth(),
   ]);
+}
+
+// The daemon's own health in one phrase: what is not well, else how late its polls begin.
+function ownHealth() {
+  const parts = Object.values(state.sections.daemon ?? {});
+  const sum = (field) => parts.reduce((total, part) => total + (part[field] ?? 0), 0);
+  const most = (field) => Math.max(0, ...parts.map((part) => part[field] ?? 0));
+  const newest = Math.max(0, ...parts.map((part) => part.time_ns)) / 1e6;
+  if (!newest || now() - newest > 185000) return element("span", "own unknown", `${SIGNS.unknown} ${t("own_unknown")}`);
+  const drops = sum("drops_total");
+  const behind = most("lag_seconds") > 5 || most("stall_seconds") > 1;
+  const word = drops ? t("own_drops", { count: drops }) : behind ? t("own_late") : t("own_well");
+  const look = drops || behind ? "minor" : "";
+  return element("span", `own ${look}`, `${SIGNS[look || "normal"]} ${word} ${t("own_lag", { lag: response(most("lag_seconds"), t), queue: most("queue_depth") })}`);
 }
 
 function mainGroup() {
@@ -50,8 +65,8 @@ function drawLines() {
     return box;
   });
   for (const part of parts) {
-    children.push(element("span", isOld(part) ? "parts old" : "parts", `${name(part)} ${t("in")} ${rate(part.in)}` +
-      (part.committed ? `（${t("committed")} ${rate(part.committed)} ${percent(part.in_committed_ratio)}）` : "")));
+    const committed = part.committed ? `　${t("committed")} ${shortRate(part.committed)} ${percent(part.in_committed_ratio)}` : "";
+    children.push(element("span", isOld(part) ? "parts old" : "parts", `${name(part)}　↓ ${shortRate(part.in)}　↑ ${shortRate(part.out)}${committed}`));
   }
   if (isOld(group)) children.push(element("span", "parts", ageOf(group)));
   replace($("lines-now"), children);
@@ -76,6 +91,7 @@ function drawChart() {
   const history = group && state.sections.history?.[group.id];
   if (!history || !window.uPlot) return;
   const box = $("chart");
+  if (box.clientHeight < 40) return;
   const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 10;
   const limits = limitLines(group);
   const font = `${20 * scale}px sans-serif`;
@@ -93,7 +109,7 @@ function drawChart() {
       ctx.strokeStyle = ctx.fillStyle = "#a9b4bd";
       ctx.setLineDash([12 * scale, 8 * scale]);
       ctx.beginPath(); ctx.moveTo(plot.bbox.left, y); ctx.lineTo(plot.bbox.left + plot.bbox.width, y); ctx.stroke();
-      ctx.fillText(`${label} ${rate(value)}`, plot.bbox.left + 12 * scale, y - 6 * scale);
+      ctx.fillText(`${label} ${shortRate(value)}`, plot.bbox.left + 12 * scale, y - 6 * scale);
     }
     ctx.restore();
   };
@@ -104,7 +120,7 @@ function drawChart() {
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
       { stroke: "#a9b4bd", font, size: 36 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
-      { stroke: "#a9b4bd", font, size: 110 * scale, grid: { stroke: "#2a333c" }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? rate(tick) : "0")) },
+      { stroke: "#a9b4bd", font, size: 64 * scale, grid: { stroke: "#2a333c" }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
     ],
     series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9, 5], points: { show: false }, spanGaps: false }],
   };
@@ -129,11 +145,11 @@ function tenantTile(tenant) {
 
 function incidentTile(incident) {
   const tile = element("div", `incident ${incident.severity}`);
-  const minutes = Math.max(0, now() - incident.since_ns / 1e6);
+  const lasted = Math.max(0, now() - incident.since_ns / 1e6);
   const who = incident.acknowledged_by ? t("acknowledged_by", { who: incident.acknowledged_by }) : t("not_acknowledged");
   tile.append(
     element("div", "title", `${SIGNS[incident.severity]} ${incident.title[state.lang] ?? incident.title}`),
-    element("div", "more", [age(minutes, t), incident.scope ? t(incident.scope) : "", who].filter(Boolean).join("・")),
+    element("div", "more", [duration(lasted, t).trim(), incident.scope ? t(incident.scope) : "", who].filter(Boolean).join(t("comma"))),
   );
   return tile;
 }
@@ -149,67 +165,78 @@ function circuitTile(circuit) {
   const base = circuit.committed ?? circuit.ceiling;
   if (old) rates.append(element("span", "", ageOf(circuit)));
   else rates.append(
-    element("span", "", `${t("in")} ${rate(circuit.in)} ${t("out")} ${rate(circuit.out)}`),
-    element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${rate(base)}`));
+    element("span", "", `↓ ${shortRate(circuit.in)}　↑ ${shortRate(circuit.out)}`),
+    element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${shortRate(base)}`));
   tile.append(element("span", `sign ${look}`, sign), element("span", "name", name(circuit)), element("span", look, t(word)), rates);
   return tile;
 }
 
+// A device is called by its id here: short, and the same word as in mails, rules and on the label of the box.
 function deviceChip(device) {
   const old = isOld(device);
-  const chip = element("span", old ? "device old" : "device");
   const down = device.up === false;
-  const sign = old ? "？" : down ? "✕" : device.ha_role === "standby" ? "○" : "●";
+  const standby = device.ha_role === "standby";
   const look = old ? "unknown" : down ? "serious" : "normal";
-  const values = [];
-  if (old) values.push(ageOf(device));
-  else if (down) values.push(t("no_answer"));
+  const chip = element("span", old ? "device old" : "device");
+  chip.title = [name(device), device.reason].filter(Boolean).join(" ");
+  chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : standby ? "○" : "●"), element("span", "", device.id));
+  if (old || down) chip.append(element("span", old ? "values" : "values serious", old ? ageOf(device) : t("no_answer")));
   else {
-    if (device.cpu !== null) values.push(`${t("cpu")} ${percent(device.cpu)}`);
-    if (device.sessions_ratio !== null) values.push(`${t("sessions")} ${percent(device.sessions_ratio)}`);
+    const ratios = [["cpu", device.cpu], ["memory", device.memory], ["sessions", device.sessions_ratio]].filter(([, ratio]) => typeof ratio === "number");
+    if (ratios.length) chip.append(meters(ratios));
+    // In figures the highest that is too high, else the CPU.
+    const [word, ratio] = ratios.filter(([, each]) => each >= 0.8).sort((one, other) => other[1] - one[1])[0] ?? ratios[0] ?? [];
+    if (word) chip.append(element("span", `values ${level(ratio) === "normal" ? "" : level(ratio)}`, `${level(ratio) === "normal" ? "" : SIGNS[level(ratio)]}${t(word)} ${percent(ratio)}`));
   }
-  chip.append(element("span", `sign ${look}`, sign), element("span", "", ` ${shortName(device)} `), element("span", "values", values.join(" ")));
   return chip;
+}
+
+function meters(ratios) {
+  const box = element("span", "meters");
+  for (const [word, ratio] of ratios) {
+    const fill = element("i");
+    fill.style.height = `${Math.max(4, Math.min(100, ratio * 100))}%`;
+    const meter = element("span", level(ratio));
+    meter.title = `${t(word)} ${percent(ratio)}`;
+    meter.append(fill);
+    box.append(meter);
+  }
+  return box;
+}
+
+function serviceChip(service) {
+  const old = isOld(service);
+  const down = service.up === false;
+  const slow = service.limit && service.response_seconds > service.limit;
+  const look = old ? "unknown" : down ? "serious" : slow ? "minor" : "normal";
+  const chip = element("span", old ? "device old" : "device");
+  chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : slow ? SIGNS.minor : "●"), element("span", "", service.id),
+    element("span", down && !old ? "values serious" : "values", old ? ageOf(service) : down ? t("down") : response(service.response_seconds, t)));
+  chip.title = name(service);
+  return chip;
+}
+
+// One row of chips under one heading; of many alike only those that are not well are drawn, and the rest counted.
+function chipRow(heading, entries, chip, most = 8) {
+  const box = element("div", "role");
+  const calm = entries.filter((entry) => !isOld(entry) && entry.up === true);
+  const crowd = entries.length > most;
+  const shown = crowd ? entries.filter((entry) => !calm.includes(entry)) : entries;
+  box.append(element("span", "heading", heading));
+  if (crowd) box.append(element("span", calm.length === entries.length ? "normal" : "unknown", `● ${calm.length}/${entries.length}`));
+  box.append(...shown.slice(0, most).map(chip));
+  if (shown.length > most) box.append(element("span", "values", t("more", { count: shown.length - most })));
+  return box;
 }
 
 function drawDevices() {
   const rows = new Map();
-  for (const device of state.sections.devices ?? []) {
-    if (!rows.has(device.role)) rows.set(device.role, []);
-    rows.get(device.role).push(device);
-  }
-  const boxes = [...rows].map(([role, devices]) => {
-    const box = element("div", "role");
-    const calm = devices.filter((device) => !isOld(device) && device.up === true);
-    const shown = devices.length > 8 ? devices.filter((device) => !calm.includes(device)).slice(0, 8) : devices;
-    box.append(element("span", "", t(`role_${role}`)));
-    if (devices.length > 8) box.append(element("span", "normal", `● ${calm.length}/${devices.length}`));
-    box.append(...shown.map(deviceChip));
-    return box;
-  });
-  const services = state.sections.services ?? [];
-  if (services.some((service) => service.time_ns)) {
-    const box = element("div", "role");
-    box.append(element("span", "", t("services")));
-    for (const service of services) {
-      const old = isOld(service);
-      const chip = element("span", old ? "device old" : "device");
-      const down = service.up === false;
-      chip.append(element("span", `sign ${old ? "unknown" : down ? "serious" : "normal"}`, old ? "？" : down ? "✕" : "●"), element("span", "", ` ${name(service)} `),
-        element("span", "values", old ? ageOf(service) : service.response_seconds === null ? "" : `${service.response_seconds.toFixed(2)}${t("second")}`));
-      box.append(chip);
-    }
-    boxes.push(box);
-  }
+  for (const device of state.sections.devices ?? []) rows.set(device.role, [...(rows.get(device.role) ?? []), device]);
+  const byCrowd = [...rows].sort(([, one], [, other]) => (other.length > 8) - (one.length > 8));
+  const boxes = byCrowd.map(([role, devices]) => chipRow(t(`role_${role}`), devices, deviceChip));
+  const services = (state.sections.services ?? []).filter((service) => service.time_ns);
+  if (services.length) boxes.push(chipRow(t("services"), services, serviceChip, 20));
   replace($("device-grid"), boxes);
-}
-
-// A device's name without what its role's heading already says: "1号機" under ファイアウォール.
-function shortName(device) {
-  const heading = t(`role_${device.role}`);
-  const whole = name(device);
-  const rest = whole.startsWith(heading) ? whole.slice(heading.length).trim() : whole;
-  return rest || whole;
 }
 
 const DRAW = {
@@ -273,6 +300,6 @@ function connect() {
 // What grows old between messages is drawn anew every five seconds, so that a silent tile turns grey by itself.
 setInterval(drawClock, 1000);
 setInterval(() => { for (const draw of Object.values(DRAW)) draw(); }, 5000);
-addEventListener("resize", () => { state.chart?.plot.destroy(); state.chart = null; drawChart(); });
+new ResizeObserver(drawChart).observe($("chart"));
 state.lastMessage = Date.now();
 connect();

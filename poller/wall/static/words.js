@@ -1,5 +1,5 @@
 // Numbers and durations as people say them. Pure: no page, no clock.
-export const SIGNS = { normal: "●", notice: "・", minor: "▲", serious: "■", unknown: "？" };
+export const SIGNS = { normal: "●", notice: "◆", minor: "▲", serious: "■", unknown: "？" };
 
 export function fill(text, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
@@ -16,6 +16,23 @@ export function rate(bitsPerSecond) {
   return `${bitsPerSecond.toFixed(0)} bps`;
 }
 
+// "212M", "1.42G": where the place is small and the unit is known.
+export function shortRate(bitsPerSecond) {
+  if (bitsPerSecond === null || bitsPerSecond === undefined) return "–";
+  for (const [factor, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (bitsPerSecond >= factor * 0.9995) {
+      const value = bitsPerSecond / factor;
+      return `${Number(value >= 99.95 ? value.toFixed(0) : value >= 9.995 ? value.toFixed(1) : value.toFixed(2))}${unit}`;
+    }
+  }
+  return bitsPerSecond.toFixed(0);
+}
+
+export function response(seconds, t) {
+  if (seconds === null || seconds === undefined) return "–";
+  return seconds < 0.9995 ? `${(seconds * 1000).toFixed(seconds < 0.01 ? 1 : 0)} ms` : `${seconds.toFixed(1)}${t("second")}`;
+}
+
 export function percent(ratio, digits = 0) {
   return ratio === null || ratio === undefined ? "–" : `${(ratio * 100).toFixed(digits)}%`;
 }
@@ -26,4 +43,13 @@ export function age(milliseconds, t) {
   if (seconds < 7200) return `${Math.floor(seconds / 60)}${t("minute")}`;
   if (seconds < 172800) return `${Math.floor(seconds / 3600)}${t("hour")}`;
   return `${Math.floor(seconds / 86400)}${t("day")}`;
+}
+
+// How long something has lasted, in its two largest units: "2時間13分".
+export function duration(milliseconds, t) {
+  const minutes = Math.max(0, Math.floor(milliseconds / 60000));
+  if (minutes < 1) return age(milliseconds, t);
+  if (minutes < 60) return `${minutes}${t("minute")}`;
+  if (minutes < 1440) return `${Math.floor(minutes / 60)}${t("hour")}${minutes % 60}${t("minute")}`;
+  return `${Math.floor(minutes / 1440)}${t("day")}${Math.floor(minutes / 60) % 24}${t("hour")}`;
 }
