@@ -32,13 +32,6 @@ app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)
 app.add_typer(lab_app, name="lab")
-for command in (incidents, incident, ack, comment):
-    app.command()(command)
-app.command("test-mail")(send_test_mail)
-app.command("export")(export_command)
-app.command("replay")(replay_command)
-app.add_typer(influx_app)
-app.add_typer(lab_app, name="lab")
 
 
 def _show_version(value: bool) -> None:
