@@ -47,7 +47,8 @@ _SILENCE: Final = (NoAnswer, UsmReport)
 class Discovery:
     """What was found, complete enough to poll from (with the profile of its family).
 
-    at_ns: when, UTC unix nanoseconds. values: what the chosen readings of the profile are bound by.
+    at_ns: when, UTC unix nanoseconds. fingerprint: of the profile that was used; "" fits any.
+    values: what the chosen readings of the profile are bound by.
     witnesses: those of hrSystemUptime, snmpEngineBoots and snmpEngineTime that the agent answers.
     missing: by field of the profile, why it cannot be read. failures: by table, what could not be asked (R20).
     """
@@ -56,6 +57,7 @@ class Discovery:
     at_ns: int
     family: str
     family_reason: str
+    fingerprint: str = ""
     object_id: Oid | None = None
     description: str = ""
     name: str = ""
@@ -139,6 +141,7 @@ async def discover(snmp: Agent, target: SnmpTarget, question: Question, profiles
         at_ns=now_ns,
         family=family,
         family_reason=reason,
+        fingerprint=profiles[family].fingerprint,
         object_id=system.object_id,
         description=system.description,
         name=system.name,

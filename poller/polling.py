@@ -30,7 +30,7 @@ from poller.discovery import (
 )
 from poller.iftable import IF_ENTRY, IF_X_ENTRY, Interface
 from poller.profile_values import Bound, bind_profile, evaluate_all
-from poller.profiles import Profile
+from poller.profiles import BadProfile, Profile
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
 from probes.snmp.errors import NoAnswer, RemoteError, SnmpError
 from probes.snmp.oid import Oid
@@ -128,7 +128,12 @@ def plan_poll(
     interval_seconds: float = 60.0,
     unverified: bool = False,
 ) -> PollPlan:
-    """The plan for a device; equal input gives an equal plan, so that it may be prepared once and kept."""
+    """The plan for a device; equal input gives an equal plan, so that it may be prepared once and kept.
+
+    Raises BadProfile where the discovery was kept from before a change of the profile: what it reads by is not there.
+    """
+    if discovery.fingerprint not in {"", profile.fingerprint}:
+        raise BadProfile(f"the profile {profile.family} has changed since {discovery.device} was discovered")
     chosen = sorted(choose_interfaces(discovery.interfaces, patterns), key=_shape)
     known = dict(discovery.values)
     bound, missing = bind_profile(profile, known, unverified=unverified)

@@ -21,6 +21,7 @@ The operations and the ways to make rows one value are the literal tables of pol
 """
 
 import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,11 @@ class Profile(Model):
     health: tuple[Reading, ...] = ()
     notes: tuple[str, ...] = ()
     """For people: quirks of the family."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Differs where another profile of the same name reads differently; notes do not count."""
+        return f"{zlib.crc32(self.model_dump_json(exclude={'notes', 'name'}).encode()):08x}"
 
     @model_validator(mode="after")
     def _kinds(self) -> Self:

@@ -19,7 +19,7 @@ from poller.polling import (
     read_rows,
     row_oids,
 )
-from poller.profiles import load_profiles
+from poller.profiles import BadProfile, load_profiles
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
 from poller.replay import RecordedAgent
 from probes.snmp.errors import ErrorStatus, NoAnswer, SendFailed, SnmpError, WrongPassword
@@ -109,6 +109,14 @@ async def test_equal_discoveries_make_equal_plans() -> None:
     agent = RecordedAgent.from_file(RECORDINGS / "panos.snmprec")
     found = await discover(agent, TARGET, Question("fw-1"), PROFILES, DUE_NS)
     assert plan_poll(found, PROFILES["panos"]) == plan_poll(found, PROFILES["panos"])
+
+
+async def test_a_discovery_from_before_a_change_of_its_profile_is_not_polled_by() -> None:
+    agent = RecordedAgent.from_file(RECORDINGS / "panos.snmprec")
+    found = await discover(agent, TARGET, Question("fw-1"), PROFILES, DUE_NS)
+    changed = PROFILES["panos"].model_copy(update={"health": ()})
+    with pytest.raises(BadProfile, match="the profile panos has changed since fw-1 was discovered"):
+        plan_poll(found, changed)
 
 
 async def test_texts_that_only_choose_rows_are_not_asked_for_again() -> None:
