@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -197,14 +198,23 @@ async def test_a_device_may_replay_a_recording_instead_of_being_simulated(tmp_pa
 
 
 async def test_an_estate_that_is_not_on_loopback_is_refused() -> None:
-    device = CONFIGURATION.estate.devices["fw-1"].model_copy(update={"addresses": ("10.1.2.3",)})
-    device = type(device).model_validate(
-        {**device.model_dump(), "addresses": ["10.1.2.3"], "interval": None, "design_cpu_ratio": None}
-    )
+    device = CONFIGURATION.estate.devices["fw-1"].model_copy(update={"addresses": (IPv4Address("10.1.2.3"),)})
     estate = CONFIGURATION.estate.model_copy(update={"devices": {**CONFIGURATION.estate.devices, "fw-1": device}})
     with pytest.raises(CannotSimulate, match=r"fw-1 has the address 10\.1\.2\.3"):
         async with Lab(estate, PREFECTURE, LabOptions(port=0)):
             pass
+
+
+async def test_this_machine_itself_is_left_to_its_own_agent() -> None:
+    fw = CONFIGURATION.estate.devices["fw-1"]
+    itself = fw.model_copy(update={"id": "itself", "addresses": (IPv4Address("127.0.0.1"),)})
+    devices = {**CONFIGURATION.estate.devices, "itself": itself}
+    estate = CONFIGURATION.estate.model_copy(update={"devices": devices})
+    async with Lab(estate, PREFECTURE, LabOptions(port=0, community="public")) as lab:
+        assert "itself" not in lab.estate.devices
+        _, port = lab.address("fw-1")
+        status, _, _ = await _run("snmpget", "-v2c", "-cpublic", "-r0", "-t0.2", f"127.0.0.1:{port}", UPTIME)
+        assert status == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
