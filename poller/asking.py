@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from poller import discovery as kept
-from poller.discovery import INDEXES_MOVED, Discovery, Question, discover, needs_rediscovery
+from poller.discovery import INDEXES_MOVED, Discovery, Question, Rediscovery, discover, needs_rediscovery
 from poller.estate import Device
 from poller.log import tell
 from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
@@ -49,9 +49,11 @@ class Asking:
         profiles: Profiles,
         targets: Mapping[str, tuple[Device, SnmpTarget]],
         *,
+        interval_seconds: float = 60.0,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._snmp = snmp
+        self._interval_seconds = interval_seconds
         self._profiles = profiles
         self._clock_ns = clock_ns
         self._watched = {key: _Watched(device, target) for key, (device, target) in targets.items()}
@@ -100,12 +102,22 @@ class Asking:
             return answer
         assert watched.discovery is not None
         need = needs_rediscovery(watched.discovery, answer, self._clock_ns(), watched.before)
-        if need is not None:
+        if need is not None and need.reason in INDEXES_MOVED:
             await self._discover(watched, need.reason, need.text)
-            if need.reason in INDEXES_MOVED:
-                answer = await self._poll(watched, due_ns)
+            answer = await self._poll(watched, due_ns)
+        elif need is not None:
+            await self._look_again(watched, need)
         watched.before = answer if isinstance(answer, DeviceReading) else None
         return answer
+
+    async def _look_again(self, watched: _Watched, need: Rediscovery) -> None:
+        """Discover beside a reading that stands: where that fails, the old discovery serves until the next poll."""
+        try:
+            await self._discover(watched, need.reason, need.text)
+        except SnmpError as error:
+            tell(
+                _log, logging.WARNING, "rediscovery_failed", device=watched.device.id, why=need.reason, text=str(error)
+            )
 
     async def _poll(self, watched: _Watched, due_ns: int) -> Answer:
         plan, prepared = watched.plan, watched.prepared
@@ -128,6 +140,12 @@ class Asking:
         )
 
     def _take(self, watched: _Watched, found: Discovery) -> None:
-        plan = plan_poll(found, self._profiles[found.family], watched.device.interfaces)
+        device = watched.device
+        plan = plan_poll(
+            found,
+            self._profiles[found.family],
+            device.interfaces,
+            interval_seconds=device.interval or self._interval_seconds,
+        )
         watched.discovery, watched.plan = found, plan
         watched.prepared = self._snmp.prepare(watched.target, plan.groups)

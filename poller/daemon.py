@@ -79,7 +79,8 @@ class Daemon:
             alerting = Alerting(self._estate, alerts)
             pipeline = Pipeline(self._estate, journal.append, alerting, live)
             snmp = await stack.enter_async_context(Snmp())
-            asking = Asking(snmp, load_profiles(), targets, clock_ns=self._clock_ns)
+            interval = self._estate.polling.interval
+            asking = Asking(snmp, load_profiles(), targets, interval_seconds=interval, clock_ns=self._clock_ns)
             saved = checkpoint.load(self._state / "checkpoint")
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
