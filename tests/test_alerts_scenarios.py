@@ -556,7 +556,10 @@ def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> 
     }
     scene = play("2026-11-21 10:00:00", prefecture(rules=rules))
     scene.device("fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", "sw-1", "edge-01", up=True)
-    scene.device("edge-01", "sw-1", up=False)
+    scene.device("edge-01", up=False)
+    assert scene.alerting.take_suspects() == ("sw-1",)
+    assert scene.alerting.take_suspects() == ()
+    scene.device("sw-1", up=False)
     scene.run(60)
     inside = "／契約範囲内（当方側）"
     assert [(when, text) for when, _, text in scene.mails("noc@example.jp")] == [
