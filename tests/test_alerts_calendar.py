@@ -30,6 +30,7 @@ def ns(text: str) -> int:
     ],
 )
 def test_the_digest_leaves_on_the_next_business_day(after, opening) -> None:
+    """Japanese holidays, 29 December to 3 January (R57)."""
     assert next_opening(BUSINESS, ns(after), time(8, 30), JST) == ns(opening)
 
 
@@ -72,6 +73,7 @@ def test_hours_are_half_open_and_holidays_closed(moment, opened) -> None:
     ],
 )
 def test_a_window_repeats_as_it_says(repeat, moment, opened) -> None:
+    """Recurring maintenance (R55)."""
     window = Maintenance.model_validate(
         {
             "id": "w",

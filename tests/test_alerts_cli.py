@@ -71,6 +71,7 @@ def test_incidents_lists_what_is_open(hinomi, watched) -> None:
 
 
 def test_incident_tells_the_whole_story(hinomi, watched) -> None:
+    """The delivery result is visible (R59)."""
     config, alerting, _ = watched
     alerting.committed.result()
     (incident,) = alerting.open_incidents()
@@ -83,6 +84,7 @@ def test_incident_tells_the_whole_story(hinomi, watched) -> None:
 
 
 def test_ack_comment_and_silence_reach_the_daemon(hinomi, watched) -> None:
+    """With user and time (R60)."""
     config, alerting, _ = watched
     alerting.committed.result()
     (incident,) = alerting.open_incidents()

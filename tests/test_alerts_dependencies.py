@@ -89,6 +89,7 @@ GRAPH = Dependencies(ESTATE)
     ],
 )
 def test_the_highest_cause_inhibits(subject, down, inhibitor) -> None:
+    """Essential parents and redundancy groups (R53)."""
     assert GRAPH.inhibitor(Subject.parse(subject), down) == inhibitor
 
 
@@ -97,6 +98,7 @@ def test_the_highest_cause_inhibits(subject, down, inhibitor) -> None:
     [(set(), True), ({"device/p-1"}, True), ({"device/p-1", "device/p-3"}, False)],
 )
 def test_a_group_serves_while_it_has_the_members_it_needs(down, serving) -> None:
+    """Redundancy left (R56)."""
     assert GRAPH.serves(ESTATE.redundancy_groups["three"], down) is serving
 
 
@@ -131,6 +133,7 @@ def test_what_comes_from_one_place_has_one_anchor(subject, anchor) -> None:
     ],
 )
 def test_a_tenant_is_affected_when_no_way_is_left(subject, down, tenants) -> None:
+    """Affected tenants, through circuits and attachments (R58)."""
     assert GRAPH.affected([Subject.parse(subject)], down).tenants == tenants
 
 

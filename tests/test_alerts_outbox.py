@@ -108,6 +108,7 @@ def fate(store: Store) -> list[tuple]:
 
 
 async def test_a_mail_is_sent_when_the_server_said_250(store, tmp_path) -> None:
+    """Accepted means the server answered 250 (R59)."""
     inbox = Inbox()
     async with smtp_server(inbox) as port:
         assert await Outbox(store, relays(port), tmp_path).send_due(NOW) == 1
@@ -140,6 +141,7 @@ async def test_a_temporary_refusal_is_tried_again_after_the_back_off(store, tmp_
 
 @pytest.mark.parametrize("refusal", [{"rcpt": "550 no such user"}, {"data": "554 looks like spam"}])
 async def test_a_permanent_refusal_is_a_dead_letter_at_once(store, tmp_path, refusal) -> None:
+    """What a server refuses for good is kept and shown (R59)."""
     second = Inbox()
     async with smtp_server(Inbox(**refusal)) as port, smtp_server(second) as other:
         await Outbox(store, relays(port, other), tmp_path).send_due(NOW)
@@ -148,6 +150,7 @@ async def test_a_permanent_refusal_is_a_dead_letter_at_once(store, tmp_path, ref
 
 
 async def test_the_second_relay_takes_over_when_the_first_is_gone(store, tmp_path) -> None:
+    """The second relay (R59)."""
     inbox = Inbox()
     async with smtp_server(inbox) as port:
         await Outbox(store, relays(closed_port(), port), tmp_path).send_due(NOW)
@@ -179,6 +182,7 @@ async def test_a_server_that_dies_in_data_has_accepted_nothing(store, tmp_path) 
 
 
 async def test_mail_waits_through_an_outage_of_a_day_and_a_bit(store, tmp_path) -> None:
+    """Retried for 24 h and more (R59)."""
     outbox = Outbox(store, relays(closed_port()), tmp_path)
     now_ns = NOW
     while now_ns < NOW + 25 * 3600 * SECOND:
@@ -307,6 +311,7 @@ asyncio.run(run_outbox(Store(path), mail, path.parent, time.time_ns))
 
 
 async def test_kill_between_the_servers_250_and_our_record_sends_the_same_message_id_again(tmp_path) -> None:
+    """State survives kill -9 (R59, R73)."""
     path = tmp_path / "alerts.db"
     store = Store(path)
     store.submit(Batch(mails=[outgoing()])).result()

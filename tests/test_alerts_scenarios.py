@@ -246,6 +246,7 @@ def play(tmp_path):
 
 
 def test_both_breakout_lines_down_is_one_serious_incident_and_one_recovery(play) -> None:
+    """One incident, one thread; the recovery with duration, cause class and acknowledger (R56, R58, R60, R64a)."""
     scene = play("2026-11-21 03:12:00")
     scene.device("bo-rt1", "bo-rt2", "sw-1", up=True)
     scene.circuit("bo-1", "bo-2", state="up")
@@ -280,6 +281,7 @@ def test_both_breakout_lines_down_is_one_serious_incident_and_one_recovery(play)
 
 
 def test_a_firewall_that_is_taken_over_by_its_standby_waits_for_the_morning_digest(play) -> None:
+    """A standby that took over is minor (R56, R57, R64a)."""
     scene = play("2026-11-20 18:00:00")  # a Friday; Monday is a public holiday (Labour Thanksgiving Day)
     scene.device("fw-1", "fw-2", up=True)
     scene.run(60)
@@ -294,6 +296,7 @@ def test_a_firewall_that_is_taken_over_by_its_standby_waits_for_the_morning_dige
 
 
 def test_a_minor_fault_before_a_long_weekend_that_turns_serious_on_sunday_leaves_at_once(play) -> None:
+    """Held, then serious (R56, R57)."""
     scene = play("2026-11-20 18:00:00")
     scene.device("fw-1", "fw-2", up=True)
     scene.run(60)
@@ -319,6 +322,7 @@ def test_a_minor_fault_before_a_long_weekend_that_turns_serious_on_sunday_leaves
 
 
 def test_a_fault_that_is_over_before_the_digest_is_told_as_over(play) -> None:
+    """If it cleared, the digest says so (R57)."""
     scene = play("2026-11-20 18:00:00")
     scene.device("dns-1", up=True, cpu_ratio=0.2)
     scene.device("dns-1", cpu_ratio=0.93)
@@ -332,6 +336,7 @@ def test_a_fault_that_is_over_before_the_digest_is_told_as_over(play) -> None:
 
 
 def test_a_switch_with_twelve_children_is_one_incident_and_a_child_left_behind_is_told(play) -> None:
+    """A child still down after its parent's recovery is told (R53)."""
     scene = play("2026-11-21 10:00:00")
     children = [f"edge-{n:02}" for n in range(1, 13)]
     scene.device("sw-1", "fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", *children, up=True)
@@ -353,6 +358,7 @@ def test_a_switch_with_twelve_children_is_one_incident_and_a_child_left_behind_i
 
 
 def test_twenty_flaps_in_a_minute_are_told_once_and_their_end_once(play) -> None:
+    """Flapping and its end, and the true state (R52)."""
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=True)
     scene.run(10)
@@ -391,6 +397,7 @@ def test_a_tenant_over_its_cap_for_twenty_minutes(play) -> None:
 
 
 def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebody_does(play) -> None:
+    """Repeated until acknowledged, escalated (R57, R60)."""
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=False)
     scene.run(1900)
@@ -418,6 +425,7 @@ def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebod
 
 
 def test_our_own_uplink_pulled_is_one_alarm_and_nothing_else(play) -> None:
+    """Self-isolation (R54)."""
     scene = play("2026-11-21 10:00:00")
     everything = list(scene.estate.devices)
     scene.device(*everything, up=True)
@@ -440,6 +448,7 @@ def test_our_own_uplink_pulled_is_one_alarm_and_nothing_else(play) -> None:
 
 
 def test_maintenance_mutes_and_what_is_still_bad_at_its_end_is_told_within_a_minute(play) -> None:
+    """Maintenance (R55)."""
     works = {
         "id": "works",
         "name": named("DNS更新", "DNS update"),
@@ -467,6 +476,7 @@ def test_what_began_and_ended_within_maintenance_is_not_told_at_all(play) -> Non
 
 
 def test_planned_maintenance_is_announced_the_day_before_and_at_its_end_once(play) -> None:
+    """Announced (R55)."""
     works = {
         "id": "works",
         "name": named("DNS更新", "DNS update"),
@@ -508,6 +518,7 @@ def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
 
 
 def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play) -> None:
+    """The storm cap (R58)."""
     scene = play("2026-11-21 10:00:00")
     edges = [f"edge-{n:02}" for n in range(1, 13)]
     scene.device("sw-1", "fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", *edges, up=True)
@@ -523,6 +534,7 @@ def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play
 
 
 def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> None:
+    """A child is not told before its parent is judged (R53)."""
     rules = {
         "down": {
             "id": "down",
@@ -544,7 +556,10 @@ def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> 
     }
     scene = play("2026-11-21 10:00:00", prefecture(rules=rules))
     scene.device("fw-1", "fw-2", "bo-rt1", "bo-rt2", "dns-1", "sw-1", "edge-01", up=True)
-    scene.device("edge-01", "sw-1", up=False)
+    scene.device("edge-01", up=False)
+    assert scene.alerting.take_suspects() == ("sw-1",)
+    assert scene.alerting.take_suspects() == ()
+    scene.device("sw-1", up=False)
     scene.run(60)
     inside = "／契約範囲内（当方側）"
     assert [(when, text) for when, _, text in scene.mails("noc@example.jp")] == [
@@ -553,6 +568,7 @@ def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> 
 
 
 def test_hundreds_of_faults_at_once_are_spread_over_the_seconds_and_capped(play) -> None:
+    """The storm cap (R58)."""
     entry = {"name": named("x", "x"), "role": "switch", "site": "dc"}
     devices = {f"d{n}": entry | {"id": f"d{n}", "addresses": [f"10.0.{n // 200}.{n % 200}"]} for n in range(400)}
     bare = {"redundancy_groups": {}, "circuits": {}, "line_groups": {}, "tenants": {}}
@@ -570,6 +586,7 @@ def test_hundreds_of_faults_at_once_are_spread_over_the_seconds_and_capped(play)
 
 
 def test_a_restart_neither_forgets_nor_tells_twice(play) -> None:
+    """State survives (R73)."""
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=False)
     scene.run(5)
@@ -591,6 +608,7 @@ def test_a_restart_neither_forgets_nor_tells_twice(play) -> None:
 
 
 def test_every_mail_of_an_incident_is_in_one_thread_and_says_why_it_was_sent(play) -> None:
+    """One thread (R58)."""
     scene = play("2026-11-21 10:00:00")
     scene.device("dns-1", up=False)
     scene.run(1000)
@@ -605,6 +623,7 @@ def test_every_mail_of_an_incident_is_in_one_thread_and_says_why_it_was_sent(pla
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300))
 def test_whatever_a_name_says_the_mail_has_our_headers_and_no_others(text) -> None:
+    """Text is cleaned before a mail header (R77)."""
     devices = prefecture().model_dump(mode="json")["devices"]
     devices["dns-1"]["name"] = {"ja": text, "en": text}
     estate = prefecture(devices=devices)
@@ -616,6 +635,7 @@ def test_whatever_a_name_says_the_mail_has_our_headers_and_no_others(text) -> No
 
 
 def test_text_from_the_network_cannot_add_a_header_or_a_line(play) -> None:
+    """Text is cleaned before a mail header (R77)."""
     evil = "x\r\nBcc: everybody@example.com\r\n\r\nhello\u202e\x1b[31m"
     devices = prefecture().model_dump(mode="json")["devices"]
     devices["dns-1"]["name"] = named(evil, evil)

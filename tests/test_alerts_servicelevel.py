@@ -61,6 +61,7 @@ def outage(start: str, end: str, excluded: str = "") -> Outage:
 
 
 def test_only_service_hours_count() -> None:
+    """Availability within service hours (R60a)."""
     level = service_level(WEB, [outage("04 21:30", "05 08:00")], ESTATE, NOVEMBER)
     assert level.service_seconds == 19 * 15 * 3600  # 21 weekdays, the 3rd and the 23rd are holidays
     assert level.down_seconds == 30 * 60 + 3600
@@ -80,6 +81,7 @@ def test_only_service_hours_count() -> None:
     ],
 )
 def test_what_is_left_out_has_its_reason(outages, down, excluded) -> None:
+    """Exclusions by reason (R60a)."""
     level = service_level(WEB, [outage(*each) for each in outages], ESTATE, NOVEMBER)
     assert level.down_seconds == down
     assert tuple(level.excluded_seconds.values()) == excluded

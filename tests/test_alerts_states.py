@@ -59,6 +59,7 @@ def play(verdicts, **times):
     ],
 )
 def test_the_table_of_states_holds(verdicts, states) -> None:
+    """Raise and clear level and time; no data never clears (R51)."""
     assert play(verdicts) == states
 
 
@@ -82,6 +83,7 @@ def test_the_end_of_an_alert_is_when_its_condition_ended() -> None:
 
 
 def test_the_clock_alone_fires_a_pending_alert_but_never_clears_one() -> None:
+    """Time raises, only a reading clears (R51)."""
     chosen = rule(raise_for="30s", clear_for="30s")
     alert, _ = advance(Alert("r", "s"), chosen, Reading(R, 0.9, 0), 0)
     alert, step = pass_time(alert, chosen, 150 * SECOND, 30 * SECOND)
@@ -109,6 +111,7 @@ def test_readings_that_come_late_change_nothing() -> None:
 
 
 def test_six_turns_in_ten_minutes_are_flapping_and_one_step() -> None:
+    """Flapping is one step (R52)."""
     chosen = rule(raise_for="0s", clear_for="0s")
     alert = Alert("r", "s")
     reasons = []
@@ -122,6 +125,7 @@ def test_six_turns_in_ten_minutes_are_flapping_and_one_step() -> None:
 
 @pytest.mark.parametrize(("last", "state"), [(C, X), (R, F)])
 def test_flapping_ends_once_with_what_is_true_then(last, state) -> None:
+    """Its end is one step, with the true state (R52)."""
     chosen = rule(raise_for="0s", clear_for="60s")
     alert = Alert("r", "s")
     for second in range(20):
@@ -138,6 +142,7 @@ def test_flapping_ends_once_with_what_is_true_then(last, state) -> None:
 
 
 def test_silence_raises_only_where_the_rule_says_so_and_a_reading_clears_it() -> None:
+    """The no-data policy (R51)."""
     chosen = rule(raise_for="1m", clear_for="0s", no_data="raise")
     alert, first = raise_for_no_data(Alert("r", "s"), chosen, 1000 * SECOND)
     alert, second = raise_for_no_data(alert, chosen, 1059 * SECOND)

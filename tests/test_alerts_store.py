@@ -75,6 +75,7 @@ def mails(store: Store) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("moment", ["committed", "any 1", "any 2", "any 3"])
 def test_kill_between_decision_and_mail_neither_loses_nor_doubles_it(tmp_path, moment) -> None:
+    """State survives kill -9 (R59, R73)."""
     (tmp_path / "estate.json").write_text(json.dumps(WRITTEN), encoding="utf-8")
     child = subprocess.run(
         [sys.executable, "-c", CHILD, str(tmp_path), str(NOW), moment],
@@ -100,6 +101,7 @@ def test_kill_between_decision_and_mail_neither_loses_nor_doubles_it(tmp_path, m
 
 
 def test_a_decision_and_its_mail_are_one_transaction(tmp_path) -> None:
+    """The outbox is on disk, with the decision (R59)."""
     store = Store(tmp_path / "alerts.sqlite")
     store.call(lambda db: db.execute("CREATE TRIGGER no BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END"))
     mail = OutgoingMail("<1@x>", "i", "noc", "noc@example.jp", "first", "new", "s", bytes, NOW)
@@ -129,6 +131,7 @@ def test_batches_that_cannot_be_written_wait_in_their_order_until_they_can(tmp_p
 
 
 def test_the_audit_log_can_be_appended_to_and_nothing_else(tmp_path) -> None:
+    """The audit log is append-only (R60)."""
     store = Store(tmp_path / "alerts.sqlite")
     Inquiry(tmp_path).command(AuditEntry(NOW, "当番A", "cli", "acknowledge", "2026-1121-001", command=True))
     for statement in ("UPDATE audit SET who = 'x'", "DELETE FROM audit"):
@@ -155,6 +158,7 @@ def test_a_command_given_while_the_daemon_was_down_is_carried_out_once(tmp_path)
 
 
 def test_everything_that_is_open_comes_back_as_it_was(tmp_path) -> None:
+    """Open incidents survive a restart (R72, R73)."""
     store = Store(tmp_path / "alerts.sqlite")
     alerting = Alerting(ESTATE, store)
     alerting.observe([DOWN], NOW)

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final
 
-from poller.alerts.dependencies import says_down
+from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
@@ -77,6 +77,8 @@ class Alerting:
         self._commands_done = saved.commands_done
         self._heard: dict[Key, tuple[Watch, int]] = {}
         self._down: set[str] = set()
+        self._dependencies = Dependencies(estate)
+        self._suspects: dict[str, None] = {}
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
@@ -115,6 +117,11 @@ class Alerting:
     def isolated(self) -> bool:
         """True while most of what is watched cannot be reached: history should say unknown, not down (R54)."""
         return str(ISOLATION) in self._down
+
+    def take_suspects(self) -> tuple[str, ...]:
+        """Devices to ask at once, because something that hangs on them just failed (R53); each is given once."""
+        suspects, self._suspects = tuple(self._suspects), {}
+        return suspects
 
     # What people ask and say
 
@@ -249,6 +256,10 @@ class Alerting:
         elif step.before is State.FIRING:
             ended = alert or Alert(step.rule, step.subject, resolved_ns=now_ns)
             incident = self._book.resolve(ended, now_ns)
+        if rule is not None and says_down(rule) and step.after in {State.PENDING, State.FIRING}:
+            nodes = self._dependencies.ancestors(Subject.parse(step.subject))
+            found = (node.partition("/")[2] for node in nodes if node.startswith("device/") and node not in self._down)
+            self._suspects.update(dict.fromkeys(found))
         severity = rule.severity if rule is not None else Severity.NOTICE
         log.info(
             "alert rule=%s subject=%s before=%s after=%s incident=%s reason=%s",
