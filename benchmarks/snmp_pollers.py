@@ -3,8 +3,8 @@
     python -m benchmarks.snmp_pollers POLLER PORT DEVICES ROUNDS ARRIVAL LOOP [v3 user]
 
 POLLER: ours, gufo, pysnmp, puresnmp. ARRIVAL: burst (all at once), spread (the scheduler's groups over 4 s), again
-(each device as soon as it answered, ROUNDS times), memory (what is kept), holes (some are silent). CPU seconds are user + system
-of this process alone, after a round that is not counted.
+(each device as soon as it answered, ROUNDS times), memory (what is kept), holes (some are silent). CPU seconds are
+user + system of this process alone, after a round that is not counted.
 """
 
 import asyncio
