@@ -81,8 +81,8 @@ class _Day:
 class ParquetStore:
     """One writer of one directory; readers need no permission and no lock."""
 
-    delivery = DeliverySettings(max_samples=20_000, max_seconds=10.0)
-    """A file a measurement every ten seconds: what is read is at most that old, and compaction has little to do."""
+    delivery = DeliverySettings(max_samples=20_000, max_seconds=5.0)
+    """A file a measurement every five seconds: what is read is at most that old, and compaction has little to do."""
 
     def __init__(
         self,
