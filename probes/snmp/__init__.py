@@ -6,7 +6,7 @@ agents alike. All errors are in probes.snmp.errors.
 
 from probes.snmp.errors import SnmpError
 from probes.snmp.oid import Oid, format_oid, parse_oid
-from probes.snmp.poll import PollAnswer, PreparedPoll
+from probes.snmp.packing import PollAnswer, PreparedPoll
 from probes.snmp.session import Snmp
 from probes.snmp.target import SnmpTarget
 from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser

@@ -24,7 +24,8 @@ from probes.snmp.errors import (
 from probes.snmp.exchange import Exchange, Question
 from probes.snmp.message import Pdu, PduKind
 from probes.snmp.oid import Oid, format_oid
-from probes.snmp.poll import PollAnswer, PollRun, PreparedPoll, prepare_poll
+from probes.snmp.packing import PollAnswer, PreparedPoll, prepare_poll
+from probes.snmp.poll import PollRun
 from probes.snmp.prepared import ShapeCache
 from probes.snmp.reply_size import cut_to_size
 from probes.snmp.statistics import Statistics
