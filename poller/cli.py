@@ -8,9 +8,10 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
-from poller.cli_incidents import ack, comment, incident, incidents, send_test_mail
+from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
 from poller.cli_poll import poll
+from poller.cli_rules import rules
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
 
@@ -25,9 +26,9 @@ app.command()(demo)
 app.command()(run)
 app.command()(check)
 app.command()(poll)
-for command in (incidents, incident, ack, comment):
-    app.command()(command)
-app.command("test-mail")(send_test_mail)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)

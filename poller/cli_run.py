@@ -11,7 +11,10 @@ from poller.cli_options import ConfigurationOption, load_or_exit
 from poller.config import Configuration
 from poller.daemon import Daemon
 from poller.log import start_logging
+from poller.profiles import BadProfile
 from poller.secrets import SecretUnavailable
+from poller.storage.errors import StorageError
+from probes.snmp.errors import BadRequest
 
 
 def run(
@@ -31,7 +34,7 @@ def run_daemon(configuration: Configuration, ready: Callable[[str], None]) -> No
 
     try:
         uvloop.run(main())
-    except SecretUnavailable as error:
+    except (SecretUnavailable, StorageError, BadRequest, BadProfile) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     except OSError as error:

@@ -95,7 +95,7 @@ class Daemon:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
-                    group.create_task(self._beat(pipeline, watch), name="beat"),
+                    group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
                     group.create_task(
                         run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
@@ -164,7 +164,7 @@ class Daemon:
         for group, points in past.items():
             live.remember(group, points)
 
-    async def _beat(self, pipeline: Pipeline, watch: SelfWatch) -> None:
+    async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""
         loop = asyncio.get_running_loop()
         expected = loop.time()
@@ -174,7 +174,8 @@ class Daemon:
             late = loop.time() - expected
             now_ns = self._clock_ns()
             try:
-                pipeline.tick(now_ns)
+                for suspect in pipeline.tick(now_ns):
+                    rounds.ask_now(suspect)
                 watch.beat(now_ns, late)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
                 _log.exception("tick_broken")

@@ -75,8 +75,11 @@ class Pipeline:
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
         self._live.show_flows(self._flows.update(rates))
 
-    def tick(self, now_ns: int) -> None:
-        """Let time pass, once a second: close slots, raise and clear what time decides, show it."""
+    def tick(self, now_ns: int) -> Sequence[str]:
+        """Let time pass, once a second: close slots, raise and clear what time decides, show it.
+
+        The answer is whom to ask at once, because something that hangs on them has failed (R53).
+        """
         totals = self._ledger.close(now_ns)
         if totals:
             self.publish(
@@ -90,6 +93,7 @@ class Pipeline:
         self._live.show_incidents(
             [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
         )
+        return self._alerting.take_suspects()
 
     def see_probe(self, circuit: str, evidence: ProbeEvidence) -> None:
         """Take what echoes to a circuit's far edge say."""

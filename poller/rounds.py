@@ -82,6 +82,12 @@ class Rounds:
         self._changed = asyncio.Event()
         self.statistics = RoundsStatistics()
 
+    def ask_now(self, device: str) -> None:
+        """Ask the device at once, beside its schedule, unless it is being asked."""
+        if device not in self._running:
+            self._schedule.ask_now(device, self._clock_ns())
+            self._changed.set()
+
     def wake(self) -> None:
         """Look at the schedule again: something was added to it."""
         self._changed.set()

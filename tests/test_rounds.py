@@ -116,3 +116,24 @@ async def test_polls_are_stamped_with_the_time_they_were_due() -> None:
     (answer,) = answers
     assert answer.due_ns % SECOND_NS == 0
     assert NOON < answer.due_ns <= NOON + 60 * SECOND_NS
+
+
+async def test_a_suspect_is_asked_at_once_and_keeps_its_schedule() -> None:
+    clock, asker = SteppedClock(), Asked()
+    rounds, answers = watch(clock, asker, "fw-1")
+    async with running(rounds):
+        rounds.ask_now("fw-1")
+        await step(rounds, clock, 0, lambda: len(answers) == 1)
+        await step(rounds, clock, 60, lambda: len(answers) == 2)
+    assert [NOON, NOON + 15 * SECOND_NS] == [due for _, due, _ in asker.asked]
+
+
+async def test_a_suspect_that_is_being_asked_is_no_overrun() -> None:
+    clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
+    rounds, answers = watch(clock, asker, "slow")
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: len(asker.asked) == 1)
+        rounds.ask_now("slow")
+        asker.release.set()
+        await step(rounds, clock, 0, lambda: len(answers) == 1)
+    assert {} == dict(rounds.statistics.overruns)
