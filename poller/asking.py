@@ -2,7 +2,8 @@
 
 first time, restart, new interfaces, daily -> discover -> plan -> prepare        (poller.discovery, poller.polling)
 every time                                 -> poll -> DeviceReading or FailedPoll
-silent last time                           -> one cheap question first (R23)
+
+A device that was silent costs one cheap question a minute until it answers; the session sees to that (R23).
 """
 
 import asyncio
@@ -20,11 +21,9 @@ from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
 from poller.profiles import BadProfile, Profiles
 from poller.readings import DeviceReading, FailedPoll
 from poller.rounds import Answer
-from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget, parse_oid
-from probes.snmp.errors import NoAnswer
+from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget
 
 _log: Final = logging.getLogger(__name__)
-SYS_UPTIME: Final = parse_oid("1.3.6.1.2.1.1.3.0")
 
 
 @dataclass(slots=True)
@@ -37,7 +36,6 @@ class _Watched:
     plan: PollPlan | None = None
     prepared: PreparedPoll | None = None
     before: DeviceReading | None = None
-    silent: bool = False
 
 
 class Asking:
@@ -68,7 +66,6 @@ class Asking:
             text = f"{watched.target} was not done after {deadline_seconds:.0f} s"
             return FailedPoll(device, due_ns, "deadline", text, answered=False)
         except SnmpError as error:
-            watched.silent = isinstance(error, NoAnswer)
             return failed_poll(device, due_ns, error)
         except BadProfile as error:
             return FailedPoll(device, due_ns, "bad_profile", str(error), answered=None)
@@ -91,14 +88,10 @@ class Asking:
                 tell(_log, logging.INFO, "discovery_not_kept", device=key, reason=str(error))
 
     async def _ask(self, watched: _Watched, due_ns: int) -> Answer:
-        if watched.silent:
-            await self._snmp.get(watched.target, [SYS_UPTIME])
-            watched.silent = False
         if watched.discovery is None:
             await self._discover(watched, "first_contact", "")
         answer = await self._poll(watched, due_ns)
         if isinstance(answer, FailedPoll):
-            watched.silent = answer.answered is False
             return answer
         assert watched.discovery is not None
         need = needs_rediscovery(watched.discovery, answer, self._clock_ns(), watched.before)

@@ -32,7 +32,7 @@ from poller.iftable import IF_ENTRY, IF_X_ENTRY, Interface
 from poller.profile_values import Bound, bind_profile, evaluate_all
 from poller.profiles import BadProfile, Profile
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
-from probes.snmp.errors import NoAnswer, RemoteError, SnmpError
+from probes.snmp.errors import NoAnswer, NotAsked, RemoteError, SnmpError
 from probes.snmp.oid import Oid
 from probes.snmp.values import Value
 
@@ -215,8 +215,13 @@ async def poll_device(
 
 
 def failed_poll(device: str, due_ns: int, error: SnmpError) -> FailedPoll:
-    """The failure as the poll's outcome, with who is to blame: silence, a wrong answer, or ourselves."""
-    answered = True if isinstance(error, RemoteError) else False if isinstance(error, NoAnswer) else None
+    """The failure as the poll's outcome, with who is to blame: silence, a wrong answer, or ourselves.
+
+    A device that was silent and whose next cheap question is not due yet (R23) is still silent.
+    """
+    if isinstance(error, NoAnswer | NotAsked):
+        return FailedPoll(device, due_ns, error.reason, str(error), answered=False)
+    answered = True if isinstance(error, RemoteError) else None
     return FailedPoll(device, due_ns, error.reason, str(error), answered)
 
 

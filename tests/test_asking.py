@@ -1,0 +1,133 @@
+"""Asking the lab's agents by the production path: discovered once, asked by name, looked at again when they changed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from poller.asking import Asking
+from poller.config import load
+from poller.lab.server import Lab, LabOptions
+from poller.profiles import load_profiles
+from poller.readings import COUNTERS, DeviceReading, FailedPoll
+from poller.rounds import Answer
+from poller.targets import snmp_target
+from probes.snmp import Snmp
+
+PREFECTURE = Path(__file__).resolve().parent.parent / "config" / "examples" / "prefecture"
+CONFIGURATION = load(PREFECTURE)
+SECOND_NS = 10**9
+START_NS = 1_795_230_000 * SECOND_NS
+
+
+class Minutes:
+    """A clock for agents and daemon alike; the test moves it."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+class Watch:
+    """One device of the lab, asked once a minute."""
+
+    def __init__(self, lab: Lab, asking: Asking, clock: Minutes, device: str) -> None:
+        self.lab = lab
+        self.asking = asking
+        self._clock = clock
+        self._device = device
+
+    async def ask(self, seconds: int = 60) -> Answer:
+        self._clock.now_ns += seconds * SECOND_NS
+        return await self.asking.ask(self._device, self._clock.now_ns, 20.0)
+
+    async def read(self, seconds: int = 60) -> DeviceReading:
+        answer = await self.ask(seconds)
+        assert isinstance(answer, DeviceReading), answer
+        return answer
+
+
+@asynccontextmanager
+async def watching(device: str) -> AsyncIterator[Watch]:
+    clock = Minutes()
+    estate = CONFIGURATION.estate
+    async with Lab(estate, CONFIGURATION.directory, LabOptions(port=0), clock=clock) as lab, Snmp() as snmp:
+        address, port = lab.address(device)
+        entry = estate.devices[device].model_copy(update={"port": port})
+        assert entry.credentials is not None
+        polling = estate.polling.model_copy(update={"timeout": 0.2, "tries": 2})
+        target = snmp_target(entry, estate.credentials[entry.credentials], polling, CONFIGURATION.directory)
+        assert (address, port) == (target.address, target.port)
+        asking = Asking(snmp, load_profiles(), {device: (entry, target)}, clock_ns=clock)
+        yield Watch(lab, asking, clock, device)
+
+
+def octets_by_name(reading: DeviceReading) -> dict[str, int | None]:
+    return dict(zip(reading.layout.names, reading.counters[:: len(COUNTERS)], strict=True))
+
+
+async def test_a_device_is_discovered_once_and_then_only_polled() -> None:
+    async with watching("int-rt-1") as watch:
+        first, second = await watch.read(), await watch.read()
+    assert first.layout is second.layout
+    assert "TenGigabitEthernet0/0/0" in first.layout.names
+    assert first.values["cpu_ratio"] >= 0
+    grown = [
+        name for name, octets in octets_by_name(second).items() if (octets or 0) > (octets_by_name(first)[name] or 0)
+    ]
+    assert "TenGigabitEthernet0/0/0" in grown
+
+
+async def test_after_a_reboot_with_other_indexes_the_series_keep_their_names() -> None:
+    """R30: the index map is read again before counters are used; no series gets another's counters."""
+    async with watching("int-rt-1") as watch:
+        before = await watch.read()
+        watch.lab.reboot("int-rt-1", reshuffle=True)
+        after = await watch.read()
+    assert set(before.layout.names) == set(after.layout.names)
+    indexes = [dict(zip(each.layout.names, each.layout.if_indexes, strict=True)) for each in (before, after)]
+    assert indexes[0] != indexes[1]
+    assert before.layout is not after.layout
+
+
+async def test_a_silent_device_is_silent_and_its_return_is_seen() -> None:
+    """R23: nobody answered is told as such; the device is polled again as soon as it answers."""
+    async with watching("fw-1") as watch:
+        await watch.read()
+        watch.lab.silence("fw-1")
+        silent = await watch.ask()
+        assert isinstance(silent, FailedPoll)
+        assert (False, "no_answer") == (silent.answered, silent.reason)
+        again = await watch.ask()
+        assert isinstance(again, FailedPoll)
+        assert again.answered is False
+
+
+async def test_discoveries_survive_a_restart() -> None:
+    async with watching("fw-1") as watch:
+        await watch.read()
+        saved = watch.asking.save()
+    async with watching("fw-1") as watch:
+        watch.asking.restore(saved)
+        assert saved == watch.asking.save()
+        await watch.read()
+
+
+async def test_a_damaged_discovery_is_made_anew(caplog: pytest.LogCaptureFixture) -> None:
+    async with watching("fw-1") as watch:
+        with caplog.at_level("INFO"):
+            watch.asking.restore({"fw-1": b"{", "gone": b""})
+        assert "discovery_not_kept device=fw-1" in caplog.text
+        await watch.read()
+
+
+async def test_a_poll_that_takes_too_long_is_given_up() -> None:
+    """R5: the deadline is over all requests and retries of the device."""
+    async with watching("fw-1") as watch:
+        watch.lab.delay("fw-1", 3600.0)
+        answer = await watch.asking.ask("fw-1", START_NS, 0.05)
+    assert isinstance(answer, FailedPoll)
+    assert ("deadline", False) == (answer.reason, answer.answered)
