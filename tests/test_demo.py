@@ -48,6 +48,15 @@ def is_complete(wall: dict[str, Any]) -> bool:
     )
 
 
+def take(wall: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put what an event of the stream says in place, as the page does: entries of a section by their id."""
+    for key, value in changes.items():
+        if isinstance(value, list) and value and "id" in value[0] and key in wall:
+            wall[key] = list(({entry["id"]: entry for entry in wall[key]} | {e["id"]: e for e in value}).values())
+        elif value != []:
+            wall[key] = value
+
+
 async def first_complete(url: str) -> dict[str, Any]:
     """What the page has received when it is complete, following the same stream as the page."""
     wall: dict[str, Any] = {}
@@ -57,7 +66,7 @@ async def first_complete(url: str) -> dict[str, Any]:
             buffer += chunk
             while b"\n\n" in buffer:
                 event, _, buffer = buffer.partition(b"\n\n")
-                wall |= msgspec.json.decode(event.removeprefix(b"data: "))
+                take(wall, msgspec.json.decode(event.removeprefix(b"data: ")))
                 if is_complete(wall):
                     return wall
     raise AssertionError("the stream ended")
