@@ -5,7 +5,8 @@ import subprocess
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from threading import Thread
+from typing import IO, Annotated
 
 import typer
 
@@ -81,6 +82,13 @@ def _start(stack: ExitStack, command: tuple[str, ...], waits_for: str | None) ->
         typer.echo(f"{waits_for} did not start (exit status {process.wait(_START_SECONDS)})", err=True)
         raise typer.Exit(1)
     typer.echo(first)
+    Thread(target=_pass_on, args=(process.stdout,), name="lab output", daemon=True).start()
+
+
+def _pass_on(lines: IO[bytes]) -> None:
+    """Show what the lab tells, event by event; a pipe that nobody reads would stop it."""
+    for line in lines:
+        typer.echo(line.decode(errors="replace").rstrip())
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
