@@ -30,6 +30,9 @@ def demo(
     """Show a monitored network: 33 organisations, simulated, with a past."""
     try:
         laid = layout.prepare(directory)
+    except layout.NoDemoHere as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     except OSError as error:
         typer.echo(f"the demo cannot be laid out in {directory}: {error.strerror}", err=True)
         raise typer.Exit(1) from None

@@ -4,6 +4,7 @@ Everything lies in one directory: a copy of the example configuration, yours to 
 keeps and the mails it wrote. Started again, it goes on where it stopped.
 """
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -11,7 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from poller.share import share
 
@@ -48,6 +49,7 @@ class Demo:
     config: Path
     state: Path
     snmpd: tuple[str, ...] | None
+    lock: IO[bytes]
 
     def lab(self, port: int) -> tuple[str, ...]:
         """The command that simulates the network, every agent on this UDP port."""
@@ -73,14 +75,32 @@ class Demo:
         (self.state / "past").touch()
 
 
+class NoDemoHere(Exception):  # noqa: N818 - it says what is the matter
+    """The directory cannot hold the demo; the text says why."""
+
+
 def prepare(directory: Path) -> Demo:
-    """Lay the demo out in the directory; what the user changed there is kept. Raises OSError."""
+    """Lay the demo out in the directory; what the user changed there is kept. Raises OSError and NoDemoHere."""
     directory = directory.resolve()
+    state = directory / "demo"
+    if (directory / "hinomi.yaml").exists() and not state.is_dir():
+        raise NoDemoHere(f"{directory} has a hinomi.yaml of its own: choose another directory for the demo")
     if not (directory / "hinomi.yaml").exists():
         shutil.copytree(share(f"config/examples/{EXAMPLE}"), directory, dirs_exist_ok=True)
-    state = directory / "demo"
     state.mkdir(exist_ok=True)
-    return Demo(directory, state, _prepare_snmpd(directory, state))
+    lock = _lock(state / "lock")
+    return Demo(directory, state, _prepare_snmpd(directory, state), lock)
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Held as long as the process lives, so that a second demo leaves the first one's files alone."""
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise NoDemoHere(f"a demo is already running in {path.parent.parent}") from None
+    return file
 
 
 def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:

@@ -55,7 +55,8 @@ async def run_echoes(estate: Estate, pipeline: Pipeline, clock_ns: Callable[[], 
     def take(told: EchoStatistics | EchoDown | EchoUp) -> None:
         kind, _, key = told.target.partition("/")
         if not isinstance(told, EchoStatistics):
-            tell(_log, logging.WARNING, "echo_down" if isinstance(told, EchoDown) else "echo_up", target=key)
+            down = isinstance(told, EchoDown)
+            tell(_log, logging.WARNING if down else logging.INFO, "echo_down" if down else "echo_up", target=key)
         elif kind == "far":
             loss, delays = told.round_trip_loss_ratio, told.delays
             if loss is not None:

@@ -33,7 +33,7 @@ def tell(logger: logging.Logger, level: int, event: str, **fields: object) -> No
 def start_logging(level: int = logging.INFO) -> None:
     """Write events to standard error; under systemd without time, which its journal adds."""
     form = "%(levelname)s %(message)s" if "INVOCATION_ID" in os.environ else "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=level, format=form, stream=sys.stderr)
+    logging.basicConfig(level=level, format=form, datefmt="%Y-%m-%dT%H:%M:%S%z", stream=sys.stderr)
 
 
 def _value(value: object) -> str:

@@ -33,10 +33,16 @@ if command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>
     root=
     [ "$(id -u)" = 0 ] || root='sudo -n'
     echo "Installing what the tests need: $missing"
-    # The tests start their own servers: none may be started by its package, so the package's start is refused.
+    # The tests start their own servers: while these packages are installed, none may be started by its package.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" >/dev/null
+        $root chmod 755 "$policy"
+        trap '$root rm -f "$policy"' EXIT
+    fi
     $root apt-get update -qq
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     missing=$(list_missing)
     [ -n "$missing" ] || exit 0
 fi

@@ -15,6 +15,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from poller import demo as layout
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -86,3 +88,22 @@ def test_the_demo_shows_everything_and_stops_at_ctrl_c(demo: tuple["subprocess.P
     assert process.stdout is not None
     assert process.stdout.read().rstrip().endswith("The demo has stopped.")
     assert 0 == process.wait()
+
+
+def test_a_second_demo_leaves_the_first_one_alone(tmp_path: Path) -> None:
+    first = layout.prepare(tmp_path / "demo")
+    before = sorted((path, path.stat().st_mtime_ns) for path in first.config.rglob("*") if path.is_file())
+    with pytest.raises(layout.NoDemoHere, match="already running"):
+        layout.prepare(tmp_path / "demo")
+    after = sorted((path, path.stat().st_mtime_ns) for path in first.config.rglob("*") if path.is_file())
+    unlocked = [entry for entry in before if entry[0].name != "lock"]
+    assert unlocked == [entry for entry in after if entry[0].name != "lock"]
+    first.lock.close()
+    assert first.config == layout.prepare(tmp_path / "demo").config
+
+
+def test_a_folder_with_a_configuration_of_its_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hinomi.yaml").write_text("organisation: {name: Ours}\n")
+    with pytest.raises(layout.NoDemoHere, match=r"has a hinomi\.yaml of its own"):
+        layout.prepare(tmp_path)
+    assert ["hinomi.yaml"] == [path.name for path in tmp_path.iterdir()]
