@@ -157,6 +157,7 @@ async def snmpget(agent: Agent) -> tuple[int, int]:
     return into, out
 
 
+@pytest.mark.timeout(300)
 async def test_octets_agree_with_snmpget_taken_at_the_same_moment(tmp_path: Path, agent: Agent) -> None:
     """Through schedule, poll, journal and Parquet: between two snmpgets, what is kept lies between their answers."""
     async with watching(tmp_path, agent) as (_, state):
@@ -171,6 +172,7 @@ async def test_octets_agree_with_snmpget_taken_at_the_same_moment(tmp_path: Path
         assert [] == [reading for reading in readings if not low <= reading <= high]
 
 
+@pytest.mark.timeout(300)
 async def test_a_stopped_agent_is_told_by_mail_and_its_return_too(tmp_path: Path, agent: Agent) -> None:
     async with watching(tmp_path, agent) as (mailbox, state):
         await kept(state, lambda rows: rows.height >= 2)
