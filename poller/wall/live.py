@@ -112,6 +112,12 @@ class LiveState:
             changed["lang"] = self._estate.organisation.lang
         return changed
 
+    def entry(self, section: str, key: str) -> Entry | None:
+        """One device, circuit, line group, tenant, service or open incident; None where there is none of that id."""
+        if section == "incidents":
+            return next((incident for incident in self._incidents if incident.get("id") == key), None)
+        return self._sections[section].get(key)
+
     def whole(self, now_ns: int) -> Entry:
         """The state of the whole in one word (normal, notice, minor, serious, unknown), with the reason's figures."""
         counts = {"serious": 0, "minor": 0, "notice": 0}

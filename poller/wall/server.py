@@ -11,10 +11,11 @@ from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
 
-import msgspec
 from aiohttp import web
 
+from poller.storage.history import History
 from poller.wall.live import LiveState
+from poller.wall.work import Work, answer, encode
 
 _STATIC: Final = resources.files("poller.wall") / "static"
 _HEADERS: Final = {
@@ -38,9 +39,17 @@ PUSH_SECONDS: Final = 1.0
 
 
 class WallServer:
-    """Serves one LiveState. Use as an async context manager; `url` is known inside."""
+    """Serves one LiveState, and the past from a history. Use as an async context manager; `url` is known inside."""
 
-    def __init__(self, live: LiveState, address: str, port: int, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        live: LiveState,
+        address: str,
+        port: int,
+        *,
+        history: History | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._live = live
         self._address = address
         self._port = port
@@ -55,6 +64,7 @@ class WallServer:
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
                 web.get("/healthz", self._health),
+                *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -82,14 +92,17 @@ class WallServer:
     async def _page(self, _request: web.Request) -> web.Response:
         return _static_file("wall.html")
 
+    async def _work_page(self, _request: web.Request) -> web.Response:
+        return _static_file("work.html")
+
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])
 
     async def _snapshot(self, _request: web.Request) -> web.Response:
-        return web.Response(body=_encode(self._live.snapshot(self._clock_ns())), content_type="application/json")
+        return answer(self._live.snapshot(self._clock_ns()))
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "alive"})
+        return answer({"status": "alive"})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: first everything, then what changes, and a beat each second in any case."""
@@ -137,12 +150,7 @@ class WallServer:
 
 
 def _event(snapshot: dict[str, Any]) -> bytes:
-    return b"data: " + _encode(snapshot) + b"\n\n"
-
-
-def _encode(snapshot: dict[str, Any]) -> bytes:
-    """JSON in one line; a rate that is not a number becomes null, which a page can read."""
-    return msgspec.json.encode(snapshot)
+    return b"data: " + encode(snapshot) + b"\n\n"
 
 
 def _static_file(name: str) -> web.Response:

@@ -1,17 +1,12 @@
 // The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
 import { rate, shortRate, percent, age, duration, response, SIGNS, fill } from "/static/words.js";
+import { element, link } from "/static/page.js";
 
 const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
 const $ = (id) => document.getElementById(id);
 const now = () => Date.now() + state.skew;
 const t = (key, values) => fill(state.words[key] ?? key, values);
 
-function element(tag, classes, text) {
-  const made = document.createElement(tag);
-  if (classes) made.className = classes;
-  if (text !== undefined && text !== null) made.textContent = text;
-  return made;
-}
 function replace(parent, children) { parent.replaceChildren(...children); }
 const name = (entry) => entry.name[state.lang];
 const isOld = (entry) => now() - entry.time_ns / 1e6 > (2 * entry.interval + 5) * 1000;
@@ -129,7 +124,7 @@ function drawChart() {
 
 function tenantTile(tenant) {
   const old = isOld(tenant);
-  const tile = element("div", old ? "tenant old" : "tenant");
+  const tile = link("tenant", tenant.id, old ? "tenant old" : "tenant");
   const ratio = tenant.cap_ratio;
   const bar = element("span", `bar ${ratio === null ? "" : level(ratio)}`);
   const fillBar = element("i");
@@ -144,7 +139,7 @@ function tenantTile(tenant) {
 }
 
 function incidentTile(incident) {
-  const tile = element("div", `incident ${incident.severity}`);
+  const tile = link("incident", incident.id, `incident ${incident.severity}`);
   const lasted = Math.max(0, now() - incident.since_ns / 1e6);
   const who = incident.acknowledged_by ? t("acknowledged_by", { who: incident.acknowledged_by }) : t("not_acknowledged");
   tile.append(
@@ -156,7 +151,7 @@ function incidentTile(incident) {
 
 function circuitTile(circuit) {
   const old = isOld(circuit);
-  const tile = element("div", old ? "circuit old" : "circuit");
+  const tile = link("circuit", circuit.id, old ? "circuit old" : "circuit");
   if (circuit.reason) tile.title = circuit.reason;
   const word = old ? "state_unknown" : circuit.state === "up" ? ((circuit.active ?? circuit.preferred === "active") ? "active" : "standby") : circuit.state ?? "state_unknown";
   const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
@@ -177,7 +172,7 @@ function deviceChip(device) {
   const down = device.up === false;
   const standby = device.ha_role === "standby";
   const look = old ? "unknown" : down ? "serious" : "normal";
-  const chip = element("span", old ? "device old" : "device");
+  const chip = link("device", device.id, old ? "device old" : "device");
   chip.title = [name(device), device.reason].filter(Boolean).join(" ");
   chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : standby ? "○" : "●"), element("span", "", device.id));
   if (old || down) chip.append(element("span", old ? "values" : "values serious", old ? ageOf(device) : t("no_answer")));
