@@ -112,6 +112,11 @@ class LiveState:
             changed["lang"] = self._estate.organisation.lang
         return changed
 
+    @property
+    def newest_ns(self) -> int:
+        """When the newest reading was taken, in UTC unix nanoseconds; 0 before the first."""
+        return self._newest_ns
+
     def entry(self, section: str, key: str) -> Entry | None:
         """One device, circuit, line group, tenant, service or open incident; None where there is none of that id."""
         if section == "incidents":

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from poller.storage.history import History
 from poller.wall.live import LiveState
+from poller.wall.metrics import CONTENT_TYPE, metrics_text
 from poller.wall.work import Work, answer, encode
 
 _STATIC: Final = resources.files("poller.wall") / "static"
@@ -34,6 +35,7 @@ _TYPES: Final = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
+READY_SECONDS: Final = 180.0
 PUSH_SECONDS: Final = 1.0
 """How often changes are sent; a change reaches the wall within this time."""
 
@@ -64,6 +66,8 @@ class WallServer:
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
                 web.get("/healthz", self._health),
+                web.get("/readyz", self._ready),
+                web.get("/metrics", self._metrics),
                 *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
@@ -103,6 +107,18 @@ class WallServer:
 
     async def _health(self, _request: web.Request) -> web.Response:
         return answer({"status": "alive"})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        """Ready: something was measured lately. A daemon that runs and sees nothing is alive and not ready."""
+        newest_ns = self._live.newest_ns
+        age_seconds = (self._clock_ns() - newest_ns) / 1e9 if newest_ns else None
+        if age_seconds is None or age_seconds > READY_SECONDS:
+            return answer({"status": "nothing measured lately", "age_seconds": age_seconds}, status=503)
+        return answer({"status": "ready", "age_seconds": age_seconds})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        text = metrics_text(self._live, self._clock_ns())
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: first everything, then what changes, and a beat each second in any case."""
