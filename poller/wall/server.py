@@ -36,8 +36,11 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 READY_SECONDS: Final = 180.0
-PUSH_SECONDS: Final = 1.0
-"""How often changes are sent; a change reaches the wall within this time."""
+"""Of the newest reading's age; a daemon that measured nothing for longer is not ready."""
+PUSH_SECONDS: Final = 0.5
+"""How often changes are sent: twice in the second within which a change must be on the wall."""
+DEAF_SECONDS: Final = 1.0
+"""A wall that does not take an event in this time is dropped."""
 
 
 class WallServer:
@@ -121,7 +124,7 @@ class WallServer:
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: first everything, then what changes, and a beat each second in any case."""
+        """Server-sent events: first everything, then what changes, and a beat with every push in any case."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
         closed = asyncio.Event()
@@ -150,7 +153,7 @@ class WallServer:
     async def _send(self, response: web.StreamResponse, event: bytes) -> None:
         """Send one event; a wall that does not take it in time is dropped, so that it holds neither time nor memory."""
         try:
-            async with asyncio.timeout(PUSH_SECONDS):
+            async with asyncio.timeout(DEAF_SECONDS):
                 await response.write(event)
         except (OSError, TimeoutError):
             self._drop(response)
