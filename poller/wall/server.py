@@ -16,6 +16,7 @@ from aiohttp import web
 from poller.storage.history import History
 from poller.wall.live import LiveState
 from poller.wall.metrics import CONTENT_TYPE, metrics_text
+from poller.wall.openapi import openapi
 from poller.wall.work import Work, answer, encode
 
 _STATIC: Final = resources.files("poller.wall") / "static"
@@ -68,6 +69,7 @@ class WallServer:
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
+                web.get("/api/v1/openapi.json", self._description),
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
@@ -107,6 +109,9 @@ class WallServer:
 
     async def _snapshot(self, _request: web.Request) -> web.Response:
         return answer(self._live.snapshot(self._clock_ns()))
+
+    async def _description(self, _request: web.Request) -> web.Response:
+        return answer(openapi())
 
     async def _health(self, _request: web.Request) -> web.Response:
         return answer({"status": "alive"})
