@@ -114,10 +114,10 @@ function drawChart() {
     hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
-      { stroke: "#a9b4bd", font, size: 36 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
-      { stroke: "#a9b4bd", font, size: 64 * scale, grid: { stroke: "#2a333c" }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
+      { stroke: "#a9b4bd", font, size: 36 * scale, space: 80 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
+      { stroke: "#a9b4bd", font, size: 64 * scale, space: 30 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
     ],
-    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9, 5], points: { show: false }, spanGaps: false }],
+    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9 * scale, 5 * scale], points: { show: false }, spanGaps: false }],
   };
   state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, top, plot: new window.uPlot(options, data, box) };
 }
@@ -283,6 +283,7 @@ async function take(snapshot) {
   if (snapshot.organisation) state.sections = {}; // a new stream tells everything: the configuration may be another
   for (const [section, value] of Object.entries(snapshot)) state.sections[section] = ENTRIES.has(section) ? merged(state.sections[section], value) : value;
   drawHead(snapshot.whole);
+  drawClock();
   for (const [section, draw] of Object.entries(DRAW)) if (snapshot[section]) draw();
 }
 
