@@ -16,7 +16,7 @@ from poller.storage.history import open_history
 from poller.storage.parquet import ParquetStore
 from poller.wall.live import LiveState
 from poller.wall.server import WallServer
-from poller.wall.work import SPANS
+from poller.wall.work import SPANS, _with_gaps
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 without_browser = pytest.mark.skipif(
@@ -116,6 +116,15 @@ async def test_the_past_of_a_device_is_what_was_kept_and_its_gap(server: WallSer
         ratios["series"]["cpu_ratio"][100],
         ratios["series"]["memory_ratio"][100],
     )
+
+
+def test_no_line_runs_over_what_nobody_saw() -> None:
+    graph = {"time": [0, 60, 3600, 3660, 9000], "series": {"cpu_ratio": [0.1, 0.2, 0.3, 0.4, 0.5]}}
+    expected = {
+        "time": [0, 60, 61, 3600, 3660, 3661, 9000],
+        "series": {"cpu_ratio": [0.1, 0.2, None, 0.3, 0.4, None, 0.5]},
+    }
+    assert expected == _with_gaps(graph, 750)
 
 
 async def test_a_tenant_has_a_graph_for_each_line(server: WallServer, client) -> None:

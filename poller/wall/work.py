@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -87,7 +88,19 @@ def past(history: History, kind: str, key: str, span: Span, now_ns: int) -> list
             else [(k[0], v) for k, v in frame.group_by(graph.by, maintain_order=True)]
         )
         drawn.extend(_drawn(graph, which, rows, suffix) for which, rows in parts)
-    return [graph for graph in drawn if graph["time"]]
+    gap_seconds = 2.5 * (span.step_seconds or 300)
+    return [_with_gaps(graph, gap_seconds) for graph in drawn if graph["time"]]
+
+
+def _with_gaps(graph: dict[str, Any], gap_seconds: float) -> dict[str, Any]:
+    """The graph with a point of nothing in every gap, so that no line runs over what nobody saw."""
+    times: list[int] = graph["time"]
+    ends = [row for row, (one, other) in enumerate(pairwise(times), 1) if other - one > gap_seconds]
+    for row in reversed(ends):
+        times.insert(row, times[row - 1] + 1)
+        for values in graph["series"].values():
+            values.insert(row, None)
+    return graph
 
 
 def _drawn(graph: Graph, which: object, rows: pl.DataFrame, suffix: str) -> dict[str, Any]:
