@@ -89,7 +89,9 @@ class Daemon:
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries)
-            wall = WallServer(live, str(self._estate.wall.listen), self._estate.wall.port, clock_ns=self._clock_ns)
+            listen, port = str(self._estate.wall.listen), self._estate.wall.port
+            history = open_history(self._state / "store")
+            wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [

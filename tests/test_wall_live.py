@@ -111,3 +111,12 @@ def test_a_slot_that_closes_late_does_not_take_back_a_newer_flow(live: LiveState
 def test_an_amended_slot_replaces_its_point(live: LiveState) -> None:
     live.observe([line_group(NOON_NS, 4e8), line_group(NOON_NS, 4.5e8)])
     assert [4.5e8] == live.snapshot(NOON_NS)["history"]["internet"]["in"]
+
+
+def test_the_line_does_not_run_over_what_nobody_saw(live: LiveState) -> None:
+    """An hour without a watch is a gap in the picture."""
+    live.remember("internet", [(NOON_NS - 3600 * SECOND_NS, 4e8, 1e8)])
+    live.observe([line_group(NOON_NS, 5e8)])
+    drawn = live.snapshot(NOON_NS)["history"]["internet"]
+    noon = NOON_NS // SECOND_NS
+    assert ([noon - 3600, noon - 3599, noon], [4e8, None, 5e8]) == (drawn["time"], drawn["in"])

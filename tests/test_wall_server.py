@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from yarl import URL
 from poller.config import load
 from poller.sample import Sample
 from poller.wall.live import LiveState
+from poller.wall.metrics import _escaped
 from poller.wall.server import WallServer
 
 NOON_NS = 1_795_230_000 * 10**9
@@ -23,6 +25,10 @@ credentials: {core: {version: "2c", community: "env:COMMUNITY"}}
 devices: {fw-1: {addresses: [192.0.2.1], role: firewall, site: hall, credentials: core}}
 """
 TAGS = (("device", "fw-1"), ("role", "firewall"), ("site", "hall"))
+METRIC = re.compile(
+    r"# (HELP|TYPE) hinomi_[a-z_]+ .+|"
+    r'hinomi_[a-z_]+\{([a-z_]+="[^"\\\n]*")(,[a-z_]+="[^"\\\n]*")*\} (-?[0-9.]+(e[+-][0-9]+)?|nan|inf)'
+)
 HEADERS = ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control")
 
 
@@ -55,7 +61,9 @@ async def event(answer: aiohttp.ClientResponse) -> dict:
     return json.loads(line.removeprefix(b"data: "))
 
 
-@pytest.mark.parametrize("path", ["", "static/wall.js", "api/v1/wall", "healthz", "nothing/here", "static/none.js"])
+@pytest.mark.parametrize(
+    "path", ["", "static/wall.js", "api/v1/wall", "healthz", "readyz", "metrics", "nothing/here", "static/none.js"]
+)
 async def test_every_answer_carries_the_security_policy(server: WallServer, client, path: str) -> None:
     """R76: refusals too."""
     async with client.get(server.url + path) as answer:
@@ -110,6 +118,49 @@ async def test_a_rate_that_is_no_number_is_still_json(server: WallServer, client
     live.observe([device(float("nan"))])
     async with client.get(server.url + "api/v1/wall") as answer:
         assert None is (await answer.json())["devices"][0]["cpu"]
+
+
+async def test_it_is_ready_once_something_was_measured_lately(live: LiveState, client) -> None:
+    """Alive and ready are two things: a daemon that measures nothing is alive only."""
+    now_ns = NOON_NS
+    async with WallServer(live, "127.0.0.1", 0, clock_ns=lambda: now_ns) as wall:
+
+        async def status() -> int:
+            async with client.get(wall.url + "readyz") as answer:
+                return answer.status
+
+        assert 503 == await status()
+        live.observe([device(0.31)])
+        assert 200 == await status()
+        now_ns = NOON_NS + 200 * 10**9
+        assert 503 == await status()
+        async with client.get(wall.url + "healthz") as answer:
+            assert 200 == answer.status
+
+
+async def test_metrics_are_prometheus_text_and_leave_out_what_is_old(live: LiveState, client) -> None:
+    """R75: a value is never repeated as if it were new."""
+    now_ns = NOON_NS
+    live.observe([device(0.31)])
+    live.observe([Sample("daemon", (("node", "n"), ("part", "loop")), {"stall_seconds": 0.004}, NOON_NS)])
+    async with WallServer(live, "127.0.0.1", 0, clock_ns=lambda: now_ns) as wall:
+        async with client.get(wall.url + "metrics") as answer:
+            text = await answer.text()
+            assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
+        lines = text.splitlines()
+        assert [] == [line for line in lines if not METRIC.fullmatch(line)]
+        assert 'hinomi_device_up{device="fw-1",role="firewall",site="hall"} 1.0' in lines
+        assert 'hinomi_device_cpu_ratio{device="fw-1"} 0.31' in lines
+        assert 'hinomi_daemon_stall_seconds{part="loop"} 0.004' in lines
+        assert 'hinomi_incidents_open{severity="serious"} 0.0' in lines
+        assert len(lines) == len(set(lines))
+        now_ns = NOON_NS + 200 * 10**9
+        async with client.get(wall.url + "metrics") as answer:
+            assert "hinomi_device_up{" not in await answer.text()
+
+
+def test_a_label_is_escaped() -> None:
+    assert 'a\\\\b\\"c\\nd' == _escaped('a\\b"c\nd')
 
 
 async def test_the_stream_gives_everything_first_and_then_what_changes(server, client, live: LiveState) -> None:

@@ -8,7 +8,7 @@ from poller.estate import Estate
 
 
 def incident_entry(incident: Incident, estate: Estate) -> dict[str, Any]:
-    """What a tile says: what, how serious, since when, inside or outside the contract, who took it."""
+    """What a tile says (what, how serious, since when, inside or outside, who took it), and what its page adds."""
     acknowledged = incident.acknowledged
     return {
         "id": incident.id,
@@ -17,4 +17,29 @@ def incident_entry(incident: Incident, estate: Estate) -> dict[str, Any]:
         "since_ns": incident.begun_ns,
         "scope": incident.scope,
         "acknowledged_by": acknowledged.who if acknowledged is not None else None,
+        "tenants": list(incident.affected.tenants),
+        "members": [
+            {
+                "rule": member.rule,
+                "subject": member.subject,
+                "severity": member.severity.value,
+                "since_ns": member.since_ns,
+                "resolved_ns": member.resolved_ns,
+            }
+            for member in incident.members
+        ],
+        "evidence": [
+            {
+                "subject": each.subject,
+                "field": each.field,
+                "value": each.value,
+                "at_ns": each.at_ns,
+                "reason": each.reason,
+            }
+            for each in incident.evidence
+        ],
+        "remarks": [
+            {"kind": remark.kind, "who": remark.who, "text": remark.text, "at_ns": remark.at_ns}
+            for remark in incident.remarks
+        ],
     }

@@ -18,6 +18,8 @@ from poller.wall.flows import Flow
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
 SLOT_SECONDS: Final = 60
+_GAP_NS: Final = 660 * 10**9
+"""More than two roll-ups of five minutes, which is what the past before the start may be made of."""
 _TENTH_NS: Final = 6 * 10**9
 """Notifications are counted by tenths of a minute: enough for "per minute", whatever a trap storm brings."""
 
@@ -111,6 +113,17 @@ class LiveState:
             changed["organisation"] = _names(self._estate.organisation.name)
             changed["lang"] = self._estate.organisation.lang
         return changed
+
+    @property
+    def newest_ns(self) -> int:
+        """When the newest reading was taken, in UTC unix nanoseconds; 0 before the first."""
+        return self._newest_ns
+
+    def entry(self, section: str, key: str) -> Entry | None:
+        """One device, circuit, line group, tenant, service or open incident; None where there is none of that id."""
+        if section == "incidents":
+            return next((incident for incident in self._incidents if incident.get("id") == key), None)
+        return self._sections[section].get(key)
 
     def whole(self, now_ns: int) -> Entry:
         """The state of the whole in one word (normal, notice, minor, serious, unknown), with the reason's figures."""
@@ -349,7 +362,13 @@ def _number(sample: Sample, field: str) -> float | None:
 
 def _columns(points: Iterable[tuple[int, float | None, float | None]]) -> Entry:
     columns: Entry = {"time": [], "in": [], "out": []}
+    before_ns = None
     for time_ns, in_rate, out_rate in points:
+        if before_ns is not None and time_ns - before_ns > _GAP_NS:  # a line must not run over what nobody saw
+            columns["time"].append(before_ns // 1_000_000_000 + 1)
+            columns["in"].append(None)
+            columns["out"].append(None)
+        before_ns = time_ns
         columns["time"].append(time_ns // 1_000_000_000)
         columns["in"].append(in_rate)
         columns["out"].append(out_rate)

@@ -11,10 +11,13 @@ from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
 
-import msgspec
 from aiohttp import web
 
+from poller.storage.history import History
 from poller.wall.live import LiveState
+from poller.wall.metrics import CONTENT_TYPE, metrics_text
+from poller.wall.openapi import openapi
+from poller.wall.work import Work, answer, encode
 
 _STATIC: Final = resources.files("poller.wall") / "static"
 _HEADERS: Final = {
@@ -33,14 +36,26 @@ _TYPES: Final = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-PUSH_SECONDS: Final = 1.0
-"""How often changes are sent; a change reaches the wall within this time."""
+READY_SECONDS: Final = 180.0
+"""Of the newest reading's age; a daemon that measured nothing for longer is not ready."""
+PUSH_SECONDS: Final = 0.5
+"""How often changes are sent: twice in the second within which a change must be on the wall."""
+DEAF_SECONDS: Final = 1.0
+"""A wall that does not take an event in this time is dropped."""
 
 
 class WallServer:
-    """Serves one LiveState. Use as an async context manager; `url` is known inside."""
+    """Serves one LiveState, and the past from a history. Use as an async context manager; `url` is known inside."""
 
-    def __init__(self, live: LiveState, address: str, port: int, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        live: LiveState,
+        address: str,
+        port: int,
+        *,
+        history: History | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._live = live
         self._address = address
         self._port = port
@@ -54,7 +69,11 @@ class WallServer:
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
+                web.get("/api/v1/openapi.json", self._description),
                 web.get("/healthz", self._health),
+                web.get("/readyz", self._ready),
+                web.get("/metrics", self._metrics),
+                *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -82,17 +101,35 @@ class WallServer:
     async def _page(self, _request: web.Request) -> web.Response:
         return _static_file("wall.html")
 
+    async def _work_page(self, _request: web.Request) -> web.Response:
+        return _static_file("work.html")
+
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])
 
     async def _snapshot(self, _request: web.Request) -> web.Response:
-        return web.Response(body=_encode(self._live.snapshot(self._clock_ns())), content_type="application/json")
+        return answer(self._live.snapshot(self._clock_ns()))
+
+    async def _description(self, _request: web.Request) -> web.Response:
+        return answer(openapi())
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "alive"})
+        return answer({"status": "alive"})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        """Ready: something was measured lately. A daemon that runs and sees nothing is alive and not ready."""
+        newest_ns = self._live.newest_ns
+        age_seconds = (self._clock_ns() - newest_ns) / 1e9 if newest_ns else None
+        if age_seconds is None or age_seconds > READY_SECONDS:
+            return answer({"status": "nothing measured lately", "age_seconds": age_seconds}, status=503)
+        return answer({"status": "ready", "age_seconds": age_seconds})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        text = metrics_text(self._live, self._clock_ns())
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: first everything, then what changes, and a beat each second in any case."""
+        """Server-sent events: first everything, then what changes, and a beat with every push in any case."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
         await response.prepare(request)
         closed = asyncio.Event()
@@ -121,7 +158,7 @@ class WallServer:
     async def _send(self, response: web.StreamResponse, event: bytes) -> None:
         """Send one event; a wall that does not take it in time is dropped, so that it holds neither time nor memory."""
         try:
-            async with asyncio.timeout(PUSH_SECONDS):
+            async with asyncio.timeout(DEAF_SECONDS):
                 await response.write(event)
         except (OSError, TimeoutError):
             self._drop(response)
@@ -137,12 +174,7 @@ class WallServer:
 
 
 def _event(snapshot: dict[str, Any]) -> bytes:
-    return b"data: " + _encode(snapshot) + b"\n\n"
-
-
-def _encode(snapshot: dict[str, Any]) -> bytes:
-    """JSON in one line; a rate that is not a number becomes null, which a page can read."""
-    return msgspec.json.encode(snapshot)
+    return b"data: " + encode(snapshot) + b"\n\n"
 
 
 def _static_file(name: str) -> web.Response:

@@ -1,17 +1,12 @@
 // The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
 import { rate, shortRate, percent, age, duration, response, SIGNS, fill } from "/static/words.js";
+import { element, link } from "/static/page.js";
 
 const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
 const $ = (id) => document.getElementById(id);
 const now = () => Date.now() + state.skew;
 const t = (key, values) => fill(state.words[key] ?? key, values);
 
-function element(tag, classes, text) {
-  const made = document.createElement(tag);
-  if (classes) made.className = classes;
-  if (text !== undefined && text !== null) made.textContent = text;
-  return made;
-}
 function replace(parent, children) { parent.replaceChildren(...children); }
 const name = (entry) => entry.name[state.lang];
 const isOld = (entry) => now() - entry.time_ns / 1e6 > (2 * entry.interval + 5) * 1000;
@@ -119,17 +114,17 @@ function drawChart() {
     hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
-      { stroke: "#a9b4bd", font, size: 36 * scale, grid: { stroke: "#2a333c" }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
-      { stroke: "#a9b4bd", font, size: 64 * scale, grid: { stroke: "#2a333c" }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
+      { stroke: "#a9b4bd", font, size: 36 * scale, space: 80 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
+      { stroke: "#a9b4bd", font, size: 64 * scale, space: 30 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
     ],
-    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9, 5], points: { show: false }, spanGaps: false }],
+    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9 * scale, 5 * scale], points: { show: false }, spanGaps: false }],
   };
   state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, top, plot: new window.uPlot(options, data, box) };
 }
 
 function tenantTile(tenant) {
   const old = isOld(tenant);
-  const tile = element("div", old ? "tenant old" : "tenant");
+  const tile = link("tenant", tenant.id, old ? "tenant old" : "tenant");
   const ratio = tenant.cap_ratio;
   const bar = element("span", `bar ${ratio === null ? "" : level(ratio)}`);
   const fillBar = element("i");
@@ -144,7 +139,7 @@ function tenantTile(tenant) {
 }
 
 function incidentTile(incident) {
-  const tile = element("div", `incident ${incident.severity}`);
+  const tile = link("incident", incident.id, `incident ${incident.severity}`);
   const lasted = Math.max(0, now() - incident.since_ns / 1e6);
   const who = incident.acknowledged_by ? t("acknowledged_by", { who: incident.acknowledged_by }) : t("not_acknowledged");
   tile.append(
@@ -156,7 +151,7 @@ function incidentTile(incident) {
 
 function circuitTile(circuit) {
   const old = isOld(circuit);
-  const tile = element("div", old ? "circuit old" : "circuit");
+  const tile = link("circuit", circuit.id, old ? "circuit old" : "circuit");
   if (circuit.reason) tile.title = circuit.reason;
   const word = old ? "state_unknown" : circuit.state === "up" ? ((circuit.active ?? circuit.preferred === "active") ? "active" : "standby") : circuit.state ?? "state_unknown";
   const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
@@ -177,7 +172,7 @@ function deviceChip(device) {
   const down = device.up === false;
   const standby = device.ha_role === "standby";
   const look = old ? "unknown" : down ? "serious" : "normal";
-  const chip = element("span", old ? "device old" : "device");
+  const chip = link("device", device.id, old ? "device old" : "device");
   chip.title = [name(device), device.reason].filter(Boolean).join(" ");
   chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : standby ? "○" : "●"), element("span", "", device.id));
   if (old || down) chip.append(element("span", old ? "values" : "values serious", old ? ageOf(device) : t("no_answer")));
@@ -288,6 +283,7 @@ async function take(snapshot) {
   if (snapshot.organisation) state.sections = {}; // a new stream tells everything: the configuration may be another
   for (const [section, value] of Object.entries(snapshot)) state.sections[section] = ENTRIES.has(section) ? merged(state.sections[section], value) : value;
   drawHead(snapshot.whole);
+  drawClock();
   for (const [section, draw] of Object.entries(DRAW)) if (snapshot[section]) draw();
 }
 

@@ -1,0 +1,119 @@
+"""The description of the API (OpenAPI 3.1), served at /api/v1/openapi.json; a test holds it against the routes."""
+
+from typing import Any, Final
+
+from poller.wall.work import GRAPHS, SPANS
+
+KINDS: Final = ("device", "circuit", "tenant", "incident")
+_NULLABLE_NUMBER: Final = {"type": ["number", "null"]}
+_TIME_NS: Final = {"type": "integer", "description": "UTC, unix nanoseconds"}
+
+
+def openapi() -> dict[str, Any]:
+    """The whole description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Hinomi",
+            "version": "1",
+            "description": "What the wall shows. Rates are bits per second, ratios 0 to 1; what is not known is null.",
+        },
+        "paths": {
+            "/api/v1/wall": {"get": _operation("Everything the wall shows", _json(_snapshot()))},
+            "/api/v1/stream": {
+                "get": _operation(
+                    "Server-sent events: everything first, then the entries that changed, twice a second",
+                    {"text/event-stream": {"schema": {"type": "string"}}},
+                )
+            },
+            "/api/v1/openapi.json": {"get": _operation("This description", _json({"type": "object"}))},
+            "/api/v1/{kind}/{id}": {
+                "parameters": [_path("kind", KINDS), _path("id")],
+                "get": _operation(
+                    "The last readings of one thing",
+                    _json({"type": "object", "required": ["now_ns", "entry"], "properties": _ENTRY}),
+                    {"404": "there is no such thing, or the incident is not open"},
+                ),
+            },
+            "/api/v1/{kind}/{id}/history": {
+                "parameters": [_path("kind", tuple(GRAPHS)), _path("id"), _span()],
+                "get": _operation(
+                    "The past of one thing, as its page draws it",
+                    _json({"type": "object", "required": ["from", "to", "graphs"], "properties": _PAST}),
+                    {"400": "no such span", "404": "there is no such thing", "503": "no history is kept"},
+                ),
+            },
+            "/healthz": {"get": _operation("The daemon runs", _json({"type": "object"}))},
+            "/readyz": {
+                "get": _operation(
+                    "Something was measured lately", _json({"type": "object"}), {"503": "nothing measured lately"}
+                )
+            },
+            "/metrics": {
+                "get": _operation("Prometheus' text format", {"text/plain": {"schema": {"type": "string"}}}),
+            },
+        },
+    }
+
+
+_ENTRY: Final = {"now_ns": _TIME_NS, "entry": {"type": "object", "required": ["id"]}}
+_PAST: Final = {
+    "from": {"type": "integer", "description": "unix seconds"},
+    "to": {"type": "integer", "description": "unix seconds"},
+    "graphs": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["unit", "which", "time", "series"],
+            "properties": {
+                "unit": {"enum": ["ratio", "seconds", "bits/s"]},
+                "which": {"type": ["string", "null"], "description": "the line, where there is a graph for each"},
+                "time": {"type": "array", "items": {"type": "integer"}, "description": "unix seconds"},
+                "series": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": _NULLABLE_NUMBER},
+                },
+            },
+        },
+    },
+}
+
+
+def _snapshot() -> dict[str, Any]:
+    entries = {"type": "array", "items": {"type": "object", "required": ["id", "time_ns", "interval"]}}
+    properties = {
+        "version": {"type": "integer"},
+        "now_ns": _TIME_NS,
+        "newest_ns": {**_TIME_NS, "description": "of the newest reading; 0 before the first"},
+        "whole": {
+            "type": "object",
+            "required": ["word", "reason", "answering", "asked", "serious", "minor", "notice"],
+            "properties": {"word": {"enum": ["normal", "notice", "minor", "serious", "unknown"]}},
+        },
+        "notifications_per_minute": {"type": ["integer", "null"]},
+        **dict.fromkeys(("devices", "circuits", "line_groups", "tenants", "services"), entries),
+        "incidents": {"type": "array", "items": {"type": "object"}},
+        "history": {"type": "object"},
+        "daemon": {"type": "object"},
+        "organisation": {"type": "object"},
+        "lang": {"type": "string"},
+    }
+    return {"type": "object", "required": sorted(properties), "properties": properties}
+
+
+def _operation(summary: str, content: dict[str, Any], others: dict[str, str] | None = None) -> dict[str, Any]:
+    refusals = {status: {"description": meaning} for status, meaning in (others or {}).items()}
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}, **refusals}}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _path(name: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"} | ({"enum": list(choices)} if choices else {})
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _span() -> dict[str, Any]:
+    return {"name": "span", "in": "query", "schema": {"enum": list(SPANS), "default": "6h"}}

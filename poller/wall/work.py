@@ -1,0 +1,180 @@
+"""Pages for work: what is behind one tile of the wall, with its past. Every page has a link that can be mailed.
+
+A page is the same file for every thing; it asks for the thing's last readings and for its past. The past is read from
+the store in a thread, so that a long one delays neither polls nor walls.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+from aiohttp import web
+
+from poller.storage.history import History
+from poller.wall.live import LiveState
+
+_SECTIONS: Final = {"device": "devices", "circuit": "circuits", "tenant": "tenants", "incident": "incidents"}
+_NS: Final = 10**9
+_DAY: Final = 86_400
+_JAPAN_NS: Final = -9 * 3_600 * _NS
+"""Days of a graph begin at midnight in Japan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far back, from which measurement (raw or of five minutes), and in what steps."""
+
+    seconds: int
+    rolled_up: bool
+    step_seconds: int | None
+
+
+SPANS: Final = {
+    "1h": Span(3_600, rolled_up=False, step_seconds=None),
+    "6h": Span(6 * 3_600, rolled_up=False, step_seconds=None),
+    "1d": Span(_DAY, rolled_up=True, step_seconds=None),
+    "7d": Span(7 * _DAY, rolled_up=True, step_seconds=1_800),
+    "31d": Span(31 * _DAY, rolled_up=True, step_seconds=7_200),
+    "13mo": Span(396 * _DAY, rolled_up=True, step_seconds=_DAY),
+}
+"""What a page may ask for; at most some 400 points each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One picture: fields of one unit; by: the tag that splits it into several."""
+
+    unit: str
+    fields: tuple[str, ...]
+    by: str | None = None
+
+
+GRAPHS: Final = {
+    "device": (
+        Graph("ratio", ("cpu_ratio", "memory_ratio", "sessions_ratio")),
+        Graph("seconds", ("round_trip_delay_seconds",)),
+    ),
+    "circuit": (Graph("bits/s", ("in_bits_per_second", "out_bits_per_second")),),
+    "tenant": (Graph("bits/s", ("in_bits_per_second", "out_bits_per_second"), by="line"),),
+}
+
+
+def past(history: History, kind: str, key: str, span: Span, now_ns: int) -> list[dict[str, Any]]:
+    """The graphs of one thing: unit, which (its splitting tag's value), time in unix seconds, series by field.
+
+    A value that is not known is None, never zero.
+    """
+    measurement, suffix = (f"{kind}_5m", "_mean") if span.rolled_up else (kind, "")
+    fields = [field for graph in GRAPHS[kind] for field in graph.fields]
+    frame = history.read(
+        measurement,
+        [f"{field}{suffix}" for field in fields],
+        {kind: key},
+        start_ns=now_ns - span.seconds * _NS,
+        end_ns=now_ns,
+        step_seconds=span.step_seconds,
+        origin_ns=_JAPAN_NS,
+    )
+    drawn: list[dict[str, Any]] = []
+    for graph in GRAPHS[kind]:
+        parts = (
+            [(None, frame)]
+            if graph.by is None
+            else [(k[0], v) for k, v in frame.group_by(graph.by, maintain_order=True)]
+        )
+        drawn.extend(_drawn(graph, which, rows, suffix) for which, rows in parts)
+    gap_seconds = 2.5 * (span.step_seconds or 300)
+    return [_with_gaps(graph, gap_seconds) for graph in drawn if graph["time"]]
+
+
+def _with_gaps(graph: dict[str, Any], gap_seconds: float) -> dict[str, Any]:
+    """The graph with a point of nothing in every gap, so that no line runs over what nobody saw."""
+    times: list[int] = graph["time"]
+    ends = [row for row, (one, other) in enumerate(pairwise(times), 1) if other - one > gap_seconds]
+    for row in reversed(ends):
+        times.insert(row, times[row - 1] + 1)
+        for values in graph["series"].values():
+            values.insert(row, None)
+    return graph
+
+
+def _drawn(graph: Graph, which: object, rows: pl.DataFrame, suffix: str) -> dict[str, Any]:
+    """One graph's columns; moments at which none of its fields is known are left out."""
+    columns = [f"{field}{suffix}" for field in graph.fields]
+    known = rows.filter(pl.any_horizontal(pl.col(column).is_not_null() for column in columns)).sort("time_ns")
+    return {
+        "unit": graph.unit,
+        "which": which,
+        "time": [time_ns // _NS for time_ns in known["time_ns"]],
+        "series": {
+            field: [None if value is None or math.isnan(value) else value for value in known[column]]
+            for field, column in zip(graph.fields, columns, strict=True)
+        },
+    }
+
+
+class Work:
+    """The routes of the pages for work."""
+
+    def __init__(
+        self,
+        live: LiveState,
+        history: History | None,
+        clock_ns: Callable[[], int],
+        page: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> None:
+        self._live = live
+        self._history = history
+        self._clock_ns = clock_ns
+        self._page = page
+
+    def routes(self) -> list[web.RouteDef]:
+        """A page, the last readings and the past of every kind of thing."""
+        kinds = "|".join(_SECTIONS)
+        return [
+            web.get(f"/{{kind:{kinds}}}/{{id}}", self._known_page),
+            web.get(f"/api/v1/{{kind:{kinds}}}/{{id}}", self._entry),
+            web.get(f"/api/v1/{{kind:{'|'.join(GRAPHS)}}}/{{id}}/history", self._past),
+        ]
+
+    async def _known_page(self, request: web.Request) -> web.StreamResponse:
+        """The page; of an incident also when it is over, because its link was mailed."""
+        if request.match_info["kind"] != "incident":
+            self._find(request)
+        return await self._page(request)
+
+    async def _entry(self, request: web.Request) -> web.Response:
+        return answer({"now_ns": self._clock_ns(), "entry": self._find(request)})
+
+    async def _past(self, request: web.Request) -> web.Response:
+        self._find(request)
+        span = SPANS.get(request.query.get("span", "6h"))
+        if span is None:
+            return answer({"error": f"span is one of {', '.join(SPANS)}"}, status=400)
+        if self._history is None:
+            return answer({"error": "this daemon keeps no history"}, status=503)
+        now_ns = self._clock_ns()
+        kind, key = request.match_info["kind"], request.match_info["id"]
+        graphs = await asyncio.to_thread(past, self._history, kind, key, span, now_ns)
+        return answer({"from": now_ns // _NS - span.seconds, "to": now_ns // _NS, "graphs": graphs})
+
+    def _find(self, request: web.Request) -> dict[str, Any]:
+        found = self._live.entry(_SECTIONS[request.match_info["kind"]], request.match_info["id"])
+        if found is None:
+            raise web.HTTPNotFound
+        return found
+
+
+def answer(content: dict[str, Any], status: int = 200) -> web.Response:
+    """JSON; a rate that is not a number becomes null, which a page can read."""
+    return web.Response(body=encode(content), content_type="application/json", status=status)
+
+
+def encode(content: dict[str, Any]) -> bytes:
+    """JSON in one line."""
+    return msgspec.json.encode(content)
