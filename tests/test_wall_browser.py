@@ -202,7 +202,8 @@ async def test_the_state_of_the_whole_is_word_sign_and_reason(browser: Browser, 
     """Colour is never the only sign."""
     async with shown(browser, live) as wall:
         whole = wall.page.locator("#whole")
-        await expect(whole).to_have_text("？不明")
+        await expect(whole).to_contain_text("？不明")
+        await expect(whole).to_contain_text("データがありません")
         live.observe([device(key, wall.now_ns()) for key in live._estate.devices])
         await expect(whole.locator(".word")).to_have_text("正常")
         live.show_incidents([incident("serious", "全断", wall.now_ns())])

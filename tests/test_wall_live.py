@@ -30,8 +30,8 @@ def live(tmp_path: Path) -> LiveState:
     return LiveState(load(tmp_path, ()).estate)
 
 
-def device(time_ns: int, **fields: float | str | bool) -> Sample:
-    tags = (("device", "fw-1"), ("role", "firewall"), ("site", "hall"))
+def device(time_ns: int, key: str = "fw-1", **fields: float | str | bool) -> Sample:
+    tags = (("device", key), ("role", "firewall"), ("site", "hall"))
     return Sample("device", tags, {"up": True, "quality": "observed", **fields}, time_ns)
 
 
@@ -46,9 +46,16 @@ def test_before_the_first_reading_the_state_of_the_whole_is_unknown(live: LiveSt
 
 def test_a_reading_makes_it_normal_and_its_age_makes_it_unknown_again(live: LiveState) -> None:
     """R75: after two intervals without data nothing stays green."""
-    live.observe([device(NOON_NS)])
+    live.observe([device(NOON_NS), device(NOON_NS, "fw-2")])
     assert "normal" == live.whole(NOON_NS + 60 * SECOND_NS)["word"]
     assert "unknown" == live.whole(NOON_NS + 300 * SECOND_NS)["word"]
+
+
+def test_a_whole_of_which_little_is_known_is_not_called_normal(live: LiveState) -> None:
+    """R75: one of two devices read is not a network that is well, and the wall says how many are missing."""
+    live.observe([device(NOON_NS)])
+    whole = live.whole(NOON_NS)
+    assert ("unknown", "no data of 1 of 2 devices") == (whole["word"], whole["reason"]["en"])
 
 
 def test_only_what_changed_is_sent(live: LiveState) -> None:

@@ -18,6 +18,8 @@ from poller.wall.flows import Flow
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
 SLOT_SECONDS: Final = 60
+UNREAD_RATIO: Final = 0.05
+"""Where more of the devices have no data, nobody knows whether all is well."""
 _GAP_NS: Final = 660 * 10**9
 """More than two roll-ups of five minutes, which is what the past before the start may be made of."""
 _TENTH_NS: Final = 6 * 10**9
@@ -133,10 +135,15 @@ class LiveState:
         devices = self._sections["devices"].values()
         answering = sum(1 for entry in devices if entry["up"] is True and not _old(entry, now_ns))
         asked = sum(1 for entry in devices if entry["asked"])
+        unread = sum(1 for entry in devices if entry["asked"] and _old(entry, now_ns))
         word = next((severity for severity in ("serious", "minor", "notice") if counts[severity]), "normal")
-        if word == "normal" and (answering == 0 or self._newest_ns == 0):
-            word = "unknown"
         reason = next((incident["title"] for incident in self._incidents if incident["severity"] == word), None)
+        if word == "normal" and (unread > UNREAD_RATIO * asked or self._newest_ns == 0):
+            word = "unknown"
+            reason = {
+                "ja": f"{asked}台のうち{unread}台のデータがありません",
+                "en": f"no data of {unread} of {asked} devices",
+            }
         return {"word": word, "reason": reason, "answering": answering, "asked": asked, **counts}
 
     def _notifications_per_minute(self, now_ns: int) -> int | None:

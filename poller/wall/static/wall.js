@@ -170,12 +170,14 @@ function circuitTile(circuit) {
 function deviceChip(device) {
   const old = isOld(device);
   const down = device.up === false;
+  const unknown = old || typeof device.up !== "boolean";
   const standby = device.ha_role === "standby";
-  const look = old ? "unknown" : down ? "serious" : "normal";
+  const look = unknown ? "unknown" : down ? "serious" : "normal";
   const chip = link("device", device.id, old ? "device old" : "device");
   chip.title = [name(device), device.reason].filter(Boolean).join(" ");
-  chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : standby ? "○" : "●"), element("span", "", device.id));
-  if (old || down) chip.append(element("span", old ? "values" : "values serious", old ? ageOf(device) : t("no_answer")));
+  chip.append(element("span", `sign ${look}`, unknown ? "？" : down ? "✕" : standby ? "○" : "●"), element("span", "", device.id));
+  if (unknown && !old) chip.append(element("span", "values", device.reason ?? t("unknown")));
+  else if (old || down) chip.append(element("span", old ? "values" : "values serious", old ? ageOf(device) : t("no_answer")));
   else {
     const ratios = [["cpu", device.cpu], ["memory", device.memory], ["sessions", device.sessions_ratio]].filter(([, ratio]) => typeof ratio === "number");
     if (ratios.length) chip.append(meters(ratios));
