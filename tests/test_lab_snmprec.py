@@ -1,5 +1,6 @@
 """Recordings: every type, hexadecimal octets, order, and lines that cannot be read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from poller.lab.snmprec import BadRecording, parse_line, parse_recording
 from probes.snmp.values import VarBind
 
-RECORDINGS = Path("/work/shared/devices/recordings")
+BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "devices" / "recordings"
+RECORDINGS = Path(os.environ.get("HINOMI_RECORDINGS", BESIDE))
 
 
 @pytest.mark.parametrize(
