@@ -157,6 +157,10 @@ BROKEN = {
     "events:\n  - {do: fail_over, group: int-lines, at: 4s}": (
         '2:28: events[0].group: the estate has no redundancy group of devices "int-lines".'
     ),
+    "notifications: {receiver: 127.0.0.1:99999}": (
+        '1:27: notifications.receiver: "127.0.0.1:99999" is no receiver: '
+        "write an IPv4 address and a port, such as 127.0.0.1:16162"
+    ),
     "recordings: {fw-1: no.snmprec}": '1:20: recordings.fw-1: there is no file "no.snmprec" beside the scenario',
 }
 

@@ -16,15 +16,17 @@ import datetime as dt
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import count
 from typing import Annotated, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from poller.lab.traffic import day_of, day_start_ns
 from poller.units import Duration, Ratio
 
 _SECOND_NS: Final = 10**9
+_HIGHEST_PORT: Final = 65_535
 
 
 class Stage(Protocol):
@@ -292,10 +294,23 @@ EVENTS: Final = (
 )
 
 
+def _peer(text: object) -> str:
+    """The text, where it is an IPv4 address and a port; ValueError says how to write them."""
+    address, _, port = str(text).rpartition(":")
+    try:
+        IPv4Address(address)
+        known = port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f'"{text}" is no receiver: write an IPv4 address and a port, such as 127.0.0.1:16162')
+    return str(text)
+
+
 class Notifications(Entry):
     """Where SNMPv2 notifications of simulated devices go."""
 
-    receiver: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")]
+    receiver: Annotated[str, BeforeValidator(_peer)]
     community: str = "public"
 
     @property
