@@ -50,9 +50,13 @@ def lab(
     configuration = load_or_exit(config)
     try:
         play = Scenario() if scenario is None else load_scenario(scenario, configuration.estate)
-        to = play.notifications if notify is None else Notifications(receiver=notify)
-    except (ConfigurationError, ValueError) as error:
+    except ConfigurationError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        to = play.notifications if notify is None else Notifications(receiver=notify)
+    except ValueError:
+        typer.echo(f"--notify {notify}: write an IPv4 address and a port, such as 127.0.0.1:16162", err=True)
         raise typer.Exit(2) from None
     folder = Path() if scenario is None else scenario.parent
     recordings = {device: folder / file for device, file in play.recordings.items()}
@@ -101,6 +105,10 @@ def history(
     except ValueError:
         typer.echo(f"--end {end}: write a moment with its zone, such as 2026-11-21T18:00+09:00", err=True)
         raise typer.Exit(2) from None
+    estate = simulated(configuration.estate)
+    if not (estate.devices or estate.circuits or estate.services):
+        typer.echo(f"{config}: there is no device, circuit or service to invent a past for", err=True)
+        raise typer.Exit(1)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -111,7 +119,7 @@ def history(
         task = bar.add_task("past", total=days)
         try:
             rows = invent(
-                simulated(configuration.estate),
+                estate,
                 ParquetStore(store),
                 Wish(days, end_ns, seed),
                 lambda done: bar.update(task, completed=done),

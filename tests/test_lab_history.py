@@ -1,6 +1,8 @@
 """The invented past: the same for the same seed, exact in its sums, and joined to what live counters say."""
 
 import datetime as dt
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -159,3 +161,43 @@ def test_the_store_takes_the_past_and_the_same_past_again_changes_nothing(tmp_pa
         invent(ESTATE, store, Wish(2, END_NS, seed=1))
         read = pl.read_parquet(tmp_path / "tenant_5m" / "**" / "*.parquet")
         assert read.height == (33 * 3) * 2 * 288
+
+
+TEN_LINES = """
+organisation: {name: Our network}
+storage: {directory: state}
+mail: {sender: hinomi@example.jp, relays: [{host: mail.example.jp}]}
+contacts: {shift: {role: operator, email: shift@example.jp}}
+sites: {hall: {}}
+credentials: {core: {version: "2c", community: "env:SNMP_COMMUNITY"}}
+devices:
+  fw-1: {addresses: [ADDRESS], role: firewall, site: hall, credentials: core}
+rules: {down: {name: No answer, on: device.up, equals: false, raise_for: 2m, severity: serious}}
+"""
+
+
+def _hinomi(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "poller.cli", "lab", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_an_estate_without_circuits_has_a_past_of_its_devices(tmp_path: Path) -> None:
+    (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "192.0.2.1"))
+    done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"), "--days", "3")
+    assert (0, "864 rows of 3 days") == (done.returncode, done.stdout.partition(" in ")[0])
+    assert pl.read_parquet(tmp_path / "store" / "device_5m" / "**" / "*.parquet").height == 3 * 288
+
+
+def test_where_nothing_is_simulated_there_is_no_past_to_invent(tmp_path: Path) -> None:
+    (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.0.0.1"))
+    done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"))
+    said = f"{tmp_path}: there is no device, circuit or service to invent a past for\n"
+    assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("receiver", ["x", "127.0.0.1", "127.0.0.1:0", "300.0.0.1:162", "[::1]:162"])
+def test_a_receiver_that_is_no_address_is_said_in_one_sentence(tmp_path: Path, receiver: str) -> None:
+    (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.1.2.3"))
+    done = _hinomi("-c", str(tmp_path), "--notify", receiver)
+    said = f"--notify {receiver}: write an IPv4 address and a port, such as 127.0.0.1:16162\n"
+    assert (2, "", said) == (done.returncode, done.stdout, done.stderr)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,7 @@ def test_tenants_and_parts_add_up_to_the_line_through_every_event() -> None:
     events = [
         lambda: world.fail_circuit("int-1", now),
         lambda: world.multiply_tenant("tsu", 7.3, now, "internet"),
+        lambda: world.fill_cap("ise", "breakout", 1.3, now),
         lambda: world.fail_over("fw", now),
         lambda: world.fail_circuit("bo-1", now),
         lambda: world.restore_circuit("int-1", now),
@@ -66,6 +68,7 @@ def test_tenants_and_parts_add_up_to_the_line_through_every_event() -> None:
         lambda: world.multiply_tenant("tsu", 1.0, now),
         lambda: world.set_interface("fw-2", "vlan105", now, up=False),
         lambda: world.restore_circuit("bo-1", now),
+        lambda: world.multiply_tenant("ise", 1.0, now),
     ]
     for number, event in enumerate(events):
         now += 37 * 10**9 + number
@@ -112,6 +115,22 @@ def test_a_surge_multiplies_one_tenant_and_no_other() -> None:
         assert octets[1] == pytest.approx(octets[0] * factor, abs=5)
 
 
+@pytest.mark.parametrize("hour", [3, 14, 23])
+def test_a_surge_to_the_cap_passes_it_at_any_hour_and_is_over_when_it_ends(hour: int) -> None:
+    """Of 120 Mbps the tenant takes 110 % in every minute, exactly; then as much as if nothing had been."""
+    start = START + (hour - 14) * 60 * MINUTE
+    usual, surged = World(ESTATE, PROFILES, start), World(ESTATE, PROFILES, start)
+    at = ESTATE.tenants["tsu"].attachments[0]
+    surged.fill_cap("tsu", "internet", 1.1, start)
+    counts = [_octets(surged, at.device, at.interface, start + minute * MINUTE) for minute in range(6)]
+    assert [b[1] - a[1] for a, b in pairwise(counts)] == [120_000_000 * 11 // 10 * 60 // 8] * 5
+    surged.multiply_tenant("tsu", 1.0, start + 5 * MINUTE, "internet")
+    before = [_octets(world, at.device, at.interface, start + 5 * MINUTE) for world in (usual, surged)]
+    after = [_octets(world, at.device, at.interface, start + 9 * MINUTE) for world in (usual, surged)]
+    calm, over = ([b - a for a, b in zip(*pair, strict=True)] for pair in zip(before, after, strict=True))
+    assert over == pytest.approx(calm, abs=2)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_stream_has_one_way_or_none(data: st.DataObject) -> None:
@@ -148,6 +167,8 @@ def test_names_that_do_not_exist_are_said() -> None:
         world.fail_circuit("int-9", START)
     with pytest.raises(UnknownName, match="fw-1 has no interface port99"):
         world.set_interface("fw-1", "port99", START, up=False)
+    with pytest.raises(UnknownName, match="tsu has no sustained cap on closed-network"):
+        world.fill_cap("tsu", "closed-network", 1.1, START)
     with pytest.raises(UnknownName, match="no tenant osaka"):
         world.multiply_tenant("osaka", 2, START)
 

@@ -56,6 +56,14 @@ def test_what_lasts_is_undone_and_events_interleave(tmp_path: Path) -> None:
     ]
 
 
+def test_a_surge_to_the_cap_ends_as_any_other(tmp_path: Path) -> None:
+    text = "events:\n  - {do: surge, tenant: tsu, line: internet, to_cap: 110%, at: 10s, for: 1m}\n"
+    assert _play(text, tmp_path) == [
+        (10, ("fill_cap", "tsu", "internet", 1.1)),
+        (70, ("multiply_tenant", "tsu", 1.0, "internet")),
+    ]
+
+
 def test_a_loop_begins_again_and_what_runs_over_its_end_still_ends(tmp_path: Path) -> None:
     text = "loop: 1m\nevents:\n  - {do: slow_agent, device: fw-1, delay: 2s, at: 50s, for: 15s}\n"
     assert _play(text, tmp_path, 4) == [
@@ -127,8 +135,31 @@ BROKEN = {
     "events:\n  - {do: surge, tenant: tsuu, times: 2, at: 4s}": (
         "2:25: events[0].tenant: the estate has no tenant \"tsuu\". Did you mean 'tsu'?"
     ),
+    "events:\n  - {do: surge, tenant: tsu, at: 4s}": (
+        "2:5: events[0]: say how much: either times: 4 as usual, or to_cap: 110% of the tenant's cap"
+    ),
+    "events:\n  - {do: surge, tenant: tsu, line: internet, times: 2, to_cap: 110%, at: 4s}": (
+        "2:5: events[0]: say how much: either times: 4 as usual, or to_cap: 110% of the tenant's cap"
+    ),
+    "events:\n  - {do: surge, tenant: tsu, to_cap: 110%, at: 4s}": (
+        "2:5: events[0]: say of which line: to_cap needs line"
+    ),
+    "events:\n  - {do: surge, tenant: tsu, line: internet, to_cap: much, at: 4s}": (
+        "2:54: events[0].to_cap: 'much' is not a ratio: write \"80%\" or 0.8"
+    ),
+    "events:\n  - {do: surge, tenant: tsu, line: internet, to_cap: 110, at: 4s}": (
+        "2:54: events[0].to_cap: must be 10 or less, not 110"
+    ),
+    "events:\n  - {do: surge, tenant: tsu, line: intrnet, to_cap: 110%, at: 4s}": (
+        '2:36: events[0].line: tenant tsu is not attached to "intrnet"; it is to internet, breakout.'
+        " Did you mean 'internet'?"
+    ),
     "events:\n  - {do: fail_over, group: int-lines, at: 4s}": (
         '2:28: events[0].group: the estate has no redundancy group of devices "int-lines".'
+    ),
+    "notifications: {receiver: 127.0.0.1:99999}": (
+        '1:27: notifications.receiver: "127.0.0.1:99999" is no receiver: '
+        "write an IPv4 address and a port, such as 127.0.0.1:16162"
     ),
     "recordings: {fw-1: no.snmprec}": '1:20: recordings.fw-1: there is no file "no.snmprec" beside the scenario',
 }
@@ -152,6 +183,30 @@ def test_the_scenarios_that_travel_with_the_product_can_be_played(path: Path) ->
     last = max((event.at or 0.0) + max(step.after_seconds for step in event.steps()) for event in scenario.events)
     assert last <= scenario.loop
     assert min(event.at or 0.0 for event in scenario.events) < 180
+
+
+def test_a_cap_that_is_not_there_cannot_be_filled(tmp_path: Path) -> None:
+    capless = ESTATE.model_copy(update={"tenants": {"tsu": ESTATE.tenants["tsu"].model_copy(update={"caps": ()})}})
+    path = tmp_path / "scenario.yaml"
+    path.write_text("events:\n  - {do: surge, tenant: tsu, line: internet, to_cap: 110%, at: 4s}\n")
+    with pytest.raises(ConfigurationError, match="tsu has no sustained_rate towards it on internet: write times"):
+        load_scenario(path, capless)
+
+
+def test_the_demo_begins_with_an_outage_that_is_mailed_at_once() -> None:
+    """Both circuits of a line are down together for longer than the rule waits, within five minutes of the start."""
+    scenario = load_scenario(EXAMPLES / "prefecture" / "scenario.yaml", ESTATE)
+    rule = ESTATE.rules["line-down"]
+    down: dict[str, list[float]] = {}
+    for moment, step in islice(timeline(scenario.events, START), 4):
+        words = step.text.split()
+        down.setdefault(words[1], []).append((moment - START) / SECOND)
+    both = [down[circuit] for circuit in ESTATE.line_groups["breakout"].members]
+    begin, end = max(first for first, _ in both), min(last for _, last in both)
+    assert rule.severity == "serious"
+    assert end - begin > rule.raise_for + 60
+    assert begin + rule.raise_for + 60 < 300
+    assert all(event.at is None or event.at >= end + rule.clear_for for event in scenario.events[2:])
 
 
 def test_every_event_is_in_the_demo() -> None:

@@ -110,19 +110,16 @@ class _Piece:
     def frames(self, months: _Months) -> Iterator[tuple[str, pl.DataFrame]]:
         """Measurement and frame, one each."""
         circuits = self._by_circuit()
-        yield "circuit_5m", pl.concat([self._circuit(self._estate.circuits[key], one) for key, one in circuits.items()])
-        yield (
-            "interface_5m",
-            pl.concat([self._interface(self._estate.circuits[key], one) for key, one in circuits.items()]),
-        )
-        groups = [self._line_group(group, circuits) for group in self._estate.line_groups.values()]
-        if groups:
-            yield "line_group_5m", pl.concat(groups)
-        tenants = list(self._tenants(months))
-        if tenants:
-            yield "tenant_5m", pl.concat(tenants)
+        of_traffic = {
+            "circuit_5m": [self._circuit(self._estate.circuits[key], one) for key, one in circuits.items()],
+            "interface_5m": [self._interface(self._estate.circuits[key], one) for key, one in circuits.items()],
+            "line_group_5m": [self._line_group(group, circuits) for group in self._estate.line_groups.values()],
+            "tenant_5m": list(self._tenants(months)),
+        }
+        yield from ((name, pl.concat(frames)) for name, frames in of_traffic.items() if frames)
         slots = pl.DataFrame({"slot": self._slots, "time_ns": self._time_ns, "seen": self._coverage})
-        yield "device_5m", device_frame(self._estate, self._past, slots, self._seed)
+        if self._estate.devices:
+            yield "device_5m", device_frame(self._estate, self._past, slots, self._seed)
         if self._estate.services:
             yield "service_5m", service_frame(self._estate, slots)
 

@@ -6,19 +6,35 @@ Moments must not go back: asking again at the same one is free, which is what on
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from poller.lab.traffic import Integral
 
-MILLION = 1_000_000
+MILLION: Final = 1_000_000
+_OCTET_NS: Final = 8 * 10**9
+"""Bits per second times nanoseconds, to the octet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """The same rate at every moment, where an Integral follows the hours of the day."""
+
+    bits_per_second: int
+
+    def until(self, time_ns: int) -> int:
+        """Octets since 1970."""
+        return self.bits_per_second * time_ns // _OCTET_NS
 
 
 class Flow:
-    """A stream as it really ran: the curve, times a factor that may change, in millionths."""
+    """A stream as it really ran: the curve, times a factor that may change, in millionths; or a rate it is held at."""
 
-    __slots__ = ("_anchor", "_asked_ns", "_base", "_integral", "_millionths", "_octets")
+    __slots__ = ("_anchor", "_asked_ns", "_base", "_integral", "_millionths", "_octets", "_usual")
 
     def __init__(self, integral: Integral, time_ns: int, millionths: int = MILLION) -> None:
-        self._integral = integral
+        self._usual = integral
+        self._integral: Integral | Steady = integral
         self._millionths = millionths
         self._base = 0
         self._anchor = integral.until(time_ns)
@@ -29,6 +45,11 @@ class Flow:
     def millionths(self) -> int:
         """The factor at present."""
         return self._millionths
+
+    @property
+    def held_at(self) -> int | None:
+        """Bits per second that it is held at, None where it follows its curve."""
+        return self._integral.bits_per_second if isinstance(self._integral, Steady) else None
 
     def until(self, time_ns: int) -> int:
         """Octets since the flow began."""
@@ -42,6 +63,12 @@ class Flow:
         self._base = self.until(time_ns)
         self._anchor = self._integral.until(time_ns)
         self._millionths = millionths
+
+    def hold(self, bits_per_second: int | None, time_ns: int) -> None:
+        """From now on let the curve be a steady rate; None is as usual. The factor stays."""
+        self._base = self.until(time_ns)
+        self._integral = self._usual if bits_per_second is None else Steady(bits_per_second)
+        self._anchor = self._integral.until(time_ns)
 
 
 class Meter:

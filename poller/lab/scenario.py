@@ -6,7 +6,7 @@
       community: public
     events:
       - {do: fail_circuit, circuit: int-1, at: 3m, for: 4m}
-      - {do: surge, tenant: tsu, times: 4, clock: "14:00", for: 30m}
+      - {do: surge, tenant: tsu, line: internet, to_cap: 110%, clock: "14:00", for: 30m}
 
 `at` counts from the start of the lab, or of the loop; `clock` is a time of day in Japan and happens every day. `for`
 says when an event is over and what it did is undone.
@@ -16,15 +16,17 @@ import datetime as dt
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from itertools import count
 from typing import Annotated, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from poller.lab.traffic import day_of, day_start_ns
-from poller.units import Duration
+from poller.units import Duration, Ratio
 
 _SECOND_NS: Final = 10**9
+_HIGHEST_PORT: Final = 65_535
 
 
 class Stage(Protocol):
@@ -40,7 +42,10 @@ class Stage(Protocol):
         """An interface goes up or down, with its notification."""
 
     def multiply_tenant(self, tenant: str, factor: float, line: str | None = None) -> None:
-        """A tenant uses so many times as much as usual."""
+        """A tenant uses so many times as much as usual; 1 is as usual."""
+
+    def fill_cap(self, tenant: str, line: str, ratio: float) -> None:
+        """A tenant takes this part of its cap on a line, until it is multiplied again."""
 
     def fail_over(self, group: str, to: str | None = None) -> str:
         """Another device of the group takes over; returns which."""
@@ -122,20 +127,38 @@ class FailCircuit(Lasting):
 
 
 class Surge(Lasting):
-    """A tenant uses so many times as much as usual, perhaps over its cap."""
+    """A tenant uses so many times as much as usual, or a part of its cap on a line, whatever the hour."""
 
     do: Literal["surge"]
     tenant: str
-    times: Annotated[float, Field(ge=0, le=1000)]
+    times: Annotated[float, Field(ge=0, le=1000)] | None = None
+    to_cap: Annotated[Ratio, Field(gt=0, le=10)] | None = None
     line: str | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "Surge":
+        if (self.times is None) == (self.to_cap is None):
+            raise ValueError("say how much: either times: 4 as usual, or to_cap: 110% of the tenant's cap")
+        if self.to_cap is not None and self.line is None:
+            raise ValueError("say of which line: to_cap needs line")
+        return self
 
     def steps(self) -> Iterator[Step]:
         """Up, and back."""
-        text = f"tenant {self.tenant} uses {self.times:g} times as much"
-        yield Step(0, text, lambda stage: stage.multiply_tenant(self.tenant, self.times, self.line))
+        if self.to_cap is not None:
+            text = f"tenant {self.tenant} takes {self.to_cap:.0%} of its cap on {self.line}"
+        else:
+            text = f"tenant {self.tenant} uses {self.times:g} times as much"
+        yield Step(0, text, self._begin)
         yield from self._ends(
             f"tenant {self.tenant} is as usual", lambda stage: stage.multiply_tenant(self.tenant, 1.0, self.line)
         )
+
+    def _begin(self, stage: Stage) -> None:
+        if self.to_cap is not None and self.line is not None:
+            stage.fill_cap(self.tenant, self.line, self.to_cap)
+        elif self.times is not None:
+            stage.multiply_tenant(self.tenant, self.times, self.line)
 
 
 class FailOver(Lasting):
@@ -271,10 +294,23 @@ EVENTS: Final = (
 )
 
 
+def _peer(text: object) -> str:
+    """The text, where it is an IPv4 address and a port; ValueError says how to write them."""
+    address, _, port = str(text).rpartition(":")
+    try:
+        IPv4Address(address)
+        known = port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f'"{text}" is no receiver: write an IPv4 address and a port, such as 127.0.0.1:16162')
+    return str(text)
+
+
 class Notifications(Entry):
     """Where SNMPv2 notifications of simulated devices go."""
 
-    receiver: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")]
+    receiver: Annotated[str, BeforeValidator(_peer)]
     community: str = "public"
 
     @property

@@ -10,8 +10,9 @@ from poller.config.places import Document, Path_, dotted, read_document
 from poller.config.problems import ConfigurationError, Place, Problem, did_you_mean
 from poller.config.sentences import sentence
 from poller.estate import Estate
+from poller.lab.past import sustained_caps
 from poller.lab.ports import make_ports
-from poller.lab.scenario import EVENTS, Event, Scenario
+from poller.lab.scenario import EVENTS, Event, Scenario, Surge
 
 _KIND_AT: Final = 2
 """Where in its path to an event pydantic names the event's kind, which is not written in the file."""
@@ -53,6 +54,8 @@ def _strangers(scenario: Scenario, estate: Estate, path: Path) -> Iterator[tuple
                 kind = {"group": "redundancy group of devices", "to": "device"}.get(field, field)
                 yield ("events", place, field), f'the estate has no {kind} "{name}".{did_you_mean(name, names)}'
         yield from ((("events", place, "interface"), text) for text in _strange_interface(event, estate))
+        if isinstance(event, Surge):
+            yield from ((("events", place, "line"), text) for text in _strange_line(event, estate))
     for device, file in scenario.recordings.items():
         if device not in estate.devices:
             yield ("recordings", device), f'the estate has no device "{device}".{did_you_mean(device, estate.devices)}'
@@ -66,6 +69,18 @@ def _strange_interface(event: Event, estate: Estate) -> Iterator[str]:
         names = [port.name for port in make_ports(estate, device)]
         if interface not in names:
             yield f'{device.id} has no interface "{interface}"; it has {", ".join(names)}'
+
+
+def _strange_line(event: Surge, estate: Estate) -> Iterator[str]:
+    tenant = estate.tenants.get(event.tenant)
+    if tenant is None or event.line is None:
+        return
+    lines = list(dict.fromkeys(entry.line for entry in tenant.attachments))
+    if event.line not in lines:
+        hint = did_you_mean(event.line, lines)
+        yield f'tenant {tenant.id} is not attached to "{event.line}"; it is to {", ".join(lines) or "none"}.{hint}'
+    elif event.to_cap is not None and (tenant.id, event.line, "in") not in sustained_caps(estate):
+        yield f"tenant {tenant.id} has no sustained_rate towards it on {event.line}: write times instead of to_cap"
 
 
 def _problem(document: Document, detail: Any) -> Problem:  # noqa: ANN401 - pydantic_core.ErrorDetails, a mapping

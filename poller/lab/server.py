@@ -119,6 +119,10 @@ class Lab:
         """A tenant uses so many times as much as usual; 1 is as usual."""
         self.world.multiply_tenant(tenant, factor, self.now(), line)
 
+    def fill_cap(self, tenant: str, line: str, ratio: float) -> None:
+        """A tenant takes this part of its cap on a line, at any hour, until it is multiplied again."""
+        self.world.fill_cap(tenant, line, ratio, self.now())
+
     def fail_over(self, group: str, to: str | None = None) -> str:
         """Another device of a redundancy group takes over; returns its id."""
         return self.world.fail_over(group, self.now(), to)

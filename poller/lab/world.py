@@ -16,6 +16,7 @@ from poller.estate import Device, Estate
 from poller.lab.box import DOWN, UP, Box, Extension, Identity, PortState
 from poller.lab.meters import MILLION, Flow, Meter
 from poller.lab.network import Carried, Conditions, InterfaceKey, Plan, make_plan, routes
+from poller.lab.past import sustained_caps
 from poller.lab.ports import BACKGROUNDS, background_curve, make_ports
 from poller.lab.traffic import Integral, day_of
 from poller.lab.vendor import Truth, likeness, vendor_columns
@@ -45,6 +46,8 @@ class World:
         self._seed = seed
         self._first_day = day_of(time_ns)
         self._factors: dict[str, int] = {}
+        self._held: dict[str, int] = {}
+        """Bits per second of the streams that do not follow their curve."""
         self.flows: Mapping[str, Flow] = {
             name: Flow(Integral(stream.curve, self._first_day), time_ns) for name, stream in self.plan.streams.items()
         }
@@ -96,6 +99,23 @@ class World:
         for name, stream in self.plan.streams.items():
             if stream.tenant == tenant and line in {None, stream.line}:
                 self._factors[name] = round(factor * MILLION)
+                self._held.pop(name, None)
+        self._reroute(time_ns)
+
+    def fill_cap(self, tenant: str, line: str, ratio: float, time_ns: int) -> None:
+        """From now on a tenant takes this part of its cap, steadily, at any hour; multiply_tenant ends it.
+
+        ratio: of the lowest sustained rate towards the tenant, above 1 to exceed it. What it sends grows with it.
+        """
+        self._need(tenant, self.estate.tenants, "tenant")
+        cap = sustained_caps(self.estate).get((tenant, line, "in"))
+        if cap is None:
+            raise UnknownName(f"tenant {tenant} has no sustained cap on {line}")
+        streams = {name: one for name, one in self.plan.streams.items() if (one.tenant, one.line) == (tenant, line)}
+        usual = sum(one.curve.peak_bits_per_second for one in streams.values() if one.inward)
+        for name, stream in streams.items():
+            self._factors.pop(name, None)
+            self._held[name] = round(cap * ratio * stream.curve.peak_bits_per_second / usual)
         self._reroute(time_ns)
 
     def reboot(self, device: str, time_ns: int, *, reshuffle: bool = False) -> None:
@@ -141,6 +161,8 @@ class World:
             wanted = 0 if name in stopped else self._factors.get(name, MILLION)
             if flow.millionths != wanted:
                 flow.scale(wanted, time_ns)
+            if flow.held_at != self._held.get(name):
+                flow.hold(self._held.get(name), time_ns)
         nothing = Carried()
         for key in self._carried.keys() | carried.keys():
             now, before = carried.get(key, nothing), self._carried.get(key, nothing)
