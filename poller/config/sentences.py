@@ -48,9 +48,8 @@ def sentence(detail: ErrorDetails) -> str:
         text = _WANTED[kind].format(**context)
         if kind == "less_than_equal" and context["le"] == 1 and isinstance(written, int | str):
             return f'{text}, not {_shown(written)}. Did you mean "{written}%"?'
-        if isinstance(written, dict | list):
-            return text
-        return f"{text}, not {_shown(written)}{wide_key(written) if kind == 'model_type' else ''}"
+        found = "" if isinstance(written, dict | list) else f", not {_shown(written)}"
+        return text + found + (wide_key(written) if kind == "model_type" else "")
     return detail["msg"]
 
 
