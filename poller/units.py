@@ -13,6 +13,7 @@ _DECIMAL: Final = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 1
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)([kKMGT]?)(?:bps|bit/s)?")
+_NEARLY_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])(?:bps|bit/s|b)?", re.IGNORECASE | re.ASCII)
 _VOLUME: Final = re.compile(r"(\d+(?:\.\d+)?)([kKMGTP]?)B")
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _RATIO: Final = re.compile(r"(\d+(?:\.\d+)?)(%?)")
@@ -22,8 +23,18 @@ def parse_rate(value: object) -> int:
     """Bits per second of "300M", "4G" or "1.5G"; ValueError says how to write one."""
     match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{value!r} is not a rate: write bits per second such as "300M" or "4G"')
+        hint = _meant_rate(value) if isinstance(value, str) else ""
+        raise ValueError(f'{value!r} is not a rate: write bits per second such as "300M" or "4G"{hint}')
     return _whole(match[1], _DECIMAL[match[2]])
+
+
+def _meant_rate(text: str) -> str:
+    """The question that ends a sentence about a rate of which only the prefix's case or a blank is wrong ("300m")."""
+    match = _NEARLY_RATE.fullmatch(text.strip())
+    if match is None:
+        return ""
+    prefix = "k" if match[2] in "kK" else match[2].upper()
+    return f'. Did you mean "{match[1]}{prefix}"?'
 
 
 def parse_volume(value: object) -> int:

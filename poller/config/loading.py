@@ -17,6 +17,7 @@ from poller.config.places import Document, Path_, dotted, read_document
 from poller.config.problems import ConfigurationError, Place, Problem, did_you_mean
 from poller.config.references import check_references
 from poller.config.sentences import sentence
+from poller.config.slips import wide_key
 from poller.estate import Estate
 from poller.share import share
 
@@ -102,7 +103,8 @@ def _merge_files(directory: Path, tree: Tree) -> list[Path]:
         tree.problems.extend(document.problems)
         if not isinstance(document.value, dict):
             if not document.problems:
-                tree.problems.append(Problem(Place(document.file, 1, 1), "", "must be a mapping of sections"))
+                text = f"must be a mapping of sections{wide_key(document.value)}"
+                tree.problems.append(Problem(Place(document.file, 1, 1), "", text))
             continue
         waiting.extend(_included(document, path.parent, tree))
         _merge(document, tree)
@@ -154,7 +156,7 @@ def _take_section(section: str, value: object, document: Document, tree: Tree) -
 
 def _take_entries(section: str, value: object, document: Document, tree: Tree) -> None:
     if not isinstance(value, dict):
-        text = "must be a mapping by id, such as `fw-1: {...}`"
+        text = f"must be a mapping by id, such as `fw-1: {{...}}`{wide_key(value)}"
         tree.problems.append(Problem(document.places[section,], section, text))
         return
     entries = tree.value.setdefault(section, {})
@@ -167,7 +169,8 @@ def _take_entries(section: str, value: object, document: Document, tree: Tree) -
             tree.problems.append(Problem(document.keys[path], dotted(path), text))
             continue
         if entry is not None and not isinstance(entry, dict):
-            tree.problems.append(Problem(document.places[path], dotted(path), "must be a mapping of settings"))
+            text = f"must be a mapping of settings{wide_key(entry)}"
+            tree.problems.append(Problem(document.places[path], dotted(path), text))
             continue
         named = {"name": key} if "name" in _fields_at(path) else {}
         entries[key] = {"id": key} | _named(named | (entry or {}))

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from poller.config.problems import Place, Problem
+from poller.config.slips import not_utf8, not_yaml, wide
 
 Path_: TypeAlias = tuple[str | int, ...]
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
@@ -43,19 +44,18 @@ def read_document(path: Path, shown: str) -> Document:
     """Read one file; `shown` is its name in problems. Never raises: what is wrong is in the problems."""
     document = Document(shown)
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8")
     except OSError as error:
         document.problems.append(Problem(Place(shown), "", f"cannot be read: {error.strerror}"))
         return document
     except UnicodeDecodeError as error:
-        document.problems.append(Problem(Place(shown), "", f"is not UTF-8 text (byte {error.start})"))
+        document.problems.append(not_utf8(content, error.start, shown))
         return document
     try:
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(shown, mark.line + 1, mark.column + 1) if mark else Place(shown)
-        document.problems.append(Problem(place, "", f"is not YAML: {error.problem or error.context}"))
+        document.problems.append(not_yaml(error, text, shown))
     except yaml.YAMLError as error:
         document.problems.append(Problem(Place(shown), "", f"is not YAML: {str(error).splitlines()[0]}"))
     else:
@@ -88,6 +88,9 @@ def _mapping(node: yaml.MappingNode, path: Path_, document: Document) -> dict[st
             document.problems.append(Problem(place, dotted(path), "a key must be a plain word"))
             continue
         key = str(key_node.value)
+        if text := wide(key):
+            document.problems.append(Problem(place, dotted(path), f"the key {key.strip()!r} {text}"))
+            continue
         if key in result:
             first = document.keys[*path, key]
             document.problems.append(Problem(place, dotted((*path, key)), f"is given twice; the first is at {first}"))

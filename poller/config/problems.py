@@ -1,8 +1,12 @@
 """What is wrong, and where. All problems of a configuration are told at once, in the order of the files."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from typing import Final
+
+_NEAR_ENOUGH: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +43,17 @@ class ConfigurationError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question that ends a sentence about an unknown word, with a leading blank; empty where nothing is near."""
-    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """A question that ends a sentence about an unknown word, with a leading blank; empty where nothing is near.
+
+    Upper and lower case are one. What begins with the word comes before what is merely alike ('AES': 'AES-128', not
+    'DES'), and among equals the first known (of a set: the first by name).
+    """
+    meant, words = word.lower(), sorted(known) if isinstance(known, AbstractSet) else list(known)
+    matcher = SequenceMatcher()
+    matcher.set_seq2(meant)
+    ranks: dict[str, tuple[bool, float]] = {}
+    for candidate in words:
+        matcher.set_seq1(candidate.lower())
+        if (ratio := matcher.ratio()) >= _NEAR_ENOUGH:
+            ranks[candidate] = (candidate.lower().startswith(meant), ratio)
+    return f" Did you mean {max(ranks, key=ranks.__getitem__)!r}?" if ranks else ""

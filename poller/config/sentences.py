@@ -5,6 +5,7 @@ from typing import Any, Final
 from pydantic_core import ErrorDetails
 
 from poller.config.problems import did_you_mean
+from poller.config.slips import wide_key
 
 _WANTED: Final = {
     "string_type": "must be text",
@@ -47,7 +48,8 @@ def sentence(detail: ErrorDetails) -> str:
         text = _WANTED[kind].format(**context)
         if kind == "less_than_equal" and context["le"] == 1 and isinstance(written, int | str):
             return f'{text}, not {_shown(written)}. Did you mean "{written}%"?'
-        return text if isinstance(written, dict | list) else f"{text}, not {_shown(written)}"
+        found = "" if isinstance(written, dict | list) else f", not {_shown(written)}"
+        return text + found + (wide_key(written) if kind == "model_type" else "")
     return detail["msg"]
 
 
