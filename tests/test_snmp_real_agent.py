@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from probes.snmp import AuthProtocol, Missing, PrivProtocol, Snmp, SnmpError, SnmpTarget, Tag, UsmUser, VarBind
+from probes.snmp import AuthProtocol, Missing, PrivProtocol, Snmp, SnmpError, SnmpTarget, UsmUser, VarBind
+from probes.snmp.engine import EngineClock
 from probes.snmp.errors import NoAnswer, Refused, UnknownUser, UnsupportedLevel, WrongPassword, WrongPrivacyPassword
+from probes.snmp.values import Tag
 
 pytestmark = pytest.mark.skipif(shutil.which("snmpd") is None, reason="snmpd is not installed")
 
@@ -235,3 +237,46 @@ async def test_engine_whose_boots_were_reset_recovers_within_one_poll(agent: Age
         assert boots_before > engine.boots
         assert 1 == snmp.statistics.resynchronised
         assert 0 == answer.retries
+
+
+async def test_replaced_unit_is_found_again_and_told(agent: Agent) -> None:
+    """After a failover another engine answers at the address; the series go on, and the change is said once (R11)."""
+    user = UsmUser("sha-aes", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
+    configuration = agent.folder / "snmpd.conf"
+    kept = configuration.read_text()
+    async with Snmp() as snmp:
+        prepared = snmp.prepare(user_target(agent, user), [[SYS_NAME], [SYS_UPTIME]])
+        assert not (await snmp.poll(prepared)).engine_changed
+        agent.stop()
+        agent.forget_boots()
+        configuration.write_text(kept.replace("engineIDType 3", "engineID another-unit"))
+        await asyncio.to_thread(agent.start)
+        try:
+            found = [await snmp.poll(prepared) for _ in range(2)]
+        finally:
+            agent.stop()
+            agent.forget_boots()
+            configuration.write_text(kept)
+            await asyncio.to_thread(agent.start)
+    assert [b"fire-tower"] * 2 == [answer.values[0] for answer in found]
+    assert [True, False] == [answer.engine_changed for answer in found]
+    assert 0 == found[1].fallbacks
+
+
+async def test_two_targets_with_one_engine_id_are_named(agent: Agent) -> None:
+    user = UsmUser("sha-aes", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
+    async with Snmp() as snmp:
+        assert {} == snmp.shared_engines()
+        for address in ("127.0.0.1", "127.0.0.2"):
+            target = SnmpTarget(address, agent.port, "3", user=user, timeout_seconds=0.2, tries=1)
+            snmp.device(target).engine = EngineClock(b"cloned")
+        assert [(("127.0.0.1", agent.port), ("127.0.0.2", agent.port))] == list(snmp.shared_engines().values())
+
+
+async def test_contexts_reach_the_agent(agent: Agent) -> None:
+    """Net-snmp has one context only, and says of any other that it is unknown: so ours arrived."""
+    user = UsmUser("sha-aes", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
+    async with Snmp() as snmp:
+        with pytest.raises(SnmpError) as raised:
+            await snmp.get(user_target(agent, user, context_name="vlan-7"), [SYS_NAME])
+    assert not isinstance(raised.value, NoAnswer)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+import probes.snmp
 from probes.snmp import Missing, Snmp, SnmpTarget, VarBind
 from probes.snmp.errors import (
     BadRequest,
@@ -465,3 +466,8 @@ def test_timers_tell_each_expiry_once_in_any_order() -> None:
     alive.discard(2)
     assert [3] == list(timers.expired(13.0))
     assert timers.next_due() is None
+
+
+def test_the_front_door_is_short() -> None:
+    assert len(probes.snmp.__all__) < 15
+    assert all(hasattr(probes.snmp, name) for name in probes.snmp.__all__)

@@ -10,10 +10,10 @@ from probes.snmp.packing import PollAnswer, PreparedPoll
 from probes.snmp.session import Snmp
 from probes.snmp.target import SnmpTarget
 from probes.snmp.usm import AuthProtocol, PrivProtocol, UsmUser
-from probes.snmp.values import Missing, Tag, VarBind
+from probes.snmp.values import Missing, VarBind
 from probes.snmp.walk import Table
 
 __all__ = [
     "AuthProtocol", "Missing", "Oid", "PollAnswer", "PreparedPoll", "PrivProtocol", "Snmp", "SnmpError", "SnmpTarget",
-    "Table", "Tag", "UsmUser", "VarBind", "format_oid", "parse_oid",
+    "Table", "UsmUser", "VarBind", "format_oid", "parse_oid",
 ]  # fmt: skip

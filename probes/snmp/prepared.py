@@ -2,7 +2,7 @@
 
 Three ways to read a reply, each refusing what it does not understand:
 1. By remembered shape (Shape): same length, and every octet that is neither value nor request id is equal to the last
-   time, proved by one comparison of big integers. Then one struct.unpack reads all values.
+   time, proved by one exclusive-or of big integers. Then one struct.unpack reads all values.
 2. In order (decode_in_order): a loop that knows the order of the OIDs and checks each; it learns the shape.
 3. Neither fits: the caller takes the general codec.
 """
@@ -10,7 +10,6 @@ Three ways to read a reply, each refusing what it does not understand:
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from operator import sub
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -119,37 +118,27 @@ def encode_template(oids: Sequence[Oid], version: int, community: bytes | None) 
 class Shape:
     """A reply as it looked last time; see the module's docstring.
 
-    mask has ones where octets are fixed, and fixed is the reply under it. offsets are what struct read too much before
-    each value; indexes names the values that have one, or is None where all are numbers and it is done in one go.
+    mask has ones where octets are fixed, and fixed is the reply under it. A reply of this shape, exclusive-or fixed, is
+    zero in all these octets, so that a struct code may cover some of them before its value and still read the value.
     """
 
-    __slots__ = ("__weakref__", "_unpack", "fixed", "indexes", "mask", "offsets", "size")
+    __slots__ = ("__weakref__", "_unpack", "fixed", "mask", "size")
 
-    def __init__(self, reply: bytes, mask: int, formats: str, offsets: tuple[int, ...]) -> None:
+    def __init__(self, reply: bytes, mask: int, formats: str) -> None:
         self.mask = mask
         self.fixed = int.from_bytes(reply, "big") & mask
         self.size = len(reply)
         self._unpack = struct.Struct(formats).unpack
-        self.indexes: tuple[int, ...] | None = None
-        self.offsets = offsets if any(offsets) else ()
-        if "s" in formats:
-            self.indexes = tuple(index for index, offset in enumerate(offsets) if offset)
-            self.offsets = tuple(offsets[index] for index in self.indexes)
 
     def read(self, reply: bytes) -> Sequence[FastValue] | None:
         """Values of a reply in the order asked, or None when it has another shape."""
-        if len(reply) != self.size or int.from_bytes(reply, "big") & self.mask != self.fixed:
+        size = self.size
+        if len(reply) != size:
             return None
-        values: tuple[FastValue, ...] = self._unpack(reply)
-        offsets = self.offsets
-        if not offsets:
-            return values
-        if self.indexes is None:
-            return list(map(sub, values, offsets))
-        patched = list(values)
-        for index, offset in zip(self.indexes, offsets, strict=True):
-            patched[index] -= offset  # type: ignore[operator]  # indexes name numbers only
-        return patched
+        differing = int.from_bytes(reply, "big") ^ self.fixed
+        if differing & self.mask:
+            return None
+        return self._unpack(differing.to_bytes(size, "big"))
 
 
 class ShapeCache:
@@ -158,7 +147,6 @@ class ShapeCache:
     def __init__(self) -> None:
         self._templates: WeakValueDictionary[tuple[bytes, bytes], Template] = WeakValueDictionary()
         self._shapes: WeakValueDictionary[int, Shape] = WeakValueDictionary()
-        self._offsets: dict[int, int] = {}
 
     def template(self, oids: Sequence[Oid], version: int, community: bytes | None) -> Template:
         """Encode a template, or find the one that is equal."""
@@ -167,39 +155,34 @@ class ShapeCache:
 
     def learn(self, reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> Shape | None:
         """Shape of a reply whose values were found in order; None where it cannot be read by shape."""
-        plan = _plan(reply, spans)
-        if plan is None:
+        formats = _plan(reply, spans)
+        if formats is None:
             return None
         mask = _make_mask(reply, id_at, spans)
         shape = self._shapes.get(int.from_bytes(reply, "big") & mask)
         if shape is None or shape.mask != mask or shape.size != len(reply):
-            # A few thousand different offsets serve all replies: they are made of a length, a tag and an OID's end.
-            keep = self._offsets.setdefault
-            shape = Shape(reply, mask, plan[0], tuple([keep(offset, offset) for offset in plan[1]]))
+            shape = Shape(reply, mask, formats)
             self._shapes[shape.fixed] = shape
         return shape
 
 
-def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> tuple[str, list[int]] | None:
-    """Struct format, and the offset to subtract per value; None for negative numbers."""
-    formats, offsets, done = [">"], [], 0
+def _plan(reply: bytes, spans: Sequence[ValueSpan]) -> str | None:
+    """Struct format of the values, each with as much of the fixed before it as its code takes; None for negatives."""
+    formats, done = [">"], 0
     for start, length, tag in spans:
         if tag == _OCTET_STRING:
             formats.append(f"{start - done}x{length}s")
-            done = start + length
-            offsets.append(0)
-            continue
-        first = reply[start]
-        begin = start + 1 if first == 0 and length > 1 else start
-        size = start + length - begin
-        if first >= 0x80 or size > 8:  # noqa: PLR2004 the sign bit; 64 bits
-            return None
-        code, before = _CODES[size]
-        formats.append(f"{begin - before - done}x{code}")
-        offsets.append(int.from_bytes(reply[begin - before : begin], "big") << 8 * size if before else 0)
+        else:
+            first = reply[start]
+            begin = start + 1 if first == 0 and length > 1 else start
+            size = start + length - begin
+            if first >= 0x80 or size > 8:  # noqa: PLR2004 the sign bit; 64 bits
+                return None
+            code, before = _CODES[size]
+            formats.append(f"{begin - before - done}x{code}")
         done = start + length
     formats.append(f"{len(reply) - done}x")
-    return "".join(formats), offsets
+    return "".join(formats)
 
 
 def _make_mask(reply: bytes, id_at: int, spans: Sequence[ValueSpan]) -> int:
