@@ -1,17 +1,18 @@
-"""Circuits and line groups per slot: traffic against the contract, state by interface and probes, who is active.
+"""Circuits and line groups: traffic of a slot against the contract, state by interface and probes, who is active.
 
     Circuits.see_reading, see_failure, see_probe     what is known between slots
-    Circuits.samples(totals)                         one Sample a closed slot of a circuit or line group
+    Circuits.state_samples(at, circuits)             what that evidence says, stamped with its moment: state, active
+    Circuits.samples(totals, now)                    one Sample a closed slot of a circuit or line group: traffic
     Circuits.not_delivered()                         circuits that are held below their committed rate
 
 Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summed per slot over its members first (R62).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from poller.accounts import KEEP_SLOTS, SlotTotals
+from poller.accounts import SlotTotals
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
 from poller.delivery import DeliveryWatch, LineSlot, NotDelivered
 from poller.readings import DeviceReading, FailedPoll
@@ -97,7 +98,7 @@ class Circuits:
             if each.committed_rate
             for way in ("in", "out")
         }
-        self._told: dict[str, dict[int, dict[str, FieldValue]]] = {}
+        self._told_ns: dict[tuple[str, str], int] = {}
 
     def see_reading(self, reading: DeviceReading) -> None:
         """Take the interfaces' states from a poll."""
@@ -135,10 +136,7 @@ class Circuits:
         return sorted(found, key=lambda each: each.at_ns)
 
     def samples(self, totals: Iterable[SlotTotals], now_ns: int) -> list[Sample]:
-        """Samples of closed and amended slots of circuits and line groups; other accounts are passed over.
-
-        state and active are as known at now_ns; an amended slot is told again with what it was told with at first.
-        """
+        """Traffic of closed and amended slots of circuits and line groups; other accounts are passed over."""
         by_account: dict[str, list[SlotTotals]] = {}
         for each in totals:
             by_account.setdefault(each.account, []).append(each)
@@ -148,18 +146,64 @@ class Circuits:
                     evidence.slot_ns, evidence.bits_per_second = each.start_ns, _both_ways(each)
                     self._watch(circuit, evidence, each)
         self.follow(now_ns)
-        states = {circuit: state for circuit, (state, _) in self.states(now_ns).items()}
         samples = [
-            self._circuit_sample(contract, each, states[contract.id])
+            Sample("circuit", _circuit_tags(contract), traffic_fields(contract, each), each.start_ns)
             for contract in self._contracts.circuits.values()
             for each in by_account.get(circuit_account(contract.id), ())
         ]
-        for group in self._contracts.line_groups.values():
-            state = judge_group(states[circuit] for circuit in group.circuits)
-            for each in by_account.get(line_group_account(group.id), ()):
-                fields = traffic_fields(group, each) | self._once(each, {"state": str(state)})
-                samples.append(Sample("line_group", (("line_group", group.id),), fields, each.start_ns))
+        samples += [
+            Sample("line_group", (("line_group", group.id),), traffic_fields(group, each), each.start_ns)
+            for group in self._contracts.line_groups.values()
+            for each in by_account.get(line_group_account(group.id), ())
+        ]
         return samples
+
+    def on_device(self, device: str) -> list[str]:
+        """The circuits that are measured on a device."""
+        return [circuit for _, circuit in self._on_device.get(device, ())]
+
+    def state_samples(self, at_ns: int, circuits: Collection[str]) -> list[Sample]:
+        """State of the circuits and of the line groups over them: call after evidence of them was seen.
+
+        at_ns is the moment of the evidence. Where a later moment was told already, because answers do not come in the
+        order of their questions, the sample replaces the one of that moment: what is older would be ignored.
+        """
+        concerned = set(circuits) & self._evidence.keys()
+        if not concerned:
+            return []
+        self.follow(at_ns)
+        states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
+        active = self.active()
+        samples: list[Sample] = []
+        for contract in self._contracts.circuits.values():
+            if contract.id in concerned:
+                fields: dict[str, FieldValue] = {"state": str(states[contract.id])}
+                if contract.id in active:
+                    fields["active"] = active[contract.id]
+                samples.append(self._stamped("circuit", _circuit_tags(contract), fields, at_ns))
+        for group in self._contracts.line_groups.values():
+            if not concerned.isdisjoint(group.circuits):
+                known: dict[str, FieldValue] = {"state": str(judge_group(states[each] for each in group.circuits))}
+                samples.append(self._stamped("line_group", (("line_group", group.id),), known, at_ns))
+        return samples
+
+    def _stamped(
+        self, measurement: str, tags: tuple[tuple[str, str], ...], fields: Mapping[str, FieldValue], at_ns: int
+    ) -> Sample:
+        told_ns = self._told_ns.get((measurement, tags[0][1]), 0)
+        if at_ns < told_ns <= at_ns + STALE_NS:  # further off it is the clock that was set back
+            at_ns = told_ns
+        self._told_ns[measurement, tags[0][1]] = at_ns
+        return Sample(measurement, tags, fields, at_ns)
+
+    def active(self) -> dict[str, bool]:
+        """Who carries the traffic of its redundancy group, as last followed; absent while that is unknown."""
+        return {
+            circuit: circuit in view.active
+            for view in self._views.values()
+            if view.active or State.UNKNOWN not in view.states.values()
+            for circuit in view.states
+        }
 
     def _watch(self, circuit: str, evidence: Evidence, totals: SlotTotals) -> None:
         probe = evidence.probe
@@ -174,24 +218,6 @@ class Circuits:
         """By circuit and direction ("in", "out"): the committed rate is not delivered, with the evidence."""
         found = {key: watch.judge() for key, watch in self._watches.items()}
         return {key: each for key, each in found.items() if each is not None}
-
-    def _circuit_sample(self, contract: CircuitContract, totals: SlotTotals, state: State) -> Sample:
-        known: dict[str, FieldValue] = {"state": str(state)}
-        view = self._views.get(contract.redundancy_group or "")
-        if view is not None and (view.active or State.UNKNOWN not in view.states.values()):
-            known["active"] = contract.id in view.active
-        fields = traffic_fields(contract, totals) | self._once(totals, known)
-        tags = (("circuit", contract.id), ("kind", contract.kind), ("line_group", contract.line_group))
-        return Sample("circuit", tags, fields, totals.start_ns)
-
-    def _once(self, totals: SlotTotals, known: dict[str, FieldValue]) -> dict[str, FieldValue]:
-        """What a slot was first told with, as long as the ledger can amend it."""
-        told = self._told.setdefault(totals.account, {})
-        while len(told) > KEEP_SLOTS:
-            del told[next(iter(told))]
-        if totals.amended and totals.start_ns not in told:
-            return {}
-        return told.setdefault(totals.start_ns, known)
 
     def save(self) -> dict[str, Any]:
         """Active members and switch-overs as plain JSON types; evidence is seen again within a minute."""
@@ -209,6 +235,10 @@ class Circuits:
 def _both_ways(totals: SlotTotals) -> float | None:
     into, out = totals.in_bits_per_second, totals.out_bits_per_second
     return None if into is None or out is None else into + out
+
+
+def _circuit_tags(contract: CircuitContract) -> tuple[tuple[str, str], ...]:
+    return (("circuit", contract.id), ("kind", contract.kind), ("line_group", contract.line_group))
 
 
 def traffic_fields(contract: CircuitContract | LineGroupContract, totals: SlotTotals) -> dict[str, FieldValue]:

@@ -62,7 +62,7 @@ async def run_echoes(estate: Estate, pipeline: Pipeline, clock_ns: Callable[[], 
             if loss is not None:
                 seen_ns = told.slot_start_ns + _SLOT_NS
                 evidence = ProbeEvidence(seen_ns, loss, delays.median_seconds if delays is not None else None)
-                pipeline.see_probe(key, evidence)
+                pipeline.see_probe(key, evidence, clock_ns())
         else:
             sample = echo_sample(estate.devices[key], told)
             if sample is not None:

@@ -3,6 +3,7 @@
     schedule -> rounds -> asking -> DeviceReading or FailedPoll
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
+                   oper status, also see_probe(): states of circuits and line groups, as of that moment
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -65,6 +66,7 @@ class Pipeline:
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
             self.publish([failed_sample(device, answer)], now_ns)
+            self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
             return
         rates = self._rates.update(answer)
         if rates.restart:
@@ -73,6 +75,7 @@ class Pipeline:
         self._ledger.add(rates)
         self._interface_rollups.add(answer, rates)
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
+        self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
         self._live.show_flows(self._flows.update(rates))
 
     def tick(self, now_ns: int) -> Sequence[str]:
@@ -90,14 +93,16 @@ class Pipeline:
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
         self._keep(self._alerting.tick(now_ns))
         self._live.show_states(self._circuits.states(now_ns))
+        self._live.show_active(self._circuits.active())
         self._live.show_incidents(
             [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
         )
         return self._alerting.take_suspects()
 
-    def see_probe(self, circuit: str, evidence: ProbeEvidence) -> None:
+    def see_probe(self, circuit: str, evidence: ProbeEvidence, now_ns: int) -> None:
         """Take what echoes to a circuit's far edge say."""
         self._circuits.see_probe(circuit, evidence)
+        self._tell_states(evidence.seen_ns, [circuit], now_ns)
 
     def publish(self, samples: Sequence[Sample], now_ns: int) -> None:
         """Hand samples on: durable first, then to those who decide and show."""
@@ -107,6 +112,13 @@ class Pipeline:
                 self._rollups.add(sample)
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
+        """States go into the journal and to alerting; the wall is shown them every second."""
+        samples = self._circuits.state_samples(at_ns, circuits)
+        if samples:
+            self._append(samples)
+            self._keep(self._alerting.observe(samples, now_ns))
 
     def _keep(self, changes: Sequence[Change]) -> None:
         if changes:

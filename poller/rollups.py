@@ -49,6 +49,8 @@ class Rollups:
         """Take a sample; interval_ns is the time that it stands for. Measurements without a roll-up are passed over."""
         if sample.measurement not in ROLLED_UP:
             return
+        if sample.measurement in _AMENDED and "coverage_ratio" not in sample.fields:  # a state: it covers no time
+            return
         windows = self._windows.setdefault((sample.measurement, sample.tags), {})
         start_ns = sample.time_ns - sample.time_ns % WINDOW_NS
         keep = KEEP_WINDOWS if sample.measurement in _AMENDED else 1

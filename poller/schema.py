@@ -102,8 +102,8 @@ _MEASUREMENTS: Final = (
         ("circuit", "kind", "line_group"),
         (
             *_traffic("circuit"),
-            Field("state", str, "1", "up, degraded, down or unknown"),
-            Field("active", bool, "1", "this member carries the traffic of its redundancy group"),
+            Field("state", str, "1", "up, degraded, down or unknown; a point of its own, when it was seen"),
+            Field("active", bool, "1", "this member carries the traffic of its redundancy group; beside state"),
         ),
     ),
     Measurement("line_group", ("line_group",), (*_traffic("line group"), Field("state", str, "1", "as circuit"))),

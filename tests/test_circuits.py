@@ -11,7 +11,7 @@ from poller.contracts import CircuitContract, Contracts, LineGroupContract, Redu
 from poller.delivery import LineSlot, judge_delivery
 from poller.readings import DeviceReading, FailedPoll, InterfaceLayout
 from poller.redundancy import RedundancyTracker, State
-from poller.sample import Sample
+from poller.sample import FieldValue, Sample
 from poller.schema import SCHEMA
 
 SECOND = 10**9
@@ -64,9 +64,7 @@ def by_tag(samples: list[Sample], value: str) -> Sample:
 
 def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contracts) -> None:
     """(R61)"""
-    circuits = Circuits(contracts)
-    circuits.see_reading(polled("rt-1", 1))
-    (sample,) = circuits.samples([totals("circuit/inet-1", 800e6, 200e6)], NOW)
+    (sample,) = Circuits(contracts).samples([totals("circuit/inet-1", 800e6, 200e6)], NOW)
     assert sample.fields == {
         "in_octets": 6_000_000_000,
         "out_octets": 1_500_000_000,
@@ -77,8 +75,6 @@ def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contra
         "out_committed_ratio": 0.2,
         "in_ceiling_ratio": 0.2,
         "out_ceiling_ratio": 0.05,
-        "state": "up",
-        "active": True,
     }
     assert sample.tags == (("circuit", "inet-1"), ("kind", "internet"), ("line_group", "internet"))
     assert set(sample.fields) <= {field.name for field in SCHEMA["circuit"].fields}
@@ -86,27 +82,60 @@ def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contra
 
 def test_a_line_group_is_held_against_its_own_ceiling(contracts: Contracts) -> None:
     """(R61, R62)"""
-    circuits = Circuits(contracts)
-    circuits.see_reading(polled("rt-1", 1))
-    circuits.see_reading(polled("rt-2", 2))
-    (sample,) = circuits.samples([totals("line_group/internet", 3e9, 1e9)], NOW)
-    assert (sample.fields["in_ceiling_ratio"], sample.fields["state"]) == (0.75, "degraded")
+    (sample,) = Circuits(contracts).samples([totals("line_group/internet", 3e9, 1e9)], NOW)
+    assert (sample.fields["in_ceiling_ratio"], sample.time_ns) == (0.75, NOW)
     assert set(sample.fields) <= {field.name for field in SCHEMA["line_group"].fields}
 
 
-def test_a_slot_without_data_has_no_traffic_fields_but_a_state(contracts: Contracts) -> None:
+def test_a_slot_without_data_has_no_traffic_fields(contracts: Contracts) -> None:
     empty = SlotTotals("circuit/inet-1", NOW, 0, 0, 0, 0, 0, 0, 1)
     (sample,) = Circuits(contracts).samples([empty], NOW)
-    assert sample.fields == {"coverage_ratio": 0.0, "state": "unknown"}
+    assert {"coverage_ratio": 0.0} == sample.fields
 
 
-def test_an_amended_slot_keeps_the_state_it_was_told_with(contracts: Contracts) -> None:
+def told(samples: list[Sample]) -> list[tuple[str, dict[str, FieldValue], int]]:
+    """Whose, what, and seconds after NOW."""
+    return [(sample.tags[0][1], dict(sample.fields), (sample.time_ns - NOW) // SECOND) for sample in samples]
+
+
+def test_states_are_told_as_of_the_moment_of_the_evidence(contracts: Contracts) -> None:
+    """(R51)"""
     circuits = Circuits(contracts)
-    circuits.see_reading(polled("rt-1", 1))
-    circuits.samples([totals("circuit/inet-1", 100e6, 0)], NOW)
-    circuits.see_reading(polled("rt-1", 2, NOW + MINUTE))
-    (again,) = circuits.samples([totals("circuit/inet-1", 200e6, 0, amended=True)], NOW + MINUTE)
-    assert (again.fields["state"], again.fields["in_bits_per_second"], again.time_ns) == ("up", 200e6, NOW)
+    found = []
+    for device, status, second in (("rt-1", 1, 7), ("rt-2", 1, 31), ("rt-1", 2, 67)):
+        at = NOW + second * SECOND
+        circuits.see_reading(polled(device, status, at))
+        found += told(circuits.state_samples(at, circuits.on_device(device)))
+    assert [
+        ("inet-1", {"state": "up"}, 7),
+        ("internet", {"state": "degraded"}, 7),
+        ("inet-2", {"state": "up", "active": False}, 31),
+        ("internet", {"state": "up"}, 31),
+        ("inet-1", {"state": "down", "active": False}, 67),
+        ("internet", {"state": "degraded"}, 67),
+    ] == found
+    assert {"inet-1": False, "inet-2": True} == circuits.active()
+
+
+def test_an_answer_that_comes_late_is_told_with_the_moment_that_was_told_before_it(contracts: Contracts) -> None:
+    """The line is down once the last of its circuits is; a sample of an earlier moment would be ignored (R51)."""
+    circuits = Circuits(contracts)
+    found = []
+    for device, second in (("rt-2", 8), ("rt-1", 3)):
+        circuits.see_reading(polled(device, 2, NOW + second * SECOND))
+        found += told(circuits.state_samples(NOW + second * SECOND, circuits.on_device(device)))
+    assert [
+        ("inet-2", {"state": "down"}, 8),
+        ("internet", {"state": "degraded"}, 8),
+        ("inet-1", {"state": "down", "active": False}, 3),
+        ("internet", {"state": "down"}, 8),
+    ] == found
+
+
+def test_a_device_without_circuits_and_an_unknown_circuit_say_nothing(contracts: Contracts) -> None:
+    circuits = Circuits(contracts)
+    assert [] == circuits.state_samples(NOW, circuits.on_device("sw-1"))
+    assert [] == circuits.state_samples(NOW, ["gone"])
 
 
 @pytest.mark.parametrize(

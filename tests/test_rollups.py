@@ -115,6 +115,17 @@ def test_measurements_without_a_rollup_are_passed_over() -> None:
     assert rollups.close(START + 60 * MINUTE) == []
 
 
+def test_the_state_of_a_circuit_covers_no_time() -> None:
+    """(R68)"""
+    rollups = Rollups()
+    rollups.add(circuit(0, 1e6))
+    before = circuit(0, 1e6)
+    for second in (7, 67, 127, 187, 247):
+        rollups.add(Sample("circuit", before.tags, {"state": "up", "active": True}, START + second * 10**9))
+    (window,) = rollups.close(START + 60 * MINUTE)
+    assert (0.2, 1e6) == (window.fields["coverage_ratio"], window.fields["in_bits_per_second_mean"])
+
+
 def test_a_saved_rollup_goes_on_where_it_was() -> None:
     rollups = Rollups()
     for number in range(3):

@@ -143,8 +143,9 @@ def busy(live: LiveState, now_ns: int) -> None:
     for key, circuit in estate.circuits.items():
         rates = {"in_bits_per_second": 9.876e8, "out_bits_per_second": 4.44e8, "in_committed_ratio": 0.99}
         tags = (("circuit", key), ("kind", circuit.kind), ("line_group", "internet"))
-        live.observe([Sample("circuit", tags, {**rates, "active": not key.endswith("2")}, minute)])
+        live.observe([Sample("circuit", tags, rates, minute)])
     live.show_states({key: ("down" if key == "bo-2" else "up", "carrier lost") for key in estate.circuits})
+    live.show_active({key: not key.endswith("2") for key in estate.circuits})
     for key, service in estate.services.items():
         tags = (("service", key), ("kind", service.kind))
         live.observe([Sample("service", tags, {"up": key != "ntp-1", "response_seconds": 0.0042}, minute)])

@@ -223,9 +223,17 @@ class Alerting:
         interval = self._estate.polling.interval
         if subject.kind in {"device", "interface"} and subject.id in self._estate.devices:
             interval = self._estate.devices[subject.id].interval or interval
+        elif subject.kind in {"circuit", "line_group"}:  # never less than the others: their traffic comes by the minute
+            interval = max([interval, *self._intervals_under(subject.id)])
         elif subject.kind == "service" and subject.id in self._estate.services:
             interval = self._estate.services[subject.id].interval
         return int((2 * interval + 30) * SECOND)
+
+    def _intervals_under(self, line: str) -> list[float]:
+        """The intervals of their own that the devices have on which a line is measured."""
+        circuits = [self._estate.circuits[circuit] for circuit in self._dependencies.circuits_of(line)]
+        devices = [self._estate.devices.get(circuit.measured_by.device) for circuit in circuits]
+        return [device.interval for device in devices if device is not None and device.interval]
 
     # What follows
 

@@ -86,6 +86,13 @@ class LiveState:
                 entry["state"], entry["reason"] = state, reason
                 self._touch("circuits", circuit)
 
+    def show_active(self, active: Mapping[str, bool]) -> None:
+        """Which circuits carry their group's traffic; absent: not known. Unchanged ones cost nothing."""
+        for circuit, entry in self._sections["circuits"].items():
+            if entry["active"] is not active.get(circuit):
+                entry["active"] = active.get(circuit)
+                self._touch("circuits", circuit)
+
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
         if list(incidents) != self._incidents:
@@ -183,7 +190,7 @@ class LiveState:
         self._put("devices", sample.tags[0][1], sample, _DEVICE_FIELDS)
 
     def _take_circuit(self, sample: Sample) -> None:
-        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS | {"active": "active"})
+        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS)
 
     def _take_line_group(self, sample: Sample) -> None:
         group = sample.tags[0][1]
