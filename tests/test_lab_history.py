@@ -1,6 +1,7 @@
 """The invented past: the same for the same seed, exact in its sums, and joined to what live counters say."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -176,6 +177,8 @@ def test_the_store_takes_the_past_and_the_same_past_again_changes_nothing(tmp_pa
         assert read.height == (33 * 3) * 2 * 288
 
 
+_KINDS = re.compile("_bits_per_second|_ratio")
+
 TEN_LINES = """
 organisation: {name: Our network}
 storage: {directory: state}
@@ -214,3 +217,14 @@ def test_a_receiver_that_is_no_address_is_said_in_one_sentence(tmp_path: Path, r
     done = _hinomi("-c", str(tmp_path), "--notify", receiver)
     said = f"--notify {receiver}: write an IPv4 address and a port, such as 127.0.0.1:16162\n"
     assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_past_has_no_digits_that_nobody_reads(frames: _Frames) -> None:
+    """Random digits do not compress."""
+    for name in ("circuit_5m", "line_group_5m", "tenant_5m", "device_5m"):
+        frame = frames.all(name)
+        for column in frame.columns:
+            part = {"_bits_per_second": 1000.0, "_ratio": 0.001}.get(next(iter(_KINDS.findall(column)), ""))
+            if part is not None and column != "coverage_ratio" and "loss" not in column:
+                kept = frame[column].drop_nulls() / part
+                assert (kept - kept.round(0)).abs().max() < 1e-6, (name, column)

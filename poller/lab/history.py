@@ -31,8 +31,8 @@ _JST_SLOTS: Final = 9 * 12
 _EDGE_COVERAGE: Final = 0.4
 """Of the last slot of a gap, what was observed."""
 _PACKET_OCTETS: Final = 750
-_RATIO_PARTS: Final = 100_000
-"""A tenant's ratio to its cap is kept in these parts of one; the rate stands beside it in full."""
+_RATIO_PARTS: Final = 1000
+"""Ratios to caps and contracts are kept in these parts of one; the rate stands beside them."""
 _SHARES: Final = minute_shares()
 
 
@@ -185,7 +185,8 @@ class _Piece:
             if limit:
                 for name in ("in", "out"):
                     for what in ("mean", "max"):
-                        columns[f"{name}_{kind}_ratio_{what}"] = columns[f"{name}_bits_per_second_{what}"] / limit
+                        ratio = rounded(columns[f"{name}_bits_per_second_{what}"] / limit, _RATIO_PARTS)
+                        columns[f"{name}_{kind}_ratio_{what}"] = ratio
         return columns | {"in_octets": into.octets, "out_octets": out.octets, "coverage_ratio": self._coverage}
 
     def _frame(self, measurement: str, tags: Mapping[str, str], columns: Mapping[str, pl.Series]) -> pl.DataFrame:
@@ -219,8 +220,8 @@ class _Piece:
         for way in ("in", "out"):
             for what in ("mean", "max"):
                 rate = columns[f"{way}_bits_per_second_{what}"]
-                columns[f"{way}_packets_per_second_{what}"] = rate / (8 * _PACKET_OCTETS)
-                columns[f"{way}_ratio_{what}"] = rate / max(circuit.ceiling_rate, 10**9)
+                columns[f"{way}_packets_per_second_{what}"] = rounded(rate / (8 * _PACKET_OCTETS), 1)
+                columns[f"{way}_ratio_{what}"] = rounded(rate / max(circuit.ceiling_rate, 10**9), _RATIO_PARTS)
                 columns[f"{way}_errors_per_second_{what}"] = rate * 0.0
                 columns[f"{way}_discards_per_second_{what}"] = rate * 0.0
         down = pl.repeat(False, self._length, eager=True)
