@@ -1,6 +1,7 @@
 """The invented past: the same for the same seed, exact in its sums, and joined to what live counters say."""
 
 import datetime as dt
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -76,14 +77,27 @@ def test_tenants_and_parts_add_up_to_the_line_to_the_octet(frames: _Frames) -> N
         assert line[way].to_list() == tenants[way].to_list() == circuits[way].to_list()
 
 
-def test_the_past_and_a_live_counter_count_the_same_octets(frames: _Frames) -> None:
+def test_the_hand_over_carried_what_the_tenants_did(frames: _Frames) -> None:
+    """What came in over a line went out to its tenant, and the other way round."""
+    tenants = frames.all("tenant_5m").filter(pl.col("line") == "total")
+    tenants = tenants.group_by("time_ns").agg(pl.col("in_octets", "out_octets").sum()).sort("time_ns")
+    circuits = frames.all("circuit_5m").filter(pl.col("circuit").str.starts_with("handover"))
+    assert circuits.group_by("circuit").agg(pl.col("out_octets").min())["out_octets"].min() > 0
+    circuits = circuits.group_by("time_ns").agg(pl.col("in_octets", "out_octets").sum()).sort("time_ns")
+    assert tenants["in_octets"].to_list() == circuits["out_octets"].to_list()
+    assert tenants["out_octets"].to_list() == circuits["in_octets"].to_list()
+
+
+@pytest.mark.parametrize("name", ["int-1", "handover-1"])
+def test_the_past_and_a_live_counter_count_the_same_octets(frames: _Frames, name: str) -> None:
     """A slot of the past, counted by the live agents' own meters, is the same to the octet."""
     start = END_NS - 12 * SLOT_NS
     world = World(ESTATE, load_profiles(), start, seed=1)
     circuit = (
-        frames.all("circuit_5m").filter((pl.col("circuit") == "int-1") & (pl.col("time_ns") >= start)).sort("time_ns")
+        frames.all("circuit_5m").filter((pl.col("circuit") == name) & (pl.col("time_ns") >= start)).sort("time_ns")
     )
-    port = world.box("int-rt-1").port("TenGigabitEthernet0/0/0")
+    at = ESTATE.circuits[name].measured_by
+    port = world.box(at.device).port(at.interface)
     live = [(port.inbound.read(at), port.outbound.read(at)) for at in range(start, END_NS + 1, SLOT_NS)]
     counted = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(live)]
     assert counted == list(circuit.select("in_octets", "out_octets").iter_rows())
@@ -163,6 +177,8 @@ def test_the_store_takes_the_past_and_the_same_past_again_changes_nothing(tmp_pa
         assert read.height == (33 * 3) * 2 * 288
 
 
+_KINDS = re.compile("_bits_per_second|_ratio")
+
 TEN_LINES = """
 organisation: {name: Our network}
 storage: {directory: state}
@@ -201,3 +217,14 @@ def test_a_receiver_that_is_no_address_is_said_in_one_sentence(tmp_path: Path, r
     done = _hinomi("-c", str(tmp_path), "--notify", receiver)
     said = f"--notify {receiver}: write an IPv4 address and a port, such as 127.0.0.1:16162\n"
     assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_the_past_has_no_digits_that_nobody_reads(frames: _Frames) -> None:
+    """Random digits do not compress."""
+    for name in ("circuit_5m", "line_group_5m", "tenant_5m", "device_5m"):
+        frame = frames.all(name)
+        for column in frame.columns:
+            part = {"_bits_per_second": 1000.0, "_ratio": 0.001}.get(next(iter(_KINDS.findall(column)), ""))
+            if part is not None and column != "coverage_ratio" and "loss" not in column:
+                kept = frame[column].drop_nulls() / part
+                assert (kept - kept.round(0)).abs().max() < 1e-6, (name, column)

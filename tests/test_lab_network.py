@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from poller.config import load
 from poller.estate import Estate
-from poller.lab.network import Conditions, circuit_of, make_plan, routes
+from poller.lab.network import Conditions, circuit_of, handover_of, make_plan, routes
 from poller.lab.world import UnknownName, World
 from poller.profiles import load_profiles
 
@@ -81,6 +82,51 @@ def test_tenants_and_parts_add_up_to_the_line_through_every_event() -> None:
             assert carried[0] > 10**8
 
 
+def test_the_hand_over_carries_what_the_tenants_carry_through_every_event() -> None:
+    """Towards the tenants is away from the estate there; both circuits share it, and one alone carries all."""
+    world = World(ESTATE, PROFILES, START)
+    places = [entry for tenant in ESTATE.tenants.values() for entry in tenant.attachments]
+    handover = [ESTATE.circuits[name].measured_by for name in ("handover-1", "handover-2")]
+
+    def tenants(now: int) -> tuple[int, int]:
+        counts = [(_octets(world, at.device, at.interface, now), at.inward) for at in places]
+        down = sum(inbound if inward == "in" else outbound for (inbound, outbound), inward in counts)
+        return down, sum(outbound if inward == "in" else inbound for (inbound, outbound), inward in counts)
+
+    def crossing(now: int) -> list[tuple[int, int]]:
+        return [_octets(world, at.device, at.interface, now)[::-1] for at in handover]
+
+    events: list[tuple[Callable[[int], object], float, float]] = [
+        (lambda _at: None, 0.3, 0.7),
+        (lambda at: world.fail_circuit("handover-1", at), 0.0, 0.0),
+        (lambda at: world.fill_cap("tsu", "internet", 1.1, at), 0.0, 0.0),
+        (lambda at: world.fail_circuit("bo-1", at), 0.0, 0.0),
+        (lambda at: world.fail_circuit("bo-2", at), 0.0, 0.0),
+        (lambda at: world.restore_circuit("handover-1", at), 0.3, 0.7),
+        (lambda at: world.fail_over("fw", at), 0.3, 0.7),
+    ]
+    now = START
+    for event, least, most in events:
+        event(now)
+        used, crossed = tenants(now), crossing(now)
+        now += 3 * MINUTE
+        down, up = (b - a for a, b in zip(used, tenants(now), strict=True))
+        first, second = (
+            [b - a for a, b in zip(*pair, strict=True)] for pair in zip(crossed, crossing(now), strict=True)
+        )
+        assert (down, up) == (first[0] + second[0], first[1] + second[1])
+        assert down > 10**9
+        assert least <= first[0] / down <= most
+    world.fail_circuit("handover-1", now)
+    world.fail_circuit("handover-2", now)
+    before = tenants(now)
+    assert before == tenants(now + MINUTE)
+
+
+def test_access_circuits_of_branches_hand_nothing_over() -> None:
+    assert make_plan(load(EXAMPLES / "cityhall").estate).handover == ()
+
+
 def test_the_standby_carries_what_the_dead_circuit_carried() -> None:
     world = World(ESTATE, PROFILES, START)
     main, backup = (ESTATE.circuits[name].measured_by for name in ("int-1", "int-2"))
@@ -134,7 +180,7 @@ def test_a_surge_to_the_cap_passes_it_at_any_hour_and_is_over_when_it_ends(hour:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_stream_has_one_way_or_none(data: st.DataObject) -> None:
-    """With any circuits down, a stream is at most at one attachment, and is there exactly when a circuit carries it."""
+    """With any circuits down, a stream is at most at one attachment, and is there exactly when circuits carry it."""
     plan = make_plan(ESTATE)
     down = frozenset(data.draw(st.sets(st.sampled_from(sorted(ESTATE.circuits)))))
     conditions = Conditions(down_circuits=down, active={"fw": data.draw(st.sampled_from(["fw-1", "fw-2"]))})
@@ -142,11 +188,12 @@ def test_a_stream_has_one_way_or_none(data: st.DataObject) -> None:
     attached = {(entry.device, entry.interface) for entries in plan.attachments.values() for entry in entries}
     for stream in plan.streams.values():
         seen = [key for key, one in carried.items() if stream.name in one.inbound + one.outbound]
-        circuit = circuit_of(plan, conditions, stream)
-        assert (circuit is None) == (stream.name in stopped)
-        assert (circuit is None) == (not seen)
-        if circuit is not None and stream.tenant is not None:
-            assert circuit.id not in down
+        circuit, crossing = circuit_of(plan, conditions, stream), handover_of(plan, conditions, stream)
+        blocked = circuit is None or (stream.tenant is not None and crossing is None)
+        assert blocked == (stream.name in stopped)
+        assert blocked == (not seen)
+        if circuit is not None and crossing is not None:
+            assert not {circuit.id, crossing.id} & down
             assert len([key for key in seen if key in attached]) == 1
 
 

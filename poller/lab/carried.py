@@ -10,6 +10,8 @@ from poller.lab.past import SLOT_SECONDS
 
 MINUTES: Final = 5
 """In a slot."""
+KBPS: Final = 1000
+"""Bits per second."""
 
 
 @dataclass(slots=True)
@@ -28,15 +30,15 @@ class Traffic:
         return Traffic(self.octets.slice(at, length), [one.slice(at, length) for one in self.minutes])
 
     def mean_rate(self) -> pl.Series:
-        """Bits per second over each slot."""
-        return self.octets.cast(pl.Float64) * (8 / SLOT_SECONDS)
+        """Bits per second over each slot, in whole kbps: digits nobody reads would fill the store, octets are exact."""
+        return rounded(self.octets.cast(pl.Float64) * (8 / SLOT_SECONDS / KBPS), 1) * KBPS
 
     def max_rate(self) -> pl.Series:
-        """Bits per second of the busiest minute of each slot, whole ones: digits nobody reads would fill the store."""
+        """Bits per second of the busiest minute of each slot, in whole kbps, not below the mean."""
         highest = self.minutes[0]
         for minute in self.minutes[1:]:
             highest = highest.zip_with(highest > minute, minute)
-        return rounded(highest * (8 * MINUTES / SLOT_SECONDS), 1, up=True)
+        return rounded(highest * (8 * MINUTES / SLOT_SECONDS / KBPS), 1, up=True) * KBPS
 
 
 def rounded(column: pl.Series, parts: int, *, up: bool = False) -> pl.Series:

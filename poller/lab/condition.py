@@ -12,12 +12,14 @@ from poller.lab.vitals import SESSION_SECONDS, SESSIONS_SHARE, Vitals, usual_upt
 
 _NEAR_SECONDS, _FAR_SECONDS = 0.0006, 0.0085
 _POLL_SECONDS: Final = 0.04
+_HOUR_SECONDS: Final = 3600
+"""Of an uptime in the past whole hours are kept."""
 _BEFORE_SECONDS: Final = 300 * 86_400
 """How long a device had been up when it was last restarted."""
 _CERTIFICATE_DAYS, _RENEWED_AT_DAYS = 90, 30
 _MAXIMUM: Final = {"cpu_ratio": 1.12, "session_rate": 1.1, "round_trip_delay_seconds": 1.8, "poll_seconds": 2.0}
 """The highest of five minutes against their mean, where they differ."""
-_DIGITS: Final = {"session_rate": 1, "uptime_seconds": 0}
+_DIGITS: Final = {"session_rate": 0, "uptime_seconds": 0, "cpu_ratio": 3, "memory_ratio": 3, "sessions_ratio": 3}
 """Decimal places that are kept, where they are not five: digits nobody reads would fill the store."""
 _RESPONSE_SECONDS: Final = {"dns": 0.012, "ntp": 0.004, "tcp": 0.006, "tls": 0.035, "smtp": 0.12, "http": 0.21}
 """What a service takes when nobody else asks, by its kind."""
@@ -57,7 +59,7 @@ def _device_fields(past: Past) -> dict[str, pl.Expr]:
         "memory_ratio": pl.col("memory") + 0.05 * pl.col("busy"),
         "sessions_ratio": sessions / pl.col("limit"),
         "session_rate": pl.when("waits").then(0.0).otherwise(sessions / SESSION_SECONDS),
-        "uptime_seconds": uptime.cast(pl.Float64),
+        "uptime_seconds": (uptime // _HOUR_SECONDS * _HOUR_SECONDS).cast(pl.Float64),
         "round_trip_delay_seconds": pl.col("delay") * _unrest(3, 0.3),
         "round_trip_loss_ratio": pl.lit(0.0),
         "poll_seconds": _POLL_SECONDS * _unrest(4, 0.5),

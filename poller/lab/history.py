@@ -17,7 +17,7 @@ from poller.alerts.incidents import incident_id
 from poller.estate import Circuit, Estate, LineGroup
 from poller.lab.carried import Traffic, joined, nothing, rounded, total_of
 from poller.lab.condition import device_frame, service_frame
-from poller.lab.network import Plan, circuit_of, make_plan
+from poller.lab.network import Plan, circuit_of, handover_of, make_plan
 from poller.lab.past import SLOT_NS, SLOT_SECONDS, SLOTS_A_DAY, Past, alerts_of, draw_past, sustained_caps
 from poller.lab.traffic import Curve, minute_shares, pattern_number
 from poller.schema import SCHEMA
@@ -31,8 +31,8 @@ _JST_SLOTS: Final = 9 * 12
 _EDGE_COVERAGE: Final = 0.4
 """Of the last slot of a gap, what was observed."""
 _PACKET_OCTETS: Final = 750
-_RATIO_PARTS: Final = 100_000
-"""A tenant's ratio to its cap is kept in these parts of one; the rate stands beside it in full."""
+_RATIO_PARTS: Final = 1000
+"""Ratios to caps and contracts are kept in these parts of one; the rate stands beside them."""
 _SHARES: Final = minute_shares()
 
 
@@ -141,17 +141,22 @@ class _Piece:
     def _by_circuit(self) -> dict[str, tuple[Traffic, Traffic]]:
         """What each circuit carried in and out, segment by segment of who was down."""
         parts: dict[str, list[tuple[Traffic, Traffic]]] = {key: [] for key in self._estate.circuits}
+        handover = {circuit.id for circuit in self._plan.handover}
         for begin, end, conditions in self._past.segments(self._first, self._first + self._length):
             at, length = begin - self._first, end - begin
             way: dict[str, list[str]] = {key: [] for key in self._estate.circuits}
             for stream in self._plan.streams.values():
                 circuit = circuit_of(self._plan, conditions, stream)
-                if circuit is not None:
-                    way[circuit.id].append(stream.name)
+                crossing = handover_of(self._plan, conditions, stream)
+                for one in (circuit, crossing if circuit is not None else None):
+                    if one is not None:
+                        way[one.id].append(stream.name)
             for key, names in way.items():
-                parts[key].append(
-                    (self._sum(names, at, length, inward=True), self._sum(names, at, length, inward=False))
+                # towards the tenants is away from the estate where it is handed over to them
+                into, out = (
+                    self._sum(names, at, length, inward=(key in handover) != way_in) for way_in in (True, False)
                 )
+                parts[key].append((into, out))
         return {
             key: (joined([one for one, _ in some]), joined([one for _, one in some])) for key, some in parts.items()
         }
@@ -180,7 +185,8 @@ class _Piece:
             if limit:
                 for name in ("in", "out"):
                     for what in ("mean", "max"):
-                        columns[f"{name}_{kind}_ratio_{what}"] = columns[f"{name}_bits_per_second_{what}"] / limit
+                        ratio = rounded(columns[f"{name}_bits_per_second_{what}"] / limit, _RATIO_PARTS)
+                        columns[f"{name}_{kind}_ratio_{what}"] = ratio
         return columns | {"in_octets": into.octets, "out_octets": out.octets, "coverage_ratio": self._coverage}
 
     def _frame(self, measurement: str, tags: Mapping[str, str], columns: Mapping[str, pl.Series]) -> pl.DataFrame:
@@ -214,8 +220,8 @@ class _Piece:
         for way in ("in", "out"):
             for what in ("mean", "max"):
                 rate = columns[f"{way}_bits_per_second_{what}"]
-                columns[f"{way}_packets_per_second_{what}"] = rate / (8 * _PACKET_OCTETS)
-                columns[f"{way}_ratio_{what}"] = rate / max(circuit.ceiling_rate, 10**9)
+                columns[f"{way}_packets_per_second_{what}"] = rounded(rate / (8 * _PACKET_OCTETS), 1)
+                columns[f"{way}_ratio_{what}"] = rounded(rate / max(circuit.ceiling_rate, 10**9), _RATIO_PARTS)
                 columns[f"{way}_errors_per_second_{what}"] = rate * 0.0
                 columns[f"{way}_discards_per_second_{what}"] = rate * 0.0
         down = pl.repeat(False, self._length, eager=True)

@@ -2,8 +2,8 @@
 
 A stream is one direction of one tenant's use of one line. It leaves through one circuit of the line and is counted at
 one attachment of the tenant, so that a circuit's interface carries exactly the sum of its tenants and of those parts of
-the line (web publishing) that belong to none. Circuits no tenant
-is attached to have streams of their own.
+the line (web publishing) that belong to none. Hand-over circuits stand between the tenants and all lines: they carry
+every stream of a tenant once more. Other circuits no tenant is attached to have streams of their own.
 
     routes(plan, conditions)     for each named interface, the streams it carries in and out
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from poller.estate import Attachment, Circuit, Estate, LinePart, MeasuredBy
+from poller.estate import Attachment, Circuit, CircuitKind, Estate, LinePart, MeasuredBy
 from poller.lab.traffic import Curve, Shape
 
 InterfaceKey: TypeAlias = tuple[str, str]
@@ -74,6 +74,8 @@ class Plan:
     attachments: Mapping[tuple[str, str], tuple[Attachment, ...]]
     groups: Mapping[str, tuple[str, ...]]
     """Devices of each redundancy group."""
+    handover: tuple[Circuit, ...] = ()
+    """Circuits that share what the tenants send and receive over all lines; none where tenants are reached directly."""
 
 
 @dataclass(slots=True)
@@ -94,7 +96,8 @@ def make_plan(estate: Estate, seed: int = 0) -> Plan:
     for tenant in estate.tenants.values():
         for entry in tenant.attachments:
             attachments[tenant.id, entry.line] = (*attachments.get((tenant.id, entry.line), ()), entry)
-    lines = _lines(estate, {line for _, line in attachments})
+    handover = _handover(estate, {line for _, line in attachments})
+    lines = _lines(estate, {line for _, line in attachments}, handover)
     streams = {stream.name: stream for stream in _streams(estate, lines, attachments, seed)}
     groups: dict[str, tuple[str, ...]] = {}
     for device in estate.devices.values():
@@ -106,6 +109,7 @@ def make_plan(estate: Estate, seed: int = 0) -> Plan:
         standing_by=frozenset(line for line, members in lines.items() if _one_carries_all(estate, members)),
         attachments=attachments,
         groups=groups,
+        handover=handover,
     )
 
 
@@ -133,6 +137,21 @@ def circuit_of(plan: Plan, conditions: Conditions, stream: Stream) -> Circuit | 
     return preferred if preferred in up else up[stream.member % len(up)]
 
 
+def handover_of(plan: Plan, conditions: Conditions, stream: Stream) -> Circuit | None:
+    """The hand-over circuit that a tenant's stream crosses: one of them by its name, another where that is down.
+
+    None where all are down, and where nothing is handed over.
+    """
+    if stream.tenant is None or not plan.handover:
+        return None
+    number = zlib.crc32(stream.name.encode())
+    preferred = plan.handover[number % len(plan.handover)]
+    if circuit_is_up(preferred, conditions):
+        return preferred
+    up = [circuit for circuit in plan.handover if circuit_is_up(circuit, conditions)]
+    return up[number % len(up)] if up else None
+
+
 def circuit_is_up(circuit: Circuit, conditions: Conditions) -> bool:
     """Whether it can carry: neither it nor its interface is down."""
     at = circuit.measured_by
@@ -157,6 +176,12 @@ def _hops(plan: Plan, conditions: Conditions, stream: Stream) -> Iterator[tuple[
             return
         if (entry.device, entry.interface) != way[0][:2]:
             way.append((entry.device, entry.interface, str(entry.inward)))
+        if plan.handover:
+            crossing = handover_of(plan, conditions, stream)
+            if crossing is None:
+                return
+            at = crossing.measured_by  # what goes towards the tenants goes away from the estate
+            way.append((at.device, at.interface, "out" if at.inward == "in" else "in"))
     if stream.part is not None:
         way.append((stream.part.device, stream.part.interface, str(stream.part.inward)))
     yield from dict.fromkeys(way)
@@ -173,10 +198,21 @@ def _attachment(
     return by_preference[0] if by_preference else None
 
 
-def _lines(estate: Estate, attached: set[str]) -> dict[str, tuple[Circuit, ...]]:
+def _handover(estate: Estate, attached: set[str]) -> tuple[Circuit, ...]:
+    """Access circuits that share a load and have no tenant of their own, where tenants are attached to lines."""
+    own = {circuit.id for line in attached for circuit in _circuits(estate, line)}
+    return tuple(
+        circuit
+        for circuit in estate.circuits.values()
+        if attached and circuit.kind is CircuitKind.ACCESS and circuit.id not in own
+        if circuit.redundancy_group and not _stands_by(estate, circuit.redundancy_group)
+    )
+
+
+def _lines(estate: Estate, attached: set[str], handover: tuple[Circuit, ...]) -> dict[str, tuple[Circuit, ...]]:
     """The circuits of each line that has tenants, then those of every line that has none."""
     lines = {line: tuple(_circuits(estate, line)) for line in sorted(attached)}
-    used = {circuit.id for members in lines.values() for circuit in members}
+    used = {circuit.id for members in (*lines.values(), handover) for circuit in members}
     alone: dict[str, tuple[Circuit, ...]] = {}
     for circuit in estate.circuits.values():
         if circuit.id not in used:
