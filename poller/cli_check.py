@@ -12,6 +12,8 @@ from rich.table import Table
 from poller.cli_check_live import check_live
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.config.problems import Problem
+from poller.config.secretcheck import check_secrets
 from poller.units import format_rate
 
 _WORDS: Final = {
@@ -59,16 +61,21 @@ def check(
 ) -> None:
     """Check a configuration and summarise the estate; every problem at once, exit status 2."""
     words = language(lang)
-    configuration = load_or_exit(config)
-    if live:
-        raise typer.Exit(check_live(configuration, as_json=as_json, lang=words))
-    if as_json:
+    configuration = load_or_exit(config, words)
+    if as_json and not live:
         typer.echo(json.dumps(summary(configuration), ensure_ascii=False, indent=2))
         return
-    for warning in configuration.warnings:
+    for warning in warnings_of(configuration):
         typer.echo(f"{_WORDS[words]['warning']}: {warning}", err=True)
+    if live:
+        raise typer.Exit(check_live(configuration, as_json=as_json, lang=words))
     if not quiet:
         _print(configuration, words)
+
+
+def warnings_of(configuration: Configuration) -> list[Problem]:
+    """What works but should not stay so, and the secrets that cannot be read here and now, which would stop `run`."""
+    return sorted((*configuration.warnings, *check_secrets(configuration.secrets, configuration.directory)))
 
 
 def summary(configuration: Configuration) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def summary(configuration: Configuration) -> dict[str, Any]:
         "tenants": list(estate.tenants),
         "rules": {key: rule.severity.value for key, rule in estate.rules.items()},
         **{name: len(getattr(estate, name)) for name in ("sites", "services", "contacts", "calendars", "maintenance")},
-        "warnings": [str(warning) for warning in configuration.warnings],
+        "warnings": [str(warning) for warning in warnings_of(configuration)],
     }
 
 

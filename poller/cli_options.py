@@ -15,14 +15,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 LangOption = Annotated[str | None, typer.Option("--lang", help="ja or en; else HINOMI_LANG or LANG decides.")]
 
 
-def load_or_exit(directory: Path) -> Configuration:
-    """The configuration; where it is broken every problem on standard error, and exit status 2."""
+def load_or_exit(directory: Path, lang: str | None = None) -> Configuration:
+    """The configuration; where it is broken every problem on standard error, their count in the language, status 2."""
     try:
         return load(directory)
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         count = len(error.problems)
-        typer.echo(f"{count} problem{'s' if count != 1 else ''} in {directory}", err=True)
+        english = f"{count} problem{'s' if count != 1 else ''} in {directory}"
+        typer.echo(f"{directory}: 誤り {count}件" if language(lang) == "ja" else english, err=True)
         raise typer.Exit(2) from None
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import typer
@@ -68,10 +69,12 @@ def export_command(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; else standard output.")] = None,
 ) -> None:
     """Write measurements of a period to a file."""
+    if form is Form.PARQUET and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("parquet is no text for a terminal: name a file with --output")
     store, period = _asked(config, measurement, (first, end), tag)
     with _told(), _days() as tell, _opened(output) as out:
         rows = export(store, period, form.value, out, tell)
-    typer.echo(f"{rows} rows", err=True)
+    typer.echo(f"{rows} rows" if rows else f"0 rows: {_nothing(period)}", err=True)
 
 
 def replay_command(
@@ -94,13 +97,20 @@ def replay_command(
     if url is None:
         with _told(), _days() as tell:
             points = remake_rollups(store, period, progress=tell)
-        typer.echo(f"{points} points of {measurement}_5m made anew", err=True)
+        nothing = "" if points else f": {_nothing(period)}"
+        typer.echo(f"{points} points of {measurement}_5m made anew{nothing}", err=True)
         return
     with _told(), _days() as tell:
         settings = InfluxSettings(
-            url, bucket, _kind(kind), org, _secret(token, config), user, _secret(password, config)
+            _server(url), bucket, _kind(kind), org, _secret(token, config), user, _secret(password, config)
         )
-        rows = asyncio.run(_replay_into(settings, store, period, tell))
+        rows, refused = asyncio.run(_replay_into(settings, store, period, tell))
+    if rows == 0:
+        typer.echo(f"nothing was given to {url}: {_nothing(period)}", err=True)
+        raise typer.Exit(1)
+    if refused:
+        typer.echo(f"{url} refused {refused} of {rows} rows; they and its reasons are in {_letters(store)}", err=True)
+        raise typer.Exit(1)
     typer.echo(f"{rows} rows given to {url}", err=True)
 
 
@@ -123,7 +133,8 @@ def influx_setup(
     """Make bucket or database, retention, InfluxQL's mapping, and one who may only write and one who may only read."""
     here = Path.cwd()
     with _told():
-        settings = InfluxSettings(url, bucket, _kind(kind), org, _secret(token, here), user, _secret(password, here))
+        secret, word = _secret(token, here), _secret(password, here)
+        settings = InfluxSettings(_server(url), bucket, _kind(kind), org, secret, user, word)
         steps = set_up(settings, retention_days or None)
         written = [_keep(step, secrets) for step in steps]
     if as_json:
@@ -138,12 +149,38 @@ def influx_setup(
         typer.echo("nothing to do: this server needs no setup")
 
 
-async def _replay_into(settings: InfluxSettings, store: Path, period: Period, tell: Callable[[int, int], None]) -> int:
-    sink = open_influx(settings, store / "dead_letters", name="replay")
+async def _replay_into(
+    settings: InfluxSettings, store: Path, period: Period, tell: Callable[[int, int], None]
+) -> tuple[int, int]:
+    """How many rows the server was given, and how many of them it will never take."""
+    sink = open_influx(settings, _letters(store), name="replay")
     try:
-        return await replay(store, period, sink, tell)
+        return await replay(store, period, sink, tell), sink.dead_letters.total
     finally:
         await sink.close()
+
+
+def _letters(store: Path) -> Path:
+    return store / "dead_letters"
+
+
+def _nothing(period: Period) -> str:
+    """Why there may be no rows."""
+    tags = [f"{name}={value}" for name, values in (period.where or {}).items() for value in values]
+    tagged = f" with {', '.join(tags)}" if tags else ""
+    return f"{period.measurement} has no rows{tagged} in this period"
+
+
+def _server(url: str) -> str:
+    """The URL, if it is one of a server."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise typer.BadParameter(f"--url is http://HOST:PORT, not {url!r}")
+    return url
 
 
 def _asked(directory: Path, measurement: str, moments: tuple[str, str], tags: list[str] | None) -> tuple[Path, Period]:
@@ -202,7 +239,11 @@ def _told() -> Iterator[None]:
     """What went wrong as one sentence on standard error, exit status 1."""
     try:
         yield
-    except (HistoryError, StoreUnavailable, SetupRefused, SecretUnavailable, OSError) as error:
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        typer.echo(named, err=True)
+        raise typer.Exit(1) from None
+    except (HistoryError, StoreUnavailable, SetupRefused, SecretUnavailable) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
@@ -222,6 +263,10 @@ def _opened(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdout.buffer
         return
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"--output: there is no folder {path.parent}")
+    if path.is_dir():
+        raise typer.BadParameter(f"--output: {path} is a folder; name a file in it")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:

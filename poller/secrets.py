@@ -57,24 +57,45 @@ class SecretReference:
             raise ValueError('a secret is given by reference only: "file:PATH", "env:NAME" or "credential:NAME"')
         return cls(scheme, name)
 
-    def read(self, directory: Path) -> Secret:
-        """The secret; directory is the one of the configuration. Raises SecretUnavailable."""
+    def path(self, directory: Path) -> Path | None:
+        """The file it is kept in, directory being the configuration's; None for one out of the environment.
+
+        Raises SecretUnavailable for a credential where systemd gives none.
+        """
         if self.scheme == "env":
+            return None
+        if self.scheme == "file":
+            return directory / self.name
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            raise SecretUnavailable(f"{self}: not started by systemd with LoadCredential")
+        return Path(folder) / self.name
+
+    def read(self, directory: Path) -> Secret:
+        """The secret, its only line that is not empty; directory is the one of the configuration.
+
+        Raises SecretUnavailable where there is nothing, no text, no line, or more than one.
+        """
+        path = self.path(directory)
+        if path is None:
             value = os.environ.get(self.name)
             if value is None:
                 raise SecretUnavailable(f"{self}: the environment has no variable of this name")
-            return Secret(value)
-        path = directory / self.name
-        if self.scheme == "credential":
-            folder = os.environ.get("CREDENTIALS_DIRECTORY")
-            if folder is None:
-                raise SecretUnavailable(f"{self}: not started by systemd with LoadCredential")
-            path = Path(folder) / self.name
+            return Secret(self._only_line(value))
         try:
-            return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
+            value = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "is not text"
             raise SecretUnavailable(f"{self}: {path}: {reason}") from None
+        return Secret(self._only_line(value))
+
+    def _only_line(self, text: str) -> str:
+        lines = [line for line in text.replace("\r", "\n").split("\n") if line.strip()]
+        if not lines:
+            raise SecretUnavailable(f"{self} is empty")
+        if len(lines) > 1:
+            raise SecretUnavailable(f"{self} has {len(lines)} lines that are not empty; a secret is one line")
+        return lines[0]
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.name}"

@@ -67,6 +67,28 @@ def test_a_secret_is_read_from_systemd(tmp_path: Path, monkeypatch: pytest.Monke
     assert "hunter2" == SecretReference.parse("credential:community").read(Path("/nowhere")).reveal()
 
 
+@pytest.mark.parametrize("text", ["", "\n", " \r\n\n"])
+def test_an_empty_secret_is_refused(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device would be asked with nothing, and its silence would look like the network's."""
+    (tmp_path / "community").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("HINOMI_TEST_EMPTY", text)
+    for reference in ("file:community", "env:HINOMI_TEST_EMPTY"):
+        with pytest.raises(SecretUnavailable, match=f"^{reference} is empty$"):
+            SecretReference.parse(reference).read(tmp_path)
+
+
+def test_a_secret_is_the_only_line_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "community").write_bytes(b"\r\nhunter 2\r\n\r\n")
+    assert "hunter 2" == SecretReference.parse("file:community").read(tmp_path).reveal()
+
+
+def test_a_secret_of_two_lines_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "community").write_text("old\nhunter2\n", encoding="utf-8")
+    with pytest.raises(SecretUnavailable) as refusal:
+        SecretReference.parse("file:community").read(tmp_path)
+    assert "file:community has 2 lines that are not empty; a secret is one line" == str(refusal.value)
+
+
 @pytest.mark.parametrize("reference", ["file:absent", "env:HINOMI_TEST_ABSENT", "credential:absent"])
 def test_a_reference_that_leads_nowhere_is_named(
     reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

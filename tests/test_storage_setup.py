@@ -272,3 +272,20 @@ def test_the_command_keeps_new_secrets_in_files_of_their_owner(
     for step in steps[1:]:
         assert "0o100600" == oct(Path(step["secret"]).stat().st_mode)
         assert Path(step["secret"]).read_text().strip() not in done.output
+
+
+def test_replay_says_what_the_server_refused(
+    command: typer.Typer, configuration: Path, guarded: InfluxSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A field that the database knows as text takes no numbers: those rows are not in it."""
+    set_up(guarded, None)
+    line = f'tenant,tenant=tsu,line=internet in_octets="text" {_T + 1}'.encode()
+    request = urllib.request.Request(f"{guarded.url}/write?db=hinomi&u=admin&p=top", data=line)
+    urllib.request.urlopen(request, timeout=30).close()
+    monkeypatch.setenv("ADMIN_PASSWORD", "top")
+    wanted = ["tenant", "--from", "2024-10-04", "--to", "2024-10-05", "--url", guarded.url, "--kind", "1"]
+    login = ["--user", "admin", "--password", "env:ADMIN_PASSWORD"]
+    done = CliRunner().invoke(command, ["replay", "-c", str(configuration), *wanted, *login])
+    assert (1, True) == (done.exit_code, f"{guarded.url} refused 60 of 60 rows" in done.stderr)
+    (letters,) = (configuration / "demo" / "store" / "dead_letters").iterdir()
+    assert 60 == len(letters.read_text().splitlines())

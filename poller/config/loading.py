@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from poller.config.places import Document, Path_, dotted, read_document
 from poller.config.problems import ConfigurationError, Place, Problem, did_you_mean
 from poller.config.references import check_references
+from poller.config.secretcheck import SecretUse, secret_uses
 from poller.config.sentences import sentence
 from poller.config.slips import wide_key
 from poller.estate import Estate
@@ -31,13 +32,14 @@ class Configuration:
     """A configuration that holds together.
 
     directory: where it lies; relative files in it are meant from there. files: every file read, the main one first.
-    warnings: what works but should not stay so.
+    warnings: what works but should not stay so. secrets: where one is named; none is read (check_secrets does).
     """
 
     estate: Estate
     directory: Path
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...] = ()
+    secrets: tuple[SecretUse, ...] = ()
 
     @property
     def state_directory(self) -> Path:
@@ -82,7 +84,7 @@ def load(directory: Path, profiles: Collection[str] | None = None) -> Configurat
     warnings = check_references(estate, tree, installed_profiles() if profiles is None else profiles)
     if tree.problems:
         raise ConfigurationError(tree.problems)
-    return Configuration(estate, directory, tuple(files), tuple(sorted(warnings)))
+    return Configuration(estate, directory, tuple(files), tuple(sorted(warnings)), secret_uses(estate, tree))
 
 
 def installed_profiles() -> frozenset[str]:
