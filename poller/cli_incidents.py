@@ -10,7 +10,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -44,7 +45,8 @@ def incidents(
 ) -> None:
     """List open incidents, the worst and oldest first."""
     configuration = load_or_exit(config)
-    found = _inquiry(configuration).incidents(closed=closed)
+    with _inquiry(configuration) as inquiry:
+        found = inquiry.incidents(closed=closed)
     if as_json:
         typer.echo(json.dumps([_as_json(incident) for incident in found], ensure_ascii=False, indent=2))
         return
@@ -131,7 +133,8 @@ def silence(
     until_ns = now_ns + int(seconds * SECOND)
     action = "silence" if seconds else "unsilence"
     entry = AuditEntry(now_ns, who or _login(), _origin(), action, target, comment, command=True, until_ns=until_ns)
-    _inquiry(configuration).command(entry)
+    with _inquiry(configuration) as inquiry:
+        inquiry.command(entry)
     words, until = language(None), Times(configuration.estate).day(until_ns, language(None))
     if seconds:
         typer.echo(pick(words, f"{target} の通知を {until} まで止めます。", f"{target}: no mails until {until}."))
@@ -169,16 +172,19 @@ def send_test_mail(
         raise typer.Exit(1)
 
 
-def _inquiry(configuration: Configuration) -> Inquiry:
+@contextmanager
+def _inquiry(configuration: Configuration) -> Iterator[Inquiry]:
+    """The store to ask; where it cannot be asked one sentence and exit status 1."""
     try:
-        return Inquiry(configuration.state_directory)
+        yield Inquiry(configuration.state_directory)
     except NoStore as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
 
 def _story(configuration: Configuration, id_: str) -> Story:
-    story = _inquiry(configuration).story(id_)
+    with _inquiry(configuration) as inquiry:
+        story = inquiry.story(id_)
     if story is None:
         typer.echo(f"there is no incident {id_!r}; hinomi incidents lists those that are open", err=True)
         raise typer.Exit(1)
@@ -188,7 +194,8 @@ def _story(configuration: Configuration, id_: str) -> Story:
 def _command(configuration: Configuration, action: str, id_: str, text: str, who: str | None) -> None:
     _story(configuration, id_)
     entry = AuditEntry(time.time_ns(), who or _login(), _origin(), action, id_, text, command=True)
-    _inquiry(configuration).command(entry)
+    with _inquiry(configuration) as inquiry:
+        inquiry.command(entry)
 
 
 def _login() -> str:

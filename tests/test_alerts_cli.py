@@ -124,3 +124,27 @@ def test_a_configuration_that_never_ran_says_so(hinomi, tmp_path) -> None:
     main.write_text(main.read_text(encoding="utf-8").replace(before, "empty"), encoding="utf-8")
     done = hinomi("incidents", "-c", tmp_path / "config")
     assert (done.exit_code, "the daemon has not run" in done.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("incidents",),
+        ("incident", "2026-1121-001"),
+        ("ack", "2026-1121-001"),
+        ("comment", "2026-1121-001", "x"),
+        ("silence", "circuit/bo-1"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"\xa5" * 8192, b""], ids=["damaged", "empty"])
+def test_a_store_that_cannot_be_read_is_one_sentence(hinomi, watched, words, content) -> None:
+    config, _, store = watched
+    store.close()
+    state = config / "state"
+    for file in state.glob("alerts.sqlite*"):
+        file.unlink()
+    (state / "alerts.sqlite").write_bytes(content)
+    done = hinomi(*words, "-c", config)
+    lines = done.output.strip().splitlines()
+    assert (done.exit_code, len(lines), isinstance(done.exception, SystemExit)) == (1, 1, True), done.output
+    assert lines[0].startswith(str(state / "alerts.sqlite"))
