@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,27 @@ def test_a_rule_on_a_state_tells_readings_and_not_levels(on, equals, value, reas
     written = {"id": "r", "name": {"ja": "x", "en": "x"}, "on": on, "equals": equals, "severity": "minor"}
     rule, step = Rule.model_validate(written), Step(NOW, "r", "device/x", "a", "b", reason.value, value)
     assert (reason_text(step, rule, "ja"), reason_text(step, rule, "en")) == (ja, en)
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("nosuch.invalid", "the name nosuch.invalid cannot be resolved"),
+        ("127.0.0.1", "127.0.0.1 refused the connection: no mail server listens on port"),
+    ],
+)
+def test_a_test_mail_that_cannot_go_is_told_in_a_sentence(hinomi, watched, host, says) -> None:
+    config, _, _ = watched
+    with socket.socket() as taken:  # bound and not listening: a connection is refused
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        main = config / "hinomi.yaml"
+        relay = f"  relays: [{{host: {host}, port: {port}, tls: none}}]\n  maildir:"
+        main.write_text(main.read_text(encoding="utf-8").replace("  maildir:", relay), encoding="utf-8")
+        done = hinomi("test-mail", "noc-shift", "-c", config)
+    assert done.exit_code == 1, done.output
+    assert says in done.output
+    assert [word for word in ("SMTP", "Errno", "Error") if word in done.output] == []
 
 
 def test_ack_comment_and_silence_reach_the_daemon(hinomi, watched) -> None:
