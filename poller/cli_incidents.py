@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -26,9 +28,11 @@ from poller.alerts.outbox import Outcome, QueuedMail, try_every_way
 from poller.alerts.states import SECOND
 from poller.alerts.store import AuditEntry
 from poller.alerts.story import tell_story
-from poller.alerts.words import Times, duration_text, pick, scope_text
+from poller.alerts.subjects import subject_names
+from poller.alerts.words import Times, duration_text, pick, scope_text, scope_word, severity_text
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.config.problems import did_you_mean
 from poller.units import parse_duration
 
 IncidentArgument = Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, such as 2026-1121-003.")]
@@ -44,7 +48,8 @@ def incidents(
 ) -> None:
     """List open incidents, the worst and oldest first."""
     configuration = load_or_exit(config)
-    found = _inquiry(configuration).incidents(closed=closed)
+    with _inquiry(configuration) as inquiry:
+        found = inquiry.incidents(closed=closed)
     if as_json:
         typer.echo(json.dumps([_as_json(incident) for incident in found], ensure_ascii=False, indent=2))
         return
@@ -54,19 +59,19 @@ def incidents(
         return
     table = Table(box=None, pad_edge=False)
     titles = ("番号 重大度 内容 発生 経過 団体 範囲 確認", "id severity what since for tenants scope taken-by")
-    for title in pick(words, *titles).split():
-        table.add_column(title, overflow="fold")
+    for at, title in enumerate(pick(words, *titles).split()):
+        table.add_column(title, overflow="fold", no_wrap=at == 0)  # an id broken in two cannot be copied
     times, now_ns = Times(configuration.estate), time.time_ns()
     for incident in found:
         until = incident.ended_ns or now_ns
         table.add_row(
             incident.id,
-            incident.severity.value,
+            severity_text(incident.severity, words),
             escape(incident.title(words)),
             times.day(incident.begun_ns, words),
             duration_text((until - incident.begun_ns) / SECOND, words),
             str(len(incident.affected.tenants)),
-            incident.scope,
+            scope_word(incident.scope, words),
             escape(incident.acknowledged_by or "-"),
         )
     Console().print(table)
@@ -109,6 +114,11 @@ def comment(
     lang: LangOption = None,
 ) -> None:
     """Add a remark to an incident; it stands in its story and in the recovery mail."""
+    if not text.strip():
+        typer.echo(
+            pick(language(lang), "記録する内容がありません。", "there is nothing to note: the text is empty"), err=True
+        )
+        raise typer.Exit(2)
     _command(load_or_exit(config), "comment", id_, text, who)
     typer.echo(pick(language(lang), f"{id_} に記録しました。", f"{id_}: noted."))
 
@@ -127,11 +137,15 @@ def silence(
     except ValueError as error:
         typer.echo(f"--for: {error}", err=True)
         raise typer.Exit(2) from None
+    if seconds and (complaint := _unmatched(target, configuration)):
+        typer.echo(complaint, err=True)
+        raise typer.Exit(2)
     now_ns = time.time_ns()
     until_ns = now_ns + int(seconds * SECOND)
     action = "silence" if seconds else "unsilence"
     entry = AuditEntry(now_ns, who or _login(), _origin(), action, target, comment, command=True, until_ns=until_ns)
-    _inquiry(configuration).command(entry)
+    with _inquiry(configuration) as inquiry:
+        inquiry.command(entry)
     words, until = language(None), Times(configuration.estate).day(until_ns, language(None))
     if seconds:
         typer.echo(pick(words, f"{target} の通知を {until} まで止めます。", f"{target}: no mails until {until}."))
@@ -169,16 +183,19 @@ def send_test_mail(
         raise typer.Exit(1)
 
 
-def _inquiry(configuration: Configuration) -> Inquiry:
+@contextmanager
+def _inquiry(configuration: Configuration) -> Iterator[Inquiry]:
+    """The store to ask; where it cannot be asked one sentence and exit status 1."""
     try:
-        return Inquiry(configuration.state_directory)
+        yield Inquiry(configuration.state_directory)
     except NoStore as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
 
 def _story(configuration: Configuration, id_: str) -> Story:
-    story = _inquiry(configuration).story(id_)
+    with _inquiry(configuration) as inquiry:
+        story = inquiry.story(id_)
     if story is None:
         typer.echo(f"there is no incident {id_!r}; hinomi incidents lists those that are open", err=True)
         raise typer.Exit(1)
@@ -188,7 +205,26 @@ def _story(configuration: Configuration, id_: str) -> Story:
 def _command(configuration: Configuration, action: str, id_: str, text: str, who: str | None) -> None:
     _story(configuration, id_)
     entry = AuditEntry(time.time_ns(), who or _login(), _origin(), action, id_, text, command=True)
-    _inquiry(configuration).command(entry)
+    with _inquiry(configuration) as inquiry:
+        inquiry.command(entry)
+
+
+def _unmatched(target: str, configuration: Configuration) -> str | None:
+    """What is wrong with a silence's target: nothing of the estate and no incident is meant by it."""
+    if "/" not in target and not target.startswith("*"):
+        with _inquiry(configuration) as inquiry:
+            if inquiry.story(target) is not None:
+                return None
+    known = subject_names(configuration.estate)
+    if any(_may_match(target, name) for name in known):
+        return None
+    return f"{target!r} is neither an incident nor a subject of this configuration.{did_you_mean(target, known)}"
+
+
+def _may_match(pattern: str, name: str) -> bool:
+    """True where the pattern matches the subject, or something within it (an interface, a tenant's line)."""
+    kind, _, rest = pattern.partition("/")
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{kind}/{rest.partition('/')[0]}")
 
 
 def _login() -> str:

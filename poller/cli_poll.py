@@ -98,10 +98,11 @@ def poll(  # noqa: PLR0917 - a command has as many options as its users need
             return replace(
                 _configured(config, address), repeat=repeat, interval_seconds=interval, unverified=unverified
             )
+        agent = None if recording is None else _recorded(recording)
         device = _device(address, profile, tuple(interface or ()))
-        if recording is not None:
+        if agent is not None:
             target = SnmpTarget(str(device.addresses[0]), community=b"")
-            return Request(device, target, repeat, interval, unverified, _recorded(recording))
+            return Request(device, target, repeat, interval, unverified, agent)
         target = _target(device, credentials, polling)
         return Request(device, target, repeat, interval, unverified)
 

@@ -187,3 +187,60 @@ def test_a_rule_that_left_the_configuration_ends_its_alert_and_its_incident(tmp_
     assert [(change.after, change.reason.name) for change in changes] == [(State.RESOLVED, "RULE_GONE")]
     assert alerting.open_incidents() == []
     store.close()
+
+
+def written(path: Path) -> None:
+    """A store as a daemon left it, with one alert, large enough that its tables have pages of their own."""
+    store = Store(path)
+    alerting = Alerting(ESTATE, store)
+    alerting.observe([DOWN], NOW)
+    store.submit(Batch(audit=[AuditEntry(NOW, "x", "cli", "comment", "y", "z" * 900) for _ in range(60)])).result()
+    store.close()
+
+
+@pytest.mark.parametrize("where", [0, 4096 * 3], ids=["its head", "a page of it"])
+def test_a_damaged_store_is_moved_aside_and_alerting_goes_on(tmp_path, caplog, where) -> None:
+    """No damage may keep the daemon from watching (R73)."""
+    path = tmp_path / "alerts.sqlite"
+    written(path)
+    with path.open("r+b") as file:
+        file.seek(where)
+        file.write(b"\xa5" * 4096)
+    (tmp_path / "alerts.sqlite-wal").write_bytes(b"its log")
+    damaged = path.read_bytes()
+    store = Store(path)
+    alerting = Alerting(ESTATE, store)
+    (change,) = alerting.observe([DOWN], NOW)
+    alerting.committed.result()
+    assert change.after is State.FIRING
+    aside = {file.name[-4:]: file.read_bytes() for file in tmp_path.glob("alerts.sqlite.damaged-*")}
+    assert damaged in aside.values()
+    assert aside["-wal"] == b"its log"
+    assert "alerts_store_damaged" in caplog.text
+    assert len(Inquiry(tmp_path).incidents()) == 1
+    store.close()
+
+
+def test_a_whole_store_is_left_where_it_is(tmp_path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    written(path)
+    store = Store(path)
+    assert len(store.load().alerts) == 1
+    store.close()
+    assert [file.name for file in tmp_path.iterdir() if "damaged" in file.name] == []
+
+
+def test_damage_while_running_is_told_and_does_not_end_alerting(tmp_path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    written(path)
+    store = Store(path)
+    alerting = Alerting(ESTATE, store)
+    connection = connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    path.write_bytes(b"\xa5" * path.stat().st_size)
+    alerting.tick(NOW + SECOND)
+    future = store.submit(Batch(audit=[AuditEntry(NOW, "x", "cli", "comment", "y")]))
+    store.close()
+    assert isinstance(future.exception(timeout=0), sqlite3.DatabaseError)
+    assert store.trouble is not None

@@ -183,6 +183,7 @@ def test_nobody_listens() -> None:
         (("127.0.0.1", "--v3-user", "x", "--v3-auth", "MD5"), "--v3-auth and --v3-auth-password-file belong together"),
         (("127.0.0.1", "--community", "x", "--interface", "("), "--interface '(' is not a regular expression:"),
         (("127.0.0.1", "--recording", "/nowhere.snmprec"), "/nowhere.snmprec: No such file or directory"),
+        (("nosuch.invalid", "--recording", "/nowhere.snmprec"), "/nowhere.snmprec: No such file or directory"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_status_2(arguments: tuple[str, ...], sentence: str) -> None:

@@ -1,13 +1,17 @@
 """The store, asked by another program while the daemon runs: WAL lets it read, the audit log takes its commands."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from poller.alerts.incidents import Incident
 from poller.alerts.store import AuditEntry, append_audit, connect, decode_incident, read_audit
+from poller.storage.journal_file import is_damage
 
 ALERTS_FILE: Final = "alerts.sqlite"
 """The name of the store within the state directory."""
@@ -56,11 +60,14 @@ class Story:
 
 
 class NoStore(Exception):  # noqa: N818 - it says what is the matter
-    """There is no store in that directory: the daemon has not run there."""
+    """There is no store in that directory, or it cannot be read; one sentence."""
 
 
 class Inquiry:
-    """Questions to one store file; opens it for each question, so nothing is held while people read."""
+    """Questions to one store file; opens it for each question, so nothing is held while people read.
+
+    Every method raises NoStore where the file is damaged, locked or not one of ours.
+    """
 
     def __init__(self, state_directory: Path) -> None:
         self._path = state_directory / ALERTS_FILE
@@ -69,25 +76,25 @@ class Inquiry:
 
     def incidents(self, *, closed: int = 0) -> list[Incident]:
         """Open incidents, and as many of the latest closed ones."""
-        with closing(connect(self._path)) as connection:
+        with self._open() as connection:
             rows = connection.execute("SELECT body FROM incidents WHERE closed_ns IS NULL ORDER BY id").fetchall()
             rows += connection.execute(
                 "SELECT body FROM incidents WHERE closed_ns IS NOT NULL ORDER BY closed_ns DESC LIMIT ?", (closed,)
             ).fetchall()
-        return [decode_incident(row[0]) for row in rows]
+            return [decode_incident(row[0]) for row in rows]
 
     def incidents_between(self, start_ns: int, end_ns: int) -> list[Incident]:
         """Incidents that were open at some time of start..end, oldest first: for reports and the service level."""
-        with closing(connect(self._path)) as connection:
+        with self._open() as connection:
             rows = connection.execute(
                 "SELECT body FROM incidents WHERE opened_ns < ? AND (closed_ns IS NULL OR closed_ns >= ?) ORDER BY id",
                 (end_ns, start_ns),
             ).fetchall()
-        return [decode_incident(row[0]) for row in rows]
+            return [decode_incident(row[0]) for row in rows]
 
     def story(self, id_: str) -> Story | None:
         """One incident with its transitions, mails and remarks; None where there is no such incident."""
-        with closing(connect(self._path)) as connection:
+        with self._open() as connection:
             row = connection.execute("SELECT body FROM incidents WHERE id = ?", (id_,)).fetchone()
             if row is None:
                 return None
@@ -98,17 +105,31 @@ class Inquiry:
             ).fetchall()
             audit = read_audit(connection, "target = ? ORDER BY id", (id_,))
             mails = _mails(connection, id_)
-        return Story(decode_incident(row[0]), tuple(Step(*step) for step in steps), mails, tuple(audit))
+            return Story(decode_incident(row[0]), tuple(Step(*step) for step in steps), mails, tuple(audit))
 
     def dead_letters(self) -> tuple[MailRow, ...]:
         """Mails that no server would take."""
-        with closing(connect(self._path)) as connection:
+        with self._open() as connection:
             return _mails(connection, None)
 
     def command(self, entry: AuditEntry) -> int:
         """Append a command to the audit log; the daemon carries it out within a second, or when it starts."""
-        with closing(connect(self._path)) as connection:
+        with self._open() as connection:
             return append_audit(connection, entry)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(connect(self._path)) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise NoStore(
+                    f"{self._path} is damaged ({error}); the daemon moves it aside at its next start and begins anew"
+                ) from None
+            raise NoStore(f"{self._path} cannot be read: {error}") from None
+        except msgspec.DecodeError as error:
+            raise NoStore(f"{self._path} holds what this version cannot read: {error}") from None
 
 
 def _mails(connection: sqlite3.Connection, incident: str | None) -> tuple[MailRow, ...]:

@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import socket
 import sqlite3
 import ssl
 from collections.abc import Callable, Sequence
@@ -193,10 +194,31 @@ async def _ask(relay: Relay, secrets: Path, mail: QueuedMail, step_seconds: floa
         async with asyncio.timeout(3 * step_seconds):
             return await _dialogue(client, relay, password, mail)
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-        answer = f"{type(error).__name__}: {error}"
-        return Outcome(accepted=False, refused=False, relay=name, answer=answer[:300])
+        return Outcome(accepted=False, refused=False, relay=name, answer=failure_text(error, relay)[:300])
     finally:
         client.close()
+
+
+def failure_text(error: Exception, relay: Relay) -> str:  # noqa: PLR0911 - one a kind of failure
+    """Why there was no answer to record, as a sentence without names of this program's parts."""
+    cause = error.__cause__ or error
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    if isinstance(cause, socket.gaierror):
+        return f"the name {relay.host} cannot be resolved"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"{relay.host} refused the connection: no mail server listens on port {relay.port}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of {relay.host} is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS with {relay.host} failed ({cause.reason or cause}); the relay's tls setting is {relay.tls!r}"
+    if isinstance(error, TimeoutError | aiosmtplib.SMTPTimeoutError):
+        return f"{relay.host} did not answer in time"
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+        return f"{relay.host} closed the connection in the middle of the dialogue"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"cannot connect to {relay.host}: {cause.strerror}"
+    return f"the dialogue with {relay.host} failed: {error}"
 
 
 async def _dialogue(client: aiosmtplib.SMTP, relay: Relay, password: str | None, mail: QueuedMail) -> Outcome:

@@ -311,7 +311,7 @@ class Page:
         if self.contact.role in {"tenant", "provider"}:
             return [self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")]
         url = (
-            f"{clean(self.estate.mail.wall_url).rstrip('/')}/incidents/{self.incident.id}"
+            f"{clean(self.estate.mail.wall_url).rstrip('/')}/incident/{self.incident.id}"
             if self.estate.mail.wall_url
             else ""
         )

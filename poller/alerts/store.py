@@ -8,12 +8,15 @@ full) is tried again until it can: order matters more than memory here, and `tro
 Other programs (`hinomi ack`) append to the audit log only. The daemon reads what is new there behind a cursor that is
 kept in the same transaction as its effect, so a command given while the daemon is down is carried out when it starts.
 The audit log cannot be changed or shortened by SQL: triggers refuse it.
+
+A file found damaged at the start is moved aside, and an empty one taken (see poller.alerts.damage).
 """
 
 import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -23,6 +26,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from poller.alerts.damage import move_aside_if_damaged
 from poller.alerts.incidents import Incident
 from poller.alerts.rules import Key
 from poller.alerts.states import Alert, Transition
@@ -136,7 +140,6 @@ class Store:
     """The file, and the one thread that writes it. Use from one thread; close() waits for what was submitted."""
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
-        self._patience = patience
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.trouble: str | None = None
@@ -145,9 +148,11 @@ class Store:
             queue.SimpleQueue()
         )
         self._closing = threading.Event()
+        move_aside_if_damaged(path, time.time_ns())
         with closing(connect(path)) as connection:
             connection.executescript(SCHEMA)
         self._reader = connect(path)
+        self._writer = connect(path, patience)
         self._seen_version: int | None = None
         self._thread = threading.Thread(target=self._write_all, name="alerts-store", daemon=True)
         self._thread.start()
@@ -192,11 +197,18 @@ class Store:
 
     def commands(self, after: int) -> list[AuditEntry]:
         """Commands that people appended after the cursor; costs microseconds while nobody else wrote."""
-        version = self._reader.execute("PRAGMA data_version").fetchone()[0]
-        if version == self._seen_version:
+        try:
+            version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+            if version == self._seen_version:
+                return []
+            found = read_audit(self._reader, "id > ? AND command = 1 ORDER BY id", (after,))
+        except sqlite3.DatabaseError as error:  # alerting goes on without the commands
+            if self.trouble is None:
+                log.error("alerts store: cannot read the commands: %s", error)  # noqa: TRY400 - known cause
+            self.trouble = str(error)
             return []
         self._seen_version = version
-        return read_audit(self._reader, "id > ? AND command = 1 ORDER BY id", (after,))
+        return found
 
     def close(self) -> None:
         """Write what was submitted, then end; what cannot be written even now is given up."""
@@ -211,7 +223,7 @@ class Store:
         return future
 
     def _write_all(self) -> None:
-        with closing(connect(self.path, self._patience)) as connection:
+        with closing(self._writer) as connection:
             while (item := self._work.get()) is not None:
                 work, future, insist = item
                 while not self._write(connection, work, future, insist=insist):
@@ -239,6 +251,9 @@ class Store:
                 self.trouble = str(error)
                 log.error("alerts store: cannot write, trying again: %s", error)  # noqa: TRY400 - known cause
                 return False
+            if insist:  # no one may be waiting for this one's answer
+                self.trouble = str(error)
+                log.error("alerts store: cannot write, given up: %s", error)  # noqa: TRY400 - known cause
             future.set_exception(error)
             return True
         self.trouble = None
@@ -249,8 +264,12 @@ class Store:
 def connect(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:
     """A connection as every user of the file opens it: WAL, every commit synced, patient with other writers."""
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from poller.estate import Estate
 from poller.sample import Sample
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
@@ -38,6 +39,21 @@ class Subject:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.id}/{self.part}" if self.part else f"{self.kind}/{self.id}"
+
+
+def subject_names(estate: Estate) -> list[str]:
+    """The subjects that the estate names, as text; what lies within them (interfaces) only devices tell."""
+    parts = {
+        "device": estate.devices,
+        "interface": estate.devices,
+        "notification": estate.devices,
+        "circuit": estate.circuits,
+        "line_group": estate.line_groups,
+        "tenant": estate.tenants,
+        "service": estate.services,
+        "daemon": ("self",),
+    }
+    return [f"{kind}/{id_}" for kind, ids in parts.items() for id_ in ids]
 
 
 def subject_of(sample: Sample) -> Subject | None:

@@ -14,7 +14,7 @@ from poller.alerts.incidents import Incident, Member
 from poller.alerts.rules import split_on
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
-from poller.estate import Estate, Rule
+from poller.estate import Estate, Rule, Severity
 from poller.sample import FieldValue
 from poller.schema import SCHEMA
 from poller.units import format_rate, format_volume
@@ -52,11 +52,23 @@ _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("state", "degraded"): ("品質低下", "degraded"),
     ("state", "unknown"): ("不明", "unknown"),
 }
+_SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
+_SCOPES: Final = {"inside": "範囲内", "outside": "範囲外"}
 
 
 def pick(lang: str, ja: str, en: str) -> str:
     """The words in "ja" or "en"."""
     return en if lang == "en" else ja
+
+
+def severity_text(severity: Severity, lang: str) -> str:
+    """How much it matters, in a word."""
+    return pick(lang, _SEVERITIES[severity], severity.value)
+
+
+def scope_word(scope: str, lang: str) -> str:
+    """Which side of the demarcation point, in a word."""
+    return pick(lang, _SCOPES.get(scope, "未判定"), scope)
 
 
 def join(names: Iterable[str], lang: str) -> str:

@@ -63,7 +63,7 @@ def salvage(path: Path, readers: Collection[str], now_ns: int) -> tuple[JournalF
         file.restore([], acknowledged, last)
     finally:
         file.close()
-    aside = _move_aside(path, now_ns)
+    aside = move_aside(path, now_ns)
     new.rename(path)
     _log.warning("journal salvaged path=%s aside=%s records=%d", path, aside, count)
     return JournalFile(path, now_ns), Salvaged(aside, count, acknowledged)
@@ -76,7 +76,7 @@ def _finish_salvage(path: Path, now_ns: int) -> None:
     if path.exists():
         _remove(_new(path))
     else:
-        _move_aside(path, now_ns)  # what belonged to the damaged file would be taken for the new one's
+        move_aside(path, now_ns)  # what belonged to the damaged file would be taken for the new one's
         _new(path).rename(path)
 
 
@@ -89,7 +89,7 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _move_aside(path: Path, now_ns: int) -> Path:
+def move_aside(path: Path, now_ns: int) -> Path:
     """The file's new name; its write-ahead log goes with it."""
     stamp = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%f")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
