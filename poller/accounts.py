@@ -38,7 +38,8 @@ class SlotTotals:
 
     start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
     in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
-    covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
+    covered_ns: observed time, summed over the members.
+    observed_ns: what the rates are taken over: the time of the members that carried; 0 while the carrier is silent.
     previous: what was told of this slot before; None when it is told for the first time. A sum kept elsewhere is
         corrected by adding the new figures and taking off the previous ones.
     """
@@ -62,8 +63,8 @@ class SlotTotals:
 
     @property
     def coverage_ratio(self) -> float:
-        """Part of the slot that was observed, mean over the members."""
-        return self.covered_ns / (self.members * self.slot_ns) if self.members else 0.0
+        """Part of the slot that was observed, mean over the members; 0 where there is no rate."""
+        return self.covered_ns / (self.members * self.slot_ns) if self.members and self.observed_ns else 0.0
 
     @property
     def in_bits_per_second(self) -> float | None:
@@ -86,3 +87,9 @@ def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
         result.append(upto - gone)
         gone = upto
     return result
+
+
+def weighed_ns(octets: Sequence[int], covered_ns: Sequence[int]) -> int:
+    """The time in which the sum of octets makes the sum of the members' rates; 0 without octets."""
+    rate = sum(each / covered for each, covered in zip(octets, covered_ns, strict=True) if covered)
+    return round(sum(octets) / rate) if rate else 0

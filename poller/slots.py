@@ -8,14 +8,19 @@ are kept per series until every account has closed them, then only the accounts'
 when all its members have passed its end, or at the deadline; what comes later amends it, and it is told again.
 Octets of a gap count in volumes, but neither in rates nor in coverage, because nobody knows when in the gap they flowed
 (R33). What is older than the ledger remembers is entered in the oldest slot that it does remember, as of a gap.
+
+Whoever is idle cannot vouch for whoever carries. The carrier of an account is the member that carried most when last
+observed. While it is silent, the slot has no rate, unless the others together carry more than half of what the account
+carried before: then they have taken over. So a dead standby voids nothing, and a silent active member does not make its
+account look idle. Where members were observed for different times, the account's rate is the sum of their rates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, Final
 
-from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares
+from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares, weighed_ns
 from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
@@ -38,7 +43,7 @@ class _Slot:
 
 @dataclass(slots=True)
 class _Sum:
-    """An account's figures of one slot; the names are those of SlotTotals."""
+    """An account's figures of one slot; the names are those of SlotTotals. carrier: a series' number, -1 for none."""
 
     in_octets: int = 0
     out_octets: int = 0
@@ -46,6 +51,7 @@ class _Sum:
     out_gap_octets: int = 0
     covered_ns: int = 0
     observed_ns: int = 0
+    carrier: int = -1
 
     def add(self, in_octets: int, out_octets: int) -> None:
         self.in_octets += in_octets
@@ -66,6 +72,8 @@ class _Book:
     """One account: its members by number, how far it is closed, its sums by slot.
 
     closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
+    carrier: the number of the member that carries, -1 before any did.
+    carried: the account's octets in both directions in the last slot with a rate.
     told: closed slots that have been amended since they were told, with the figures of then.
     position: the first of numbers that was not known to have passed the next slot; those before it have.
     """
@@ -76,6 +84,8 @@ class _Book:
     closed_to_ns: int = 0
     marked_ns: int = 0
     position: int = 0
+    carrier: int = -1
+    carried: int = 0
     sums: dict[int, _Sum] = field(default_factory=dict)
     told: dict[int, _Sum] = field(default_factory=dict)
 
@@ -286,12 +296,32 @@ class SlotLedger:
         slot = self._slots.get(start_ns)
         if slot is not None:
             covered = _pick(slot.covered_ns, book.numbers)
-            entry.add(
-                sum(_pick(slot.in_octets, book.forward)) + sum(_pick(slot.out_octets, book.backward)),
-                sum(_pick(slot.out_octets, book.forward)) + sum(_pick(slot.in_octets, book.backward)),
-            )
-            entry.covered_ns, entry.observed_ns = sum(covered), max(covered, default=0)
+            into = _pick(slot.in_octets, book.forward) + _pick(slot.out_octets, book.backward)
+            out = _pick(slot.out_octets, book.forward) + _pick(slot.in_octets, book.backward)
+            entry.add(sum(into), sum(out))
+            entry.covered_ns = sum(covered)
+            entry.observed_ns = self._observe(book, covered, into, out)
+        entry.carrier = book.carrier
         return self._totals(book, start_ns)
+
+    def _observe(self, book: _Book, covered: Sequence[int], into: Sequence[int], out: Sequence[int]) -> int:
+        """How long an account was observed in a slot, 0 while its carrier is silent; follows the carrier."""
+        longest_ns = max(covered, default=0)
+        if not longest_ns:
+            return 0
+        if min(covered) == longest_ns:
+            observed_ns = longest_ns
+        else:
+            observed_ns = max(weighed_ns(into, covered), weighed_ns(out, covered)) or longest_ns  # never overstated
+        both = list(map(add, into, out))
+        total, carrier = sum(both), book.carrier
+        known_ns = covered[book.numbers.index(carrier)] if carrier >= 0 else longest_ns
+        if not known_ns and 2 * total <= book.carried:
+            return 0
+        if total and (not known_ns or known_ns == longest_ns):
+            book.carrier = book.numbers[both.index(max(both))]
+        book.carried = total * self.slot_ns // observed_ns
+        return observed_ns
 
     def _totals(self, book: _Book, start_ns: int, told: _Sum | None = None) -> SlotTotals:
         previous = None if told is None else self._told(book, start_ns, told, None)
@@ -332,6 +362,8 @@ class SlotLedger:
             "accounts": {
                 id_: {
                     "closed_to_ns": book.closed_to_ns,
+                    "carrier": book.carrier,
+                    "carried": book.carried,
                     "told": [[start_ns, *astuple(entry)] for start_ns, entry in book.told.items()],
                     "sums": [[start_ns, *astuple(entry)] for start_ns, entry in book.sums.items()],
                 }
@@ -348,6 +380,7 @@ class SlotLedger:
             for old, (device, interface) in enumerate(saved["series"])
             if (device, interface) in self._numbers
         ]
+        renumbered = dict(moves)
         for old, new in moves:
             self._passed_ns[new] = saved["passed_ns"][old]
         for start_ns, *columns in saved["slots"]:
@@ -358,6 +391,9 @@ class SlotLedger:
         for id_, entry in saved["accounts"].items():
             if (book := self._books.get(id_)) is not None:
                 book.closed_to_ns = entry["closed_to_ns"]
+                book.carrier, book.carried = renumbered.get(entry.get("carrier"), -1), entry.get("carried", 0)
                 book.told = {start_ns: _Sum(*figures) for start_ns, *figures in entry["told"]}
                 book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}
+                for each in (*book.told.values(), *book.sums.values()):
+                    each.carrier = renumbered.get(each.carrier, -1)
                 self._mark_closed(book)

@@ -117,6 +117,63 @@ def test_late_data_amends_a_closed_slot_and_says_so() -> None:
     assert known.in_octets == 150
 
 
+def rates_by_minute(ledger: SlotLedger, minutes: int, *devices: tuple[str, list[int | None]]) -> list[float | None]:
+    """Megabits per second of each slot, from each device's octets by minute; None is a minute without an answer."""
+    told: dict[int, SlotTotals] = {}
+    for minute in range(minutes):
+        for device, octets in devices:
+            count = octets[minute]
+            if count is not None:
+                ledger.add(counted(device, 60 * minute, 60 * minute + 60, (count, 0)))
+        told |= {each.start_ns: each for each in ledger.close(START + (minute + 1) * MINUTE)}
+    told |= {each.start_ns: each for each in ledger.close(START + (minutes + 2) * MINUTE)}
+    rates = [told[START + minute * MINUTE].in_bits_per_second for minute in range(minutes)]
+    return [None if rate is None else rate / 1e6 for rate in rates]
+
+
+HUNDRED = 750_000_000
+"""Octets of a minute at 100 Mbps."""
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "expected"),
+    [
+        ("the silent active", [HUNDRED] * 3 + [None] * 5 + [HUNDRED], [0] * 9, [100.0] * 3 + [None] * 5 + [100.0]),
+        ("its keep-alives", [HUNDRED] * 3 + [None] * 5, [750] * 8, [100.0001] * 3 + [None] * 5),
+        ("a dead standby", [HUNDRED] * 8, [0] * 3 + [None] * 5, [100.0] * 8),
+        ("a failover", [HUNDRED] * 3 + [None] * 5, [0] * 3 + [HUNDRED] * 5, [100.0] * 8),
+        ("one of two that share", [5 * HUNDRED] * 3 + [None] * 5, [3 * HUNDRED] * 8, [800.0] * 3 + [None] * 5),
+        ("an account that never carried", [0] * 3 + [None] * 5, [0] * 8, [0.0] * 8),
+    ],
+)
+def test_an_idle_member_does_not_vouch_for_the_one_that_carries(
+    name: str, first: list[int | None], second: list[int | None], expected: list[float | None]
+) -> None:
+    """And a member that carries nothing voids nothing when it dies. (R33, R35, R62)"""
+    ledger = ledger_of(account("tenant", ("fw-1", "Gi0/1"), ("fw-2", "Gi0/1")))
+    found = rates_by_minute(ledger, len(first), ("fw-1", first), ("fw-2", second))
+    assert found == pytest.approx(expected), name
+
+
+def test_who_carries_is_remembered_over_a_restart_with_another_configuration() -> None:
+    members = (("fw-1", "Gi0/1"), ("fw-2", "Gi0/1"))
+    ledger = ledger_of(account("old", ("fw-0", "Gi0/1")), account("tenant", *members))
+    rates_by_minute(ledger, 3, ("fw-1", [HUNDRED] * 3), ("fw-2", [0] * 3))
+    fresh = ledger_of(account("tenant", *reversed(members)))
+    fresh.restore(json.loads(json.dumps(ledger.save())))
+    fresh.add(counted("fw-2", 300, 360, (0, 0)))
+    assert {each.in_bits_per_second for each in fresh.close(START + 480 * SECOND)} == {None}
+
+
+def test_members_seen_for_different_times_add_up_to_the_sum_of_their_rates() -> None:
+    """(R62)"""
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 15, (HUNDRED, 0)))
+    ledger.add(counted("r2", 0, 60, (3 * HUNDRED, 0)))
+    (slot,) = ledger.close(START + 180 * SECOND)
+    assert slot.in_bits_per_second == pytest.approx(700e6)
+
+
 def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
     """(R33)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
