@@ -76,6 +76,15 @@ def place(last_ns: int, counted_ns: int, received_ns: int) -> int:
     return last_ns + counted_ns + min(late_ns, counted_ns // 100)
 
 
+def place_first(last_ns: int, due_ns: int, received_ns: int) -> int:
+    """Where counting begins on our axis: when the reading was due, as far back as a reply can be late.
+
+    Placed at its receipt, a late one would press the next interval's octets into less time than they took. Not before
+    last_ns, where the last interval ended, unless our clock was set back.
+    """
+    return min(received_ns, max(due_ns, received_ns - LATE_NS, last_ns))
+
+
 def differences(
     before: Sequence[int | None], after: Sequence[int | None], *, wide: bool, may_wrap: bool
 ) -> list[int | None] | None:

@@ -342,10 +342,10 @@ def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum
     for after, late, load in polls:
         time_s += after / 100
         octets += int(after / 100 * 125_000_000 * load)
-        received = START + int((time_s + late / 100) * SECOND)
+        due, received = (START + int(each * SECOND) for each in (time_s, time_s + late / 100))
         ticks = 10**8 + int(time_s * (1000 + slow_by) / 10)
         rates = counters.update(
-            DeviceReading("r1", received, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None])
+            DeviceReading("r1", due, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None])
         )
         assert rates.reason[0] in ("first_reading", "", "implausible")
         assert rates.to_ns[0] <= received
@@ -356,6 +356,23 @@ def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum
         told.append(rates.in_octets[0])
         ledger.add(rates)
     assert sum(each.in_octets for each in ledger.close(START + 10**6 * SECOND)) == sum(told)
+
+
+@pytest.mark.parametrize("late", [[14], [8], [5], [14, 5], [5, 14], [0, 14], [3, 2, 1], [0, 0, 9, 0, 6]])
+def test_late_replies_raise_no_slot_above_what_flowed(late: list[float]) -> None:
+    """The first replies come so many seconds late; the line carries 980 Mbps all the time. (R28, R62a)"""
+    counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
+    layout = InterfaceLayout(("Gi0/1",), (1,), (10**9,), (True,))
+    for number in range(10):
+        at = START + (60 * number + 1) * SECOND
+        received = at + round((late[number] if number < len(late) else 0) * SECOND)
+        octets, ticks = number * 60 * 122_500_000, 10**8 + number * 6000
+        ledger.add(
+            counters.update(DeviceReading("r1", at, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None]))
+        )
+    told = ledger.close(START + 9 * MINUTE)
+    assert [each.coverage_ratio for each in told] == [pytest.approx(59 / 60), *[1.0] * 8]
+    assert [each.in_bits_per_second for each in told] == pytest.approx([980e6] * 9, rel=0.02)
 
 
 def covered(by_slot: dict[int, SlotTotals]) -> dict[int, int]:
