@@ -77,6 +77,38 @@ class SlotTotals:
         return (self.out_octets - self.out_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
 
 
+@dataclass(slots=True)
+class SlotSum:
+    """An account's figures of one slot; the names are those of SlotTotals. carrier: a series' number, -1 for none."""
+
+    in_octets: int = 0
+    out_octets: int = 0
+    in_gap_octets: int = 0
+    out_gap_octets: int = 0
+    covered_ns: int = 0
+    observed_ns: int = 0
+    carrier: int = -1
+
+    def add(self, in_octets: int, out_octets: int) -> None:
+        """Enter octets of known time."""
+        self.in_octets += in_octets
+        self.out_octets += out_octets
+
+    def add_gap(self, in_octets: int, out_octets: int) -> None:
+        """Enter octets of which nobody knows when they flowed."""
+        self.add(in_octets, out_octets)
+        self.in_gap_octets += in_octets
+        self.out_gap_octets += out_octets
+
+    def cover(self, number: int, covered_ns: int, members: int, slot_ns: int) -> None:
+        """Enter a late member's time; the slot is observed as long as its carrier is."""
+        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
+        if self.carrier < 0:
+            self.carrier, self.observed_ns = number, max(self.observed_ns, min(covered_ns, slot_ns))
+        elif self.carrier == number:
+            self.observed_ns = min(self.observed_ns + covered_ns, slot_ns)
+
+
 def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
     """Octets shared out over consecutive parts of an interval in proportion; the sum is octets exactly."""
     whole_ns = sum(parts_ns)

@@ -20,7 +20,7 @@ from dataclasses import astuple, dataclass, field, replace
 from operator import add, itemgetter
 from typing import Any, Final
 
-from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares, weighed_ns
+from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotSum, SlotTotals, shares, weighed_ns
 from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
@@ -42,32 +42,6 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class _Sum:
-    """An account's figures of one slot; the names are those of SlotTotals. carrier: a series' number, -1 for none."""
-
-    in_octets: int = 0
-    out_octets: int = 0
-    in_gap_octets: int = 0
-    out_gap_octets: int = 0
-    covered_ns: int = 0
-    observed_ns: int = 0
-    carrier: int = -1
-
-    def add(self, in_octets: int, out_octets: int) -> None:
-        self.in_octets += in_octets
-        self.out_octets += out_octets
-
-    def add_gap(self, in_octets: int, out_octets: int) -> None:
-        self.add(in_octets, out_octets)
-        self.in_gap_octets += in_octets
-        self.out_gap_octets += out_octets
-
-    def cover(self, covered_ns: int, members: int, slot_ns: int) -> None:
-        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
-        self.observed_ns = max(self.observed_ns, min(covered_ns, slot_ns), self.covered_ns // members)
-
-
-@dataclass(slots=True)
 class _Book:
     """One account: its members by number, how far it is closed, its sums by slot.
 
@@ -86,12 +60,12 @@ class _Book:
     position: int = 0
     carrier: int = -1
     carried: int = 0
-    sums: dict[int, _Sum] = field(default_factory=dict)
-    told: dict[int, _Sum] = field(default_factory=dict)
+    sums: dict[int, SlotSum] = field(default_factory=dict)
+    told: dict[int, SlotSum] = field(default_factory=dict)
 
-    def amend(self, start_ns: int) -> _Sum:
+    def amend(self, start_ns: int) -> SlotSum:
         """The sum of a closed slot, to be changed; what was told of it is remembered until it is told again."""
-        entry = self.sums.setdefault(start_ns, _Sum())
+        entry = self.sums.setdefault(start_ns, SlotSum())
         self.told.setdefault(start_ns, replace(entry))
         return entry
 
@@ -239,21 +213,21 @@ class SlotLedger:
                     still_open = True
                     continue
                 share = (out_octets, in_octets) if backward else (in_octets, out_octets)
-                self._correct(book, start_ns, 0 if gap else part_ns, share)
+                self._correct(book, number, start_ns, 0 if gap else part_ns, share)
             if still_open:
                 slot = self._slots.get(start_ns)
                 if slot is None:
                     slot = self._slots[start_ns] = _Slot(len(self._numbers))
                 self._fill(number, [(slot, part_ns, part_ns)], (in_octets, out_octets))
 
-    def _correct(self, book: _Book, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
+    def _correct(self, book: _Book, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
         """Enter a share into an account's own sum: late, or of a gap, which part_ns 0 says."""
         oldest_ns = book.closed_to_ns - self._keep_ns
         late = start_ns < book.closed_to_ns
-        entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, _Sum())
+        entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, SlotSum())
         if part_ns and start_ns >= oldest_ns:
             entry.add(*octets)
-            entry.cover(part_ns, book.members, self.slot_ns)
+            entry.cover(number, part_ns, book.members, self.slot_ns)
         else:
             entry.add_gap(*octets)
 
@@ -292,7 +266,7 @@ class SlotLedger:
         return bool(numbers)
 
     def _close_slot(self, book: _Book, start_ns: int) -> SlotTotals:
-        entry = book.sums.setdefault(start_ns, _Sum())
+        entry = book.sums.setdefault(start_ns, SlotSum())
         slot = self._slots.get(start_ns)
         if slot is not None:
             covered = _pick(slot.covered_ns, book.numbers)
@@ -323,11 +297,11 @@ class SlotLedger:
         book.carried = total * self.slot_ns // observed_ns
         return observed_ns
 
-    def _totals(self, book: _Book, start_ns: int, told: _Sum | None = None) -> SlotTotals:
+    def _totals(self, book: _Book, start_ns: int, told: SlotSum | None = None) -> SlotTotals:
         previous = None if told is None else self._told(book, start_ns, told, None)
         return self._told(book, start_ns, book.sums[start_ns], previous)
 
-    def _told(self, book: _Book, start_ns: int, entry: _Sum, previous: SlotTotals | None) -> SlotTotals:
+    def _told(self, book: _Book, start_ns: int, entry: SlotSum, previous: SlotTotals | None) -> SlotTotals:
         return SlotTotals(
             account=book.account.id,
             start_ns=start_ns,
@@ -392,8 +366,8 @@ class SlotLedger:
             if (book := self._books.get(id_)) is not None:
                 book.closed_to_ns = entry["closed_to_ns"]
                 book.carrier, book.carried = renumbered.get(entry.get("carrier"), -1), entry.get("carried", 0)
-                book.told = {start_ns: _Sum(*figures) for start_ns, *figures in entry["told"]}
-                book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}
+                book.told = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["told"]}
+                book.sums = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["sums"]}
                 for each in (*book.told.values(), *book.sums.values()):
                     each.carrier = renumbered.get(each.carrier, -1)
                 self._mark_closed(book)

@@ -174,6 +174,20 @@ def test_members_seen_for_different_times_add_up_to_the_sum_of_their_rates() -> 
     assert slot.in_bits_per_second == pytest.approx(700e6)
 
 
+@pytest.mark.parametrize("standby", [[], [0, 0, 0, 0]])
+def test_two_halves_of_a_slot_of_which_one_came_late_make_a_whole_one(standby: list[int]) -> None:
+    """A line of 800 Mbps stays one of 800 Mbps, whether its standby is silent or idle. (R62a)"""
+    ledger = ledger_of(account("pair", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    for number, octets in enumerate(standby):
+        ledger.add(counted("r2", 60 * number, 60 * number + 60, (octets, 0)))
+    ledger.add(counted("r1", -30, 30, (8 * HUNDRED, 0)))
+    ledger.add(counted("r1", 30, 90, (8 * HUNDRED, 0)))
+    ledger.close(START + 241 * SECOND)
+    ledger.add(counted("r1", 90, 210, (16 * HUNDRED, 0)))
+    (amended,) = [each for each in ledger.close(START + 242 * SECOND) if each.amended]
+    assert (amended.start_ns, amended.observed_ns, amended.in_bits_per_second) == (START + MINUTE, MINUTE, 800e6)
+
+
 def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
     """(R33)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
