@@ -204,28 +204,38 @@ class SlotLedger:
 
     def _enter(self, number: int, interval: tuple[int, int], octets: tuple[int, int], *, gap: bool) -> None:
         """Share one series' octets where slots may be closed already, or where they are of a gap."""
-        parts = list(self._parts(*interval))
+        from_ns, to_ns = interval
+        books = self._books_of[number]
+        oldest_ns = min(self._oldest_ns(book, to_ns) for book, _ in books)
+        if gap and from_ns < oldest_ns:  # in one step, a silence may have lasted for weeks
+            parts = [(from_ns - from_ns % self.slot_ns, oldest_ns - from_ns), *self._parts(oldest_ns, to_ns)]
+        else:
+            parts = list(self._parts(from_ns, to_ns))
         in_shares, out_shares = (shares(each, [part_ns for _, part_ns in parts]) for each in octets)
         for (start_ns, part_ns), in_octets, out_octets in zip(parts, in_shares, out_shares, strict=True):
             still_open = False
-            for book, backward in self._books_of[number]:
+            for book, backward in books:
                 if start_ns >= book.closed_to_ns and not gap:
                     still_open = True
                     continue
                 share = (out_octets, in_octets) if backward else (in_octets, out_octets)
-                self._correct(book, number, start_ns, 0 if gap else part_ns, share)
+                place_ns = max(start_ns, self._oldest_ns(book, to_ns))
+                self._correct(book, number, place_ns, part_ns if start_ns == place_ns and not gap else 0, share)
             if still_open:
                 slot = self._slots.get(start_ns)
                 if slot is None:
                     slot = self._slots[start_ns] = _Slot(len(self._numbers))
                 self._fill(number, [(slot, part_ns, part_ns)], (in_octets, out_octets))
 
+    def _oldest_ns(self, book: _Book, to_ns: int) -> int:
+        """The first slot that is remembered when an account has come to to_ns."""
+        return max(book.closed_to_ns, to_ns - to_ns % self.slot_ns) - self._keep_ns
+
     def _correct(self, book: _Book, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
-        """Enter a share into an account's own sum: late, or of a gap, which part_ns 0 says."""
-        oldest_ns = book.closed_to_ns - self._keep_ns
+        """Enter a share into an account's own sum: late, or without a known time, which part_ns 0 says."""
         late = start_ns < book.closed_to_ns
-        entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, SlotSum())
-        if part_ns and start_ns >= oldest_ns:
+        entry = book.amend(start_ns) if late else book.sums.setdefault(start_ns, SlotSum())
+        if part_ns:
             entry.add(*octets)
             entry.cover(number, part_ns, book.members, self.slot_ns)
         else:
@@ -253,8 +263,17 @@ class SlotLedger:
             start_ns, book.position = book.closed_to_ns, 0
             if start_ns >= now_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
                 yield self._close_slot(book, start_ns)
-            book.closed_to_ns = end_ns  # after a long stop the empty slots are not told one by one
+            else:  # after a long stop the empty slots are not told one by one
+                end_ns = self._after_stop(book, end_ns, min(overdue_ns, now_ns - self._keep_ns))
+            book.closed_to_ns = end_ns
             book.sums.pop(book.closed_to_ns - self._keep_ns - self.slot_ns, None)
+
+    def _after_stop(self, book: _Book, end_ns: int, until_ns: int) -> int:
+        """The begin of the next slot with octets, or of the one of until_ns; drops what is forgotten by then."""
+        to_ns = max(until_ns - until_ns % self.slot_ns, end_ns)
+        to_ns = min((each for each in (*self._slots, *book.sums) if end_ns <= each < to_ns), default=to_ns)
+        book.sums = {start_ns: each for start_ns, each in book.sums.items() if start_ns >= to_ns - self._keep_ns}
+        return to_ns
 
     def _all_passed(self, book: _Book, end_ns: int) -> bool:
         """Whether every member has been counted up to end_ns; looks on from where it stopped the last time."""

@@ -1,6 +1,7 @@
 """Slots: no octet lost, none counted twice, however polls are phased, late, lost or out of step."""
 
 import json
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
@@ -211,6 +212,34 @@ def test_what_is_older_than_the_memory_goes_into_the_oldest_slot_remembered() ->
     assert [each.amended for each in amended] == [True] * 3
     assert sum(each.in_gap_octets for each in amended) == 700
     assert sum(each.in_octets for each in amended) == 3 * 60 + 1000
+
+
+@pytest.mark.parametrize("closed_meanwhile", [False, True])
+def test_the_cost_of_a_silence_does_not_grow_with_its_length(*, closed_meanwhile: bool) -> None:
+    """Forty days: only the slots that are remembered are visited, and every octet is in them. (R33, R62a)"""
+    ledger = SlotLedger([account("a", ("r1", "Gi0/1")), account("b", ("r1", "Gi0/1"), ("r2", "Gi0/1"))], keep_slots=5)
+    ledger.add(counted("r1", 0, 60, (60, 0)))
+    told = ledger.close(START + MINUTE)
+    days_s = 40 * 86_400
+    if closed_meanwhile:
+        told += ledger.close(START + days_s * SECOND)
+    visits = 0
+
+    def count(*_: object) -> None:
+        nonlocal visits
+        visits += 1
+
+    previous = sys.getprofile()
+    sys.setprofile(count)
+    ledger.add(counted("r1", 60, days_s, (10_000_019, 0), reason="gap"))
+    told += ledger.close(START + days_s * SECOND)
+    sys.setprofile(previous)
+    assert visits < 2000
+    told += ledger.close(START + (days_s + 600) * SECOND)
+    for name in ("a", "b"):
+        slots = {each.start_ns: each for each in told if each.account == name}
+        assert sum(each.in_octets for each in slots.values()) == 10_000_079
+        assert all(each.in_octets in (0, each.in_gap_octets) for each in slots.values() if each.start_ns > START)
 
 
 def test_slots_without_any_data_are_told_with_no_coverage_and_no_rate() -> None:
