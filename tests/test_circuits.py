@@ -262,6 +262,11 @@ def line(rates: list[float | None], loss: float | None = 0.0, delay: float | Non
     return [LineSlot(NOW + number * MINUTE, rate, loss, delay) for number, rate in enumerate(rates)]
 
 
+def hole(slots: list[LineSlot]) -> list[LineSlot]:
+    """The second half ten hours later."""
+    return [replace(slot, start_ns=slot.start_ns + 600 * MINUTE * (at >= 6)) for at, slot in enumerate(slots)]
+
+
 def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_why() -> None:
     """(R61)"""
     found = judge_delivery(line([300e6] * 5 + [700e6, 705e6] * 6, loss=0.02), GIGABIT, 0.004)
@@ -303,6 +308,7 @@ def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(con
         ("above it", line([1.5e9] * 12, loss=0.02)),
         ("hardly used", line([50e6] * 12, loss=0.02)),
         ("too short", line([700e6] * 9, loss=0.02)),
+        ("interrupted by hours of which nothing was told", hole(line([700e6] * 12, loss=0.02))),
         ("interrupted by a slot without data", line([700e6] * 6 + [None] + [700e6] * 6, loss=0.02)),
     ],
 )
