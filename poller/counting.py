@@ -117,8 +117,12 @@ def plausible_octets(speed: int, elapsed_ns: int) -> int:
 
 
 def ambiguous(speed: int, elapsed_ns: int) -> bool:
-    """Whether a Counter32 of octets can pass the same value twice in that time (R25): 34.4 s at 1 Gbps."""
-    return speed > 0 and plausible_octets(speed, elapsed_ns) >= SPAN32
+    """Whether a Counter32 of octets can pass the same value twice in that time (R25): 34.4 s at 1 Gbps.
+
+    Where the speed is unknown (ifSpeed 0) it may be any, so that it always can: 2^32 octets in 60 s are 573 Mbps, and
+    what looks like 94 Mbps may be 667 Mbps. Such an interface is counted only if the agent has its Counter64.
+    """
+    return plausible_octets(speed, elapsed_ns) >= SPAN32
 
 
 def plausible(counted: Sequence[int | None], most_octets: int) -> bool:
