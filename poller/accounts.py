@@ -38,7 +38,8 @@ class SlotTotals:
 
     start_ns: the slot's begin, UTC unix nanoseconds, a multiple of slot_ns.
     in_octets, out_octets: all octets, of which in_gap_octets and out_gap_octets have no known moment (R33).
-    covered_ns: observed time, summed over the members; observed_ns: of the member observed longest.
+    covered_ns: observed time, summed over the members.
+    observed_ns: what the rates are taken over: the time of the members that carried; 0 while the carrier is silent.
     previous: what was told of this slot before; None when it is told for the first time. A sum kept elsewhere is
         corrected by adding the new figures and taking off the previous ones.
     """
@@ -62,8 +63,8 @@ class SlotTotals:
 
     @property
     def coverage_ratio(self) -> float:
-        """Part of the slot that was observed, mean over the members."""
-        return self.covered_ns / (self.members * self.slot_ns) if self.members else 0.0
+        """Part of the slot that was observed, mean over the members; 0 where there is no rate."""
+        return self.covered_ns / (self.members * self.slot_ns) if self.members and self.observed_ns else 0.0
 
     @property
     def in_bits_per_second(self) -> float | None:
@@ -76,6 +77,38 @@ class SlotTotals:
         return (self.out_octets - self.out_gap_octets) * 8e9 / self.observed_ns if self.observed_ns else None
 
 
+@dataclass(slots=True)
+class SlotSum:
+    """An account's figures of one slot; the names are those of SlotTotals. carrier: a series' number, -1 for none."""
+
+    in_octets: int = 0
+    out_octets: int = 0
+    in_gap_octets: int = 0
+    out_gap_octets: int = 0
+    covered_ns: int = 0
+    observed_ns: int = 0
+    carrier: int = -1
+
+    def add(self, in_octets: int, out_octets: int) -> None:
+        """Enter octets of known time."""
+        self.in_octets += in_octets
+        self.out_octets += out_octets
+
+    def add_gap(self, in_octets: int, out_octets: int) -> None:
+        """Enter octets of which nobody knows when they flowed."""
+        self.add(in_octets, out_octets)
+        self.in_gap_octets += in_octets
+        self.out_gap_octets += out_octets
+
+    def cover(self, number: int, covered_ns: int, members: int, slot_ns: int) -> None:
+        """Enter a late member's time; the slot is observed as long as its carrier is."""
+        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
+        if self.carrier < 0:
+            self.carrier, self.observed_ns = number, max(self.observed_ns, min(covered_ns, slot_ns))
+        elif self.carrier == number:
+            self.observed_ns = min(self.observed_ns + covered_ns, slot_ns)
+
+
 def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
     """Octets shared out over consecutive parts of an interval in proportion; the sum is octets exactly."""
     whole_ns = sum(parts_ns)
@@ -86,3 +119,9 @@ def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
         result.append(upto - gone)
         gone = upto
     return result
+
+
+def weighed_ns(octets: Sequence[int], covered_ns: Sequence[int]) -> int:
+    """The time in which the sum of octets makes the sum of the members' rates; 0 without octets."""
+    rate = sum(each / covered for each, covered in zip(octets, covered_ns, strict=True) if covered)
+    return round(sum(octets) / rate) if rate else 0

@@ -76,6 +76,15 @@ def place(last_ns: int, counted_ns: int, received_ns: int) -> int:
     return last_ns + counted_ns + min(late_ns, counted_ns // 100)
 
 
+def place_first(last_ns: int, due_ns: int, received_ns: int) -> int:
+    """Where counting begins on our axis: when the reading was due, as far back as a reply can be late.
+
+    Placed at its receipt, a late one would press the next interval's octets into less time than they took. Not before
+    last_ns, where the last interval ended, unless our clock was set back.
+    """
+    return min(received_ns, max(due_ns, received_ns - LATE_NS, last_ns))
+
+
 def differences(
     before: Sequence[int | None], after: Sequence[int | None], *, wide: bool, may_wrap: bool
 ) -> list[int | None] | None:
@@ -108,8 +117,12 @@ def plausible_octets(speed: int, elapsed_ns: int) -> int:
 
 
 def ambiguous(speed: int, elapsed_ns: int) -> bool:
-    """Whether a Counter32 of octets can pass the same value twice in that time (R25): 34.4 s at 1 Gbps."""
-    return speed > 0 and plausible_octets(speed, elapsed_ns) >= SPAN32
+    """Whether a Counter32 of octets can pass the same value twice in that time (R25): 34.4 s at 1 Gbps.
+
+    Where the speed is unknown (ifSpeed 0) it may be any, so that it always can: 2^32 octets in 60 s are 573 Mbps, and
+    what looks like 94 Mbps may be 667 Mbps. Such an interface is counted only if the agent has its Counter64.
+    """
+    return plausible_octets(speed, elapsed_ns) >= SPAN32
 
 
 def plausible(counted: Sequence[int | None], most_octets: int) -> bool:

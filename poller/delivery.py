@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from poller.accounts import SLOT_NS
+
 SHORTEST: Final = 10
 """Slots that a plateau must last."""
 FLAT_SHARE: Final = 0.05
@@ -127,11 +129,11 @@ class DeliveryWatch:
 
 
 def _plateau(slots: Sequence[LineSlot]) -> list[LineSlot]:
-    """The longest flat run of known slots that ends with the last one."""
+    """The longest flat run of known slots that ends with the last one; a hole in time ends it as one in data does."""
     run: list[LineSlot] = []
     low, high = float("inf"), 0.0
     for slot in reversed(slots):
-        if slot.bits_per_second is None:
+        if slot.bits_per_second is None or (run and run[-1].start_ns - slot.start_ns > SLOT_NS):
             break
         low, high = min(low, slot.bits_per_second), max(high, slot.bits_per_second)
         if high - low > FLAT_SHARE * high:

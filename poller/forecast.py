@@ -196,8 +196,13 @@ def _reach(fit: _Fit, last: date, limit: int, share: float) -> Reached:
     ahead = [last - timedelta(back) for back in range(WEEK - 1, -1, -1)]
     ahead += [last + timedelta(number) for number in range(1, HORIZON_DAYS + 1)]
 
+    def figure(day: date, bound: float) -> float:
+        """Of days behind us what their weekday has come to since, where the line is falling."""
+        fallen = min(fit.slope, 0.0) * max((last - day).days, 0)
+        return fit.expected(day) + fallen + bound * fit.trend_bound(day)
+
     def first(bound: float) -> date | None:
-        return next((day for day in ahead if fit.expected(day) + bound * fit.trend_bound(day) >= level), None)
+        return next((day for day in ahead if figure(day, bound) >= level), None)
 
     return Reached(share, first(0.0), first(1.0), first(-1.0))
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from poller.accounts import SLOT_NS
 from poller.alerts.engine import Alerting, Change
 from poller.circuits import Circuits, ProbeEvidence
 from poller.contracts import Contracts, contracts_of
@@ -109,7 +110,7 @@ class Pipeline:
         self._append(samples)
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
-                self._rollups.add(sample)
+                self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
 

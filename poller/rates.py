@@ -9,7 +9,8 @@ either counted against the baseline and becomes the new one, or
 So an octet is counted at most once, and none is lost that the device still knows of.
 
 Time comes from sysUpTime where that is sane (R28). On the axis of our clock the interval ends where the agent's clock
-says, disciplined by the time of receipt: a reply that came late after a retry does not move octets between slots.
+says, disciplined by the time of receipt: a reply that came late after a retry does not move octets between slots. That
+holds for the first reading too: it is placed where it was due, because nobody knows yet how late its reply came.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +25,7 @@ from poller.counting import (
     ambiguous,
     differences,
     per_second,
+    place_first,
     plausible,
     plausible_octets,
     time_step,
@@ -210,8 +212,9 @@ def _accept(
 def _seed(row: int, reading: DeviceReading, base: Baseline, columns: Columns, reason: str) -> None:
     """Make the reading the row's baseline without counting."""
     columns.reason[row] = reason
-    columns.from_ns[row] = columns.to_ns[row] = reading.received_ns[row]
-    _remember(row, reading, base, reading.received_ns[row])
+    placed_ns = place_first(base.placed_ns[row], reading.due_ns, reading.received_ns[row])
+    columns.from_ns[row] = columns.to_ns[row] = placed_ns
+    _remember(row, reading, base, placed_ns)
 
 
 def _remember(row: int, reading: DeviceReading, base: Baseline, placed_ns: int) -> None:

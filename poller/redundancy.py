@@ -2,7 +2,8 @@
 
 Theory. A redundancy group has one active member at a time (mode active_standby) or all of them (shared). The active one
 - stays while it is not down and no other one clearly carries the group's traffic,
-- changes to the member that carries at least nine tenths of the traffic while the active one carries next to none,
+- changes to the member that carries at least nine tenths of the traffic while the active one carries next to none;
+  traffic is that of closed slots, so after a switch-over it is believed again once its slots are later than that,
 - changes to the best remaining member when it goes down: up before degraded, preferred before others.
 The group serves while `needed` of its members are up or degraded. A standby that took over is minor; a group that does
 not serve any more is serious. Unknown members do not count as up, and alone they are no proof that the group is down.
@@ -13,11 +14,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from poller.accounts import SLOT_NS
 from poller.contracts import CircuitContract, RedundancyContract
 
 CARRIES_SHARE: Final = 0.9
 CARRIES_AT_LEAST: Final = 100_000
 """Bits per second; below that a circuit carries its own keep-alives and nothing else."""
+SETTLED_NS: Final = 4 * SLOT_NS
+"""After a switch-over the traffic told may be of before: of a slot, its deadline of two, and a look every minute."""
 HISTORY: Final = 200
 """Switch-overs remembered per group."""
 
@@ -81,7 +85,8 @@ class RedundancyTracker:
     ) -> RedundancyView:
         """The group at a moment; bits_per_second is in + out of each member's last slot, None where unobserved."""
         if self.contract.mode == "active_standby":
-            after, reason = self._choose(states, bits_per_second)
+            settled = not self.history or at_ns - self.history[-1].at_ns >= SETTLED_NS
+            after, reason = self._choose(states, bits_per_second if settled else {})
             if after != self.active:
                 if self.history or self.active or not self._is_preferred(after):
                     self.history.append(SwitchOver(self.contract.id, at_ns, self.active, after, reason))

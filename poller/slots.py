@@ -8,14 +8,19 @@ are kept per series until every account has closed them, then only the accounts'
 when all its members have passed its end, or at the deadline; what comes later amends it, and it is told again.
 Octets of a gap count in volumes, but neither in rates nor in coverage, because nobody knows when in the gap they flowed
 (R33). What is older than the ledger remembers is entered in the oldest slot that it does remember, as of a gap.
+
+Whoever is idle cannot vouch for whoever carries. The carrier of an account is the member that carried most when last
+observed. While it is silent, the slot has no rate, unless the others together carry more than half of what the account
+carried before: then they have taken over. So a dead standby voids nothing, and a silent active member does not make its
+account look idle. Where members were observed for different times, the account's rate is the sum of their rates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, Final
 
-from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares
+from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotSum, SlotTotals, shares, weighed_ns
 from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
@@ -37,35 +42,12 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class _Sum:
-    """An account's figures of one slot; the names are those of SlotTotals."""
-
-    in_octets: int = 0
-    out_octets: int = 0
-    in_gap_octets: int = 0
-    out_gap_octets: int = 0
-    covered_ns: int = 0
-    observed_ns: int = 0
-
-    def add(self, in_octets: int, out_octets: int) -> None:
-        self.in_octets += in_octets
-        self.out_octets += out_octets
-
-    def add_gap(self, in_octets: int, out_octets: int) -> None:
-        self.add(in_octets, out_octets)
-        self.in_gap_octets += in_octets
-        self.out_gap_octets += out_octets
-
-    def cover(self, covered_ns: int, members: int, slot_ns: int) -> None:
-        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
-        self.observed_ns = max(self.observed_ns, min(covered_ns, slot_ns), self.covered_ns // members)
-
-
-@dataclass(slots=True)
 class _Book:
     """One account: its members by number, how far it is closed, its sums by slot.
 
     closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
+    carrier: the number of the member that carries, -1 before any did.
+    carried: the account's octets in both directions in the last slot with a rate.
     told: closed slots that have been amended since they were told, with the figures of then.
     position: the first of numbers that was not known to have passed the next slot; those before it have.
     """
@@ -76,12 +58,14 @@ class _Book:
     closed_to_ns: int = 0
     marked_ns: int = 0
     position: int = 0
-    sums: dict[int, _Sum] = field(default_factory=dict)
-    told: dict[int, _Sum] = field(default_factory=dict)
+    carrier: int = -1
+    carried: int = 0
+    sums: dict[int, SlotSum] = field(default_factory=dict)
+    told: dict[int, SlotSum] = field(default_factory=dict)
 
-    def amend(self, start_ns: int) -> _Sum:
+    def amend(self, start_ns: int) -> SlotSum:
         """The sum of a closed slot, to be changed; what was told of it is remembered until it is told again."""
-        entry = self.sums.setdefault(start_ns, _Sum())
+        entry = self.sums.setdefault(start_ns, SlotSum())
         self.told.setdefault(start_ns, replace(entry))
         return entry
 
@@ -220,30 +204,40 @@ class SlotLedger:
 
     def _enter(self, number: int, interval: tuple[int, int], octets: tuple[int, int], *, gap: bool) -> None:
         """Share one series' octets where slots may be closed already, or where they are of a gap."""
-        parts = list(self._parts(*interval))
+        from_ns, to_ns = interval
+        books = self._books_of[number]
+        oldest_ns = min(self._oldest_ns(book, to_ns) for book, _ in books)
+        if gap and from_ns < oldest_ns:  # in one step, a silence may have lasted for weeks
+            parts = [(from_ns - from_ns % self.slot_ns, oldest_ns - from_ns), *self._parts(oldest_ns, to_ns)]
+        else:
+            parts = list(self._parts(from_ns, to_ns))
         in_shares, out_shares = (shares(each, [part_ns for _, part_ns in parts]) for each in octets)
         for (start_ns, part_ns), in_octets, out_octets in zip(parts, in_shares, out_shares, strict=True):
             still_open = False
-            for book, backward in self._books_of[number]:
+            for book, backward in books:
                 if start_ns >= book.closed_to_ns and not gap:
                     still_open = True
                     continue
                 share = (out_octets, in_octets) if backward else (in_octets, out_octets)
-                self._correct(book, start_ns, 0 if gap else part_ns, share)
+                place_ns = max(start_ns, self._oldest_ns(book, to_ns))
+                self._correct(book, number, place_ns, part_ns if start_ns == place_ns and not gap else 0, share)
             if still_open:
                 slot = self._slots.get(start_ns)
                 if slot is None:
                     slot = self._slots[start_ns] = _Slot(len(self._numbers))
                 self._fill(number, [(slot, part_ns, part_ns)], (in_octets, out_octets))
 
-    def _correct(self, book: _Book, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
-        """Enter a share into an account's own sum: late, or of a gap, which part_ns 0 says."""
-        oldest_ns = book.closed_to_ns - self._keep_ns
+    def _oldest_ns(self, book: _Book, to_ns: int) -> int:
+        """The first slot that is remembered when an account has come to to_ns."""
+        return max(book.closed_to_ns, to_ns - to_ns % self.slot_ns) - self._keep_ns
+
+    def _correct(self, book: _Book, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
+        """Enter a share into an account's own sum: late, or without a known time, which part_ns 0 says."""
         late = start_ns < book.closed_to_ns
-        entry = book.amend(max(start_ns, oldest_ns)) if late else book.sums.setdefault(start_ns, _Sum())
-        if part_ns and start_ns >= oldest_ns:
+        entry = book.amend(start_ns) if late else book.sums.setdefault(start_ns, SlotSum())
+        if part_ns:
             entry.add(*octets)
-            entry.cover(part_ns, book.members, self.slot_ns)
+            entry.cover(number, part_ns, book.members, self.slot_ns)
         else:
             entry.add_gap(*octets)
 
@@ -269,8 +263,17 @@ class SlotLedger:
             start_ns, book.position = book.closed_to_ns, 0
             if start_ns >= now_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
                 yield self._close_slot(book, start_ns)
-            book.closed_to_ns = end_ns  # after a long stop the empty slots are not told one by one
+            else:  # after a long stop the empty slots are not told one by one
+                end_ns = self._after_stop(book, end_ns, min(overdue_ns, now_ns - self._keep_ns))
+            book.closed_to_ns = end_ns
             book.sums.pop(book.closed_to_ns - self._keep_ns - self.slot_ns, None)
+
+    def _after_stop(self, book: _Book, end_ns: int, until_ns: int) -> int:
+        """The begin of the next slot with octets, or of the one of until_ns; drops what is forgotten by then."""
+        to_ns = max(until_ns - until_ns % self.slot_ns, end_ns)
+        to_ns = min((each for each in (*self._slots, *book.sums) if end_ns <= each < to_ns), default=to_ns)
+        book.sums = {start_ns: each for start_ns, each in book.sums.items() if start_ns >= to_ns - self._keep_ns}
+        return to_ns
 
     def _all_passed(self, book: _Book, end_ns: int) -> bool:
         """Whether every member has been counted up to end_ns; looks on from where it stopped the last time."""
@@ -282,22 +285,42 @@ class SlotLedger:
         return bool(numbers)
 
     def _close_slot(self, book: _Book, start_ns: int) -> SlotTotals:
-        entry = book.sums.setdefault(start_ns, _Sum())
+        entry = book.sums.setdefault(start_ns, SlotSum())
         slot = self._slots.get(start_ns)
         if slot is not None:
             covered = _pick(slot.covered_ns, book.numbers)
-            entry.add(
-                sum(_pick(slot.in_octets, book.forward)) + sum(_pick(slot.out_octets, book.backward)),
-                sum(_pick(slot.out_octets, book.forward)) + sum(_pick(slot.in_octets, book.backward)),
-            )
-            entry.covered_ns, entry.observed_ns = sum(covered), max(covered, default=0)
+            into = _pick(slot.in_octets, book.forward) + _pick(slot.out_octets, book.backward)
+            out = _pick(slot.out_octets, book.forward) + _pick(slot.in_octets, book.backward)
+            entry.add(sum(into), sum(out))
+            entry.covered_ns = sum(covered)
+            entry.observed_ns = self._observe(book, covered, into, out)
+        entry.carrier = book.carrier
         return self._totals(book, start_ns)
 
-    def _totals(self, book: _Book, start_ns: int, told: _Sum | None = None) -> SlotTotals:
+    def _observe(self, book: _Book, covered: Sequence[int], into: Sequence[int], out: Sequence[int]) -> int:
+        """How long an account was observed in a slot, 0 while its carrier is silent; follows the carrier."""
+        longest_ns = max(covered, default=0)
+        if not longest_ns:
+            return 0
+        if min(covered) == longest_ns:
+            observed_ns = longest_ns
+        else:
+            observed_ns = max(weighed_ns(into, covered), weighed_ns(out, covered)) or longest_ns  # never overstated
+        both = list(map(add, into, out))
+        total, carrier = sum(both), book.carrier
+        known_ns = covered[book.numbers.index(carrier)] if carrier >= 0 else longest_ns
+        if not known_ns and 2 * total <= book.carried:
+            return 0
+        if total and (not known_ns or known_ns == longest_ns):
+            book.carrier = book.numbers[both.index(max(both))]
+        book.carried = total * self.slot_ns // observed_ns
+        return observed_ns
+
+    def _totals(self, book: _Book, start_ns: int, told: SlotSum | None = None) -> SlotTotals:
         previous = None if told is None else self._told(book, start_ns, told, None)
         return self._told(book, start_ns, book.sums[start_ns], previous)
 
-    def _told(self, book: _Book, start_ns: int, entry: _Sum, previous: SlotTotals | None) -> SlotTotals:
+    def _told(self, book: _Book, start_ns: int, entry: SlotSum, previous: SlotTotals | None) -> SlotTotals:
         return SlotTotals(
             account=book.account.id,
             start_ns=start_ns,
@@ -332,6 +355,8 @@ class SlotLedger:
             "accounts": {
                 id_: {
                     "closed_to_ns": book.closed_to_ns,
+                    "carrier": book.carrier,
+                    "carried": book.carried,
                     "told": [[start_ns, *astuple(entry)] for start_ns, entry in book.told.items()],
                     "sums": [[start_ns, *astuple(entry)] for start_ns, entry in book.sums.items()],
                 }
@@ -348,6 +373,7 @@ class SlotLedger:
             for old, (device, interface) in enumerate(saved["series"])
             if (device, interface) in self._numbers
         ]
+        renumbered = dict(moves)
         for old, new in moves:
             self._passed_ns[new] = saved["passed_ns"][old]
         for start_ns, *columns in saved["slots"]:
@@ -358,6 +384,9 @@ class SlotLedger:
         for id_, entry in saved["accounts"].items():
             if (book := self._books.get(id_)) is not None:
                 book.closed_to_ns = entry["closed_to_ns"]
-                book.told = {start_ns: _Sum(*figures) for start_ns, *figures in entry["told"]}
-                book.sums = {start_ns: _Sum(*figures) for start_ns, *figures in entry["sums"]}
+                book.carrier, book.carried = renumbered.get(entry.get("carrier"), -1), entry.get("carried", 0)
+                book.told = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["told"]}
+                book.sums = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["sums"]}
+                for each in (*book.told.values(), *book.sums.values()):
+                    each.carrier = renumbered.get(each.carrier, -1)
                 self._mark_closed(book)

@@ -216,9 +216,9 @@ def test_a_failover_is_minor_and_the_loss_of_both_is_serious_and_the_history_tel
         minute(1, 2, 1, (300e6, 1e3)),
         minute(2, 2, 1, (0.0, 500e6)),
         minute(3, 1, 1, (1e3, 500e6)),
-        minute(4, 1, 1, (500e6, 1e3)),
-        minute(5, 1, 2, (500e6, 0.0)),
-        minute(6, 2, 2, (0.0, 0.0)),
+        minute(5, 1, 1, (500e6, 1e3)),
+        minute(6, 1, 2, (500e6, 0.0)),
+        minute(7, 2, 2, (0.0, 0.0)),
     ] == [
         (("inet-1",), ""),
         (("inet-2",), "minor"),
@@ -230,12 +230,27 @@ def test_a_failover_is_minor_and_the_loss_of_both_is_serious_and_the_history_tel
     ]
     assert [((each.at_ns - NOW) // MINUTE, each.before, each.after) for each in circuits.switch_overs()] == [
         (1, "inet-1", "inet-2"),
-        (4, "inet-2", "inet-1"),
-        (6, "inet-1", ""),
+        (5, "inet-2", "inet-1"),
+        (7, "inet-1", ""),
     ]
     again = Circuits(contracts)
     again.restore(json.loads(json.dumps(circuits.save())))
     assert again.switch_overs() == circuits.switch_overs()
+
+
+def test_traffic_from_before_a_switch_over_does_not_take_it_back(contracts: Contracts) -> None:
+    """inet-1 fails for a minute, and the standby goes on carrying; slots are told after they have ended. (R64a)"""
+    circuits = Circuits(contracts)
+    octets = [500e6, 490e6, 5e6, *[1e3] * 7]
+    for number, bits in enumerate(octets):
+        now = NOW + (number + 1) * MINUTE
+        circuits.see_reading(polled("rt-1", 2 if number == 1 else 1, now))
+        circuits.see_reading(polled("rt-2", 1, now))
+        circuits.follow(now)
+        slots = {"circuit/inet-1": bits, "circuit/inet-2": 500e6 - bits}
+        told = [totals(account, rate, 0, at=now - MINUTE) for account, rate in slots.items()]
+        circuits.samples(told, now + 5 * SECOND)
+    assert [((each.at_ns - NOW) // MINUTE, each.after) for each in circuits.switch_overs()] == [(2, "inet-2")]
 
 
 def test_after_a_start_nobody_is_active_before_every_member_was_seen(contracts: Contracts) -> None:
@@ -274,6 +289,11 @@ def test_in_a_shared_group_all_that_run_are_active(contracts: Contracts) -> None
 
 def line(rates: list[float | None], loss: float | None = 0.0, delay: float | None = 0.004) -> list[LineSlot]:
     return [LineSlot(NOW + number * MINUTE, rate, loss, delay) for number, rate in enumerate(rates)]
+
+
+def hole(slots: list[LineSlot]) -> list[LineSlot]:
+    """The second half ten hours later."""
+    return [replace(slot, start_ns=slot.start_ns + 600 * MINUTE * (at >= 6)) for at, slot in enumerate(slots)]
 
 
 def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_why() -> None:
@@ -317,6 +337,7 @@ def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(con
         ("above it", line([1.5e9] * 12, loss=0.02)),
         ("hardly used", line([50e6] * 12, loss=0.02)),
         ("too short", line([700e6] * 9, loss=0.02)),
+        ("interrupted by hours of which nothing was told", hole(line([700e6] * 12, loss=0.02))),
         ("interrupted by a slot without data", line([700e6] * 6 + [None] + [700e6] * 6, loss=0.02)),
     ],
 )

@@ -111,6 +111,17 @@ def test_a_falling_line_reaches_nothing() -> None:
     assert "is not expected to be reached within three years" in words(found, "en")[1]
 
 
+def test_a_line_that_has_fallen_below_a_limit_has_not_reached_it() -> None:
+    """It was above 80 % until the day before yesterday, and is still above 75 %. (R65)"""
+    figures = days(60, 916e6, -2e6)
+    fallen = forecast(figures, LIMIT, (0.8, 0.75))
+    assert isinstance(fallen, Forecast)
+    below, above = fallen.reached
+    assert (below.day, below.earliest, below.latest) == (None, None, None)
+    assert above.day is not None
+    assert above.day <= fallen.last
+
+
 def test_a_full_line_is_full_already() -> None:
     found = made(days(60, 950e6, 1e5))
     assert words(found, "en")[1] == "80% of the limit is reached already."

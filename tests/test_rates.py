@@ -18,6 +18,7 @@ GIGABIT = 10**9
 ONE = InterfaceLayout(("Gi0/1",), (1,), (GIGABIT,), (True,))
 NARROW = InterfaceLayout(("Gi0/1",), (1,), (GIGABIT,), (False,))
 NARROW_100M = InterfaceLayout(("Fa0/1",), (1,), (100_000_000,), (False,))
+NARROW_UNKNOWN = InterfaceLayout(("tun0",), (1,), (0,), (False,))
 DAY_TICKS = 8_640_000
 
 
@@ -90,6 +91,11 @@ def test_the_first_reading_is_unknown_and_not_zero() -> None:
         (
             "a Counter32 that can wrap twice at 60 s and 1 Gbps",
             [reading(0, row(10), layout=NARROW), reading(60, row(20), layout=NARROW)],
+            "counter32_too_fast",
+        ),
+        (
+            "a Counter32 of unknown speed, which may have wrapped unnoticed",
+            [reading(0, row(0), layout=NARROW_UNKNOWN), reading(60, row(705_032_704), layout=NARROW_UNKNOWN)],
             "counter32_too_fast",
         ),
         (

@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poller.alerts.engine import Alerting
+from poller.alerts.store import Store as AlertStore
+from poller.config import load
 from poller.devicerates import DeviceRates
+from poller.pipeline import Pipeline
 from poller.readings import DeviceReading, InterfaceLayout
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import FieldValue, Quality, Sample
 from poller.schema import SCHEMA
+from poller.wall.live import LiveState
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
@@ -198,3 +204,26 @@ def test_saved_interface_rollups_go_on_where_they_were() -> None:
 def test_saved_rollups_of_another_version_are_refused(kind: type[Rollups] | type[InterfaceRollups]) -> None:
     with pytest.raises(ValueError, match="version 9"):
         kind.load({"version": 9, "windows": []})
+
+
+@pytest.mark.parametrize(("interval", "answered", "coverage"), [(10, 5, 5 / 30), (10, 30, 1.0), (300, 1, 1.0)])
+def test_a_device_is_covered_by_its_own_interval(tmp_path: Path, interval: int, answered: int, coverage: float) -> None:
+    """Through the whole pipeline, so that the interval of the estate is the one that counts; told once. (R68)"""
+    estate = load(Path(__file__).parents[1] / "config" / "examples" / "prefecture").estate
+    device = next(iter(estate.devices.values()))
+    changed = device.model_copy(update={"interval": float(interval)})
+    estate = estate.model_copy(update={"devices": {**estate.devices, device.id: changed}})
+    stored: list[Sample] = []
+    alerting = Alerting(estate, AlertStore(tmp_path / "alerts.sqlite"))
+    pipeline = Pipeline(estate, stored.extend, alerting, LiveState(estate))
+    tags = (("device", device.id), ("role", "firewall"), ("site", "dc"))
+    for number in range(300 // interval):
+        at = START + number * interval * SECOND
+        fields: dict[str, FieldValue] = {"quality": "failed", "reason": "no_answer"}
+        if number < answered:
+            fields = {"cpu_ratio": 0.1, "quality": "observed"}
+        pipeline.publish([Sample("device", tags, fields, at)], at)
+        pipeline.tick(at)
+    pipeline.tick(START + 20 * MINUTE)
+    told = [each.fields for each in stored if each.measurement == "device_5m"]
+    assert [each["coverage_ratio"] for each in told] == [pytest.approx(coverage)]

@@ -1,6 +1,7 @@
 """Slots: no octet lost, none counted twice, however polls are phased, late, lost or out of step."""
 
 import json
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
@@ -117,6 +118,77 @@ def test_late_data_amends_a_closed_slot_and_says_so() -> None:
     assert known.in_octets == 150
 
 
+def rates_by_minute(ledger: SlotLedger, minutes: int, *devices: tuple[str, list[int | None]]) -> list[float | None]:
+    """Megabits per second of each slot, from each device's octets by minute; None is a minute without an answer."""
+    told: dict[int, SlotTotals] = {}
+    for minute in range(minutes):
+        for device, octets in devices:
+            count = octets[minute]
+            if count is not None:
+                ledger.add(counted(device, 60 * minute, 60 * minute + 60, (count, 0)))
+        told |= {each.start_ns: each for each in ledger.close(START + (minute + 1) * MINUTE)}
+    told |= {each.start_ns: each for each in ledger.close(START + (minutes + 2) * MINUTE)}
+    rates = [told[START + minute * MINUTE].in_bits_per_second for minute in range(minutes)]
+    return [None if rate is None else rate / 1e6 for rate in rates]
+
+
+HUNDRED = 750_000_000
+"""Octets of a minute at 100 Mbps."""
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "expected"),
+    [
+        ("the silent active", [HUNDRED] * 3 + [None] * 5 + [HUNDRED], [0] * 9, [100.0] * 3 + [None] * 5 + [100.0]),
+        ("its keep-alives", [HUNDRED] * 3 + [None] * 5, [750] * 8, [100.0001] * 3 + [None] * 5),
+        ("a dead standby", [HUNDRED] * 8, [0] * 3 + [None] * 5, [100.0] * 8),
+        ("a failover", [HUNDRED] * 3 + [None] * 5, [0] * 3 + [HUNDRED] * 5, [100.0] * 8),
+        ("one of two that share", [5 * HUNDRED] * 3 + [None] * 5, [3 * HUNDRED] * 8, [800.0] * 3 + [None] * 5),
+        ("an account that never carried", [0] * 3 + [None] * 5, [0] * 8, [0.0] * 8),
+    ],
+)
+def test_an_idle_member_does_not_vouch_for_the_one_that_carries(
+    name: str, first: list[int | None], second: list[int | None], expected: list[float | None]
+) -> None:
+    """And a member that carries nothing voids nothing when it dies. (R33, R35, R62)"""
+    ledger = ledger_of(account("tenant", ("fw-1", "Gi0/1"), ("fw-2", "Gi0/1")))
+    found = rates_by_minute(ledger, len(first), ("fw-1", first), ("fw-2", second))
+    assert found == pytest.approx(expected), name
+
+
+def test_who_carries_is_remembered_over_a_restart_with_another_configuration() -> None:
+    members = (("fw-1", "Gi0/1"), ("fw-2", "Gi0/1"))
+    ledger = ledger_of(account("old", ("fw-0", "Gi0/1")), account("tenant", *members))
+    rates_by_minute(ledger, 3, ("fw-1", [HUNDRED] * 3), ("fw-2", [0] * 3))
+    fresh = ledger_of(account("tenant", *reversed(members)))
+    fresh.restore(json.loads(json.dumps(ledger.save())))
+    fresh.add(counted("fw-2", 300, 360, (0, 0)))
+    assert {each.in_bits_per_second for each in fresh.close(START + 480 * SECOND)} == {None}
+
+
+def test_members_seen_for_different_times_add_up_to_the_sum_of_their_rates() -> None:
+    """(R62)"""
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 15, (HUNDRED, 0)))
+    ledger.add(counted("r2", 0, 60, (3 * HUNDRED, 0)))
+    (slot,) = ledger.close(START + 180 * SECOND)
+    assert slot.in_bits_per_second == pytest.approx(700e6)
+
+
+@pytest.mark.parametrize("standby", [[], [0, 0, 0, 0]])
+def test_two_halves_of_a_slot_of_which_one_came_late_make_a_whole_one(standby: list[int]) -> None:
+    """A line of 800 Mbps stays one of 800 Mbps, whether its standby is silent or idle. (R62a)"""
+    ledger = ledger_of(account("pair", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    for number, octets in enumerate(standby):
+        ledger.add(counted("r2", 60 * number, 60 * number + 60, (octets, 0)))
+    ledger.add(counted("r1", -30, 30, (8 * HUNDRED, 0)))
+    ledger.add(counted("r1", 30, 90, (8 * HUNDRED, 0)))
+    ledger.close(START + 241 * SECOND)
+    ledger.add(counted("r1", 90, 210, (16 * HUNDRED, 0)))
+    (amended,) = [each for each in ledger.close(START + 242 * SECOND) if each.amended]
+    assert (amended.start_ns, amended.observed_ns, amended.in_bits_per_second) == (START + MINUTE, MINUTE, 800e6)
+
+
 def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
     """(R33)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
@@ -140,6 +212,34 @@ def test_what_is_older_than_the_memory_goes_into_the_oldest_slot_remembered() ->
     assert [each.amended for each in amended] == [True] * 3
     assert sum(each.in_gap_octets for each in amended) == 700
     assert sum(each.in_octets for each in amended) == 3 * 60 + 1000
+
+
+@pytest.mark.parametrize("closed_meanwhile", [False, True])
+def test_the_cost_of_a_silence_does_not_grow_with_its_length(*, closed_meanwhile: bool) -> None:
+    """Forty days: only the slots that are remembered are visited, and every octet is in them. (R33, R62a)"""
+    ledger = SlotLedger([account("a", ("r1", "Gi0/1")), account("b", ("r1", "Gi0/1"), ("r2", "Gi0/1"))], keep_slots=5)
+    ledger.add(counted("r1", 0, 60, (60, 0)))
+    told = ledger.close(START + MINUTE)
+    days_s = 40 * 86_400
+    if closed_meanwhile:
+        told += ledger.close(START + days_s * SECOND)
+    visits = 0
+
+    def count(*_: object) -> None:
+        nonlocal visits
+        visits += 1
+
+    previous = sys.getprofile()
+    sys.setprofile(count)
+    ledger.add(counted("r1", 60, days_s, (10_000_019, 0), reason="gap"))
+    told += ledger.close(START + days_s * SECOND)
+    sys.setprofile(previous)
+    assert visits < 2000
+    told += ledger.close(START + (days_s + 600) * SECOND)
+    for name in ("a", "b"):
+        slots = {each.start_ns: each for each in told if each.account == name}
+        assert sum(each.in_octets for each in slots.values()) == 10_000_079
+        assert all(each.in_octets in (0, each.in_gap_octets) for each in slots.values() if each.start_ns > START)
 
 
 def test_slots_without_any_data_are_told_with_no_coverage_and_no_rate() -> None:
@@ -285,10 +385,10 @@ def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum
     for after, late, load in polls:
         time_s += after / 100
         octets += int(after / 100 * 125_000_000 * load)
-        received = START + int((time_s + late / 100) * SECOND)
+        due, received = (START + int(each * SECOND) for each in (time_s, time_s + late / 100))
         ticks = 10**8 + int(time_s * (1000 + slow_by) / 10)
         rates = counters.update(
-            DeviceReading("r1", received, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None])
+            DeviceReading("r1", due, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None])
         )
         assert rates.reason[0] in ("first_reading", "", "implausible")
         assert rates.to_ns[0] <= received
@@ -299,6 +399,23 @@ def test_late_replies_and_a_poor_clock_of_the_agent_move_no_octet_out_of_the_sum
         told.append(rates.in_octets[0])
         ledger.add(rates)
     assert sum(each.in_octets for each in ledger.close(START + 10**6 * SECOND)) == sum(told)
+
+
+@pytest.mark.parametrize("late", [[14], [8], [5], [14, 5], [5, 14], [0, 14], [3, 2, 1], [0, 0, 9, 0, 6]])
+def test_late_replies_raise_no_slot_above_what_flowed(late: list[float]) -> None:
+    """The first replies come so many seconds late; the line carries 980 Mbps all the time. (R28, R62a)"""
+    counters, ledger = DeviceCounters(), ledger_of(account("line", ("r1", "Gi0/1")))
+    layout = InterfaceLayout(("Gi0/1",), (1,), (10**9,), (True,))
+    for number in range(10):
+        at = START + (60 * number + 1) * SECOND
+        received = at + round((late[number] if number < len(late) else 0) * SECOND)
+        octets, ticks = number * 60 * 122_500_000, 10**8 + number * 6000
+        ledger.add(
+            counters.update(DeviceReading("r1", at, layout, [received], [ticks], [octets] * 2 + [0] * 6, [1], [None]))
+        )
+    told = ledger.close(START + 9 * MINUTE)
+    assert [each.coverage_ratio for each in told] == [pytest.approx(59 / 60), *[1.0] * 8]
+    assert [each.in_bits_per_second for each in told] == pytest.approx([980e6] * 9, rel=0.02)
 
 
 def covered(by_slot: dict[int, SlotTotals]) -> dict[int, int]:
