@@ -27,6 +27,8 @@ class Verdict(Enum):
 
 
 Judge: TypeAlias = Callable[[FieldValue], Verdict]
+Lines: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+"""A selector's lines that are given: the fact each asks about, and its patterns."""
 Key: TypeAlias = tuple[str, str]
 """An alert's identity: rule id and subject as text."""
 
@@ -94,17 +96,24 @@ class Watch:
     judge: Judge
 
 
+_Compiled: TypeAlias = tuple[Rule, str, Judge, Lines]
+
+
 class RuleIndex:
     """Rules by the series they look at; grows by one entry a series, and series are bounded by the schema."""
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
-        self._rules: dict[str, list[tuple[Rule, str, Judge]]] = {}
+        self._rules: dict[str, list[_Compiled]] = {}
+        self._asked: dict[str, set[str]] = {}
+        self._chosen: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], tuple[_Compiled, ...]] = {}
         self._watches: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Watch, ...]] = {}
         self._facts = EstateFacts(estate)
         for rule in estate.rules.values():
             measurement, field = split_on(rule)
-            self._rules.setdefault(measurement, []).append((rule, field, compile_judge(rule)))
+            lines = selected_lines(rule.where)
+            self._rules.setdefault(measurement, []).append((rule, field, compile_judge(rule), lines))
+            self._asked.setdefault(measurement, {"device"}).update(fact for fact, _ in lines)
 
     def watches(self, sample: Sample) -> tuple[Watch, ...]:
         """The rules that look at the sample's series; mostly none."""
@@ -118,12 +127,23 @@ class RuleIndex:
         subject = subject_of(sample) if rules else None
         if not rules or subject is None:
             return ()
-        facts = self._facts.of(subject, sample.tags)
-        return tuple(
-            Watch(rule, subject, (rule.id, str(subject)), field, judge)
-            for rule, field, judge in rules
-            if matches(rule.where, facts)
-        )
+        name = str(subject)
+        chosen = self._chosen_for(subject, sample)
+        return tuple(Watch(rule, subject, (rule.id, name), field, judge) for rule, field, judge, _ in chosen)
+
+    def _chosen_for(self, subject: Subject, sample: Sample) -> tuple[_Compiled, ...]:
+        """The rules whose selectors fit; worked out once for all series that they cannot tell apart.
+
+        Thousands of interfaces of one device differ in tags that no rule asks about.
+        """
+        told = tuple(tag for tag in sample.tags if tag[0] in self._asked[sample.measurement])
+        likeness = (sample.measurement, subject.id, subject.part if subject.kind == "tenant" else "", told)
+        chosen = self._chosen.get(likeness)
+        if chosen is None:
+            facts = self._facts.of(subject, sample.tags)
+            rules = self._rules[sample.measurement]
+            chosen = self._chosen[likeness] = tuple(rule for rule in rules if _all_match(rule[3], facts))
+        return chosen
 
 
 def split_on(rule: Rule) -> tuple[str, str]:
@@ -149,11 +169,20 @@ _SELECTED: Final = {
 """The lines of a Selector, and the fact each of them asks about."""
 
 
+def selected_lines(selector: Selector) -> Lines:
+    """The lines that are given, each with the fact it asks about: worked out once a rule, not once a series."""
+    return tuple((fact, tuple(getattr(selector, line))) for line, fact in _SELECTED.items() if getattr(selector, line))
+
+
 def matches(selector: Selector, facts: Mapping[str, frozenset[str]]) -> bool:
     """True where every line that is given matches one of the subject's facts; a subject without that fact does not."""
-    for line, fact in _SELECTED.items():
-        patterns: Iterable[str] = getattr(selector, line)
-        if patterns and not any(_fits(pattern, value) for pattern in patterns for value in facts.get(fact, ())):
+    return _all_match(selected_lines(selector), facts)
+
+
+def _all_match(lines: Lines, facts: Mapping[str, frozenset[str]]) -> bool:
+    for fact, patterns in lines:
+        values = facts.get(fact, ())
+        if not any(_fits(pattern, value) for pattern in patterns for value in values):
             return False
     return True
 

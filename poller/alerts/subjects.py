@@ -65,4 +65,4 @@ def subject_of(sample: Sample) -> Subject | None:
     tags = dict(sample.tags)
     if names[0] not in tags:
         return None
-    return Subject(kind, *(tags.get(name, "") for name in names))
+    return Subject(kind, *[tags.get(name, "") for name in names])
