@@ -1,5 +1,6 @@
 """`hinomi run`: the daemon."""
 
+import gc
 import logging
 from collections.abc import Callable
 from typing import Annotated
@@ -29,8 +30,15 @@ def run(
 def run_daemon(configuration: Configuration, ready: Callable[[str], None]) -> None:
     """Run it in this process; what keeps it from beginning is one sentence and exit status 1."""
 
+    def begin(url: str) -> None:
+        # What was built at the start stays for ever: collecting it again and again would hold the loop up.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        ready(url)
+
     async def main() -> None:
-        await Daemon(configuration).run(ready)
+        await Daemon(configuration).run(begin)
 
     try:
         uvloop.run(main())
