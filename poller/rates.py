@@ -11,6 +11,12 @@ So an octet is counted at most once, and none is lost that the device still know
 Time comes from sysUpTime where that is sane (R28). On the axis of our clock the interval ends where the agent's clock
 says, disciplined by the time of receipt: a reply that came late after a retry does not move octets between slots. That
 holds for the first reading too: it is placed where it was due, because nobody knows yet how late its reply came.
+
+The limit of it: an agent that reads its counters only every 30 s (R32) tells octets of up to 30 s ago. Polled steadily
+in step with its cache it shows its true rate. Out of step or with jitter, what one interval lacks the next has too
+much: no octet is lost, but at 60 s a single rate may be off by half (30 s of 60 s). Polled faster than it reads, equal
+readings wait, and the rate between two changes is shown meanwhile; it may be off by 0.6, and because the higher ones
+are shown longer, the mean of what is shown may be up to 0.3 too high. Slots are made of octets and have no such bias.
 """
 
 from collections.abc import Collection, Mapping, Sequence

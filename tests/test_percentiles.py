@@ -63,7 +63,11 @@ def test_missing_bins_are_left_out_and_below_95_percent_coverage_the_figure_is_p
     complete = percentile(values)
     assert complete is not None
     assert (complete.bins, complete.coverage_ratio, complete.provisional) == (96, 0.96, False)
-    values[1:3] = [None, None]
+    values[1] = None
+    just = percentile(values)
+    assert just is not None
+    assert (just.bins, just.coverage_ratio, just.provisional) == (95, 0.95, False)
+    values[2] = None
     partial = percentile(values)
     assert partial is not None
     assert (partial.bins, partial.provisional) == (94, True)

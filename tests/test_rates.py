@@ -1,6 +1,7 @@
 """Rates by table: every way in which a counter can mislead."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -118,6 +119,14 @@ def test_the_first_reading_is_unknown_and_not_zero() -> None:
 def test_what_cannot_be_told_has_no_rate_but_a_reason(name: str, readings: list[DeviceReading], expected: str) -> None:
     """(R26, R27, R29, R31, R33, R25)"""
     assert verdict(last_of(*readings)) == (None, "unknown", expected), name
+
+
+@pytest.mark.parametrize("layout", [ONE, NARROW_100M])
+def test_a_rate_of_up_to_1_05_times_the_line_is_believed(layout: InterfaceLayout) -> None:
+    """Agents count frames that our clock puts into a slightly shorter time. (R31)"""
+    octets = int(layout.speeds[0] / 8 * 60 * 1.045)
+    rates = last_of(reading(0, row(0), layout=layout), reading(60, row(octets), layout=layout))
+    assert verdict(rates) == (pytest.approx(1.045 * layout.speeds[0]), "observed", "")
 
 
 def test_after_a_discontinuity_the_new_value_is_the_baseline_at_once() -> None:
@@ -278,6 +287,29 @@ def test_a_cached_agent_polled_at_60_s_is_right_on_every_poll() -> None:
         octets = (poll * 60 // 30) * 30 * 62_500_000
         told.append(verdict(counters.update(reading(poll * 60, row(octets)))))
     assert set(told[1:]) == {(500e6, "observed", "")}
+
+
+@pytest.mark.parametrize(("interval", "single", "mean"), [(10, 0.6, 0.2), (20, 0.6, 0.3), (60, 0.51, 0.05)])
+def test_a_cached_agent_polled_with_jitter_is_off_within_known_limits_and_loses_no_octet(
+    interval: int, single: float, mean: float
+) -> None:
+    """It reads its counters every 30 s and carries 200 Mbps; a poll comes up to 1 s late. (R32)"""
+    for seed in range(40):
+        dice = random.Random(seed)
+        phase, counters, begin = dice.uniform(0, 30), DeviceCounters(), 0.0
+        told, octets, known = [], 0, 0
+        for poll in range(1200 // interval):
+            at = round(100 + poll * interval + dice.uniform(0, 1), 2)
+            known = int(((at - phase) // 30 * 30 + phase) * 25_000_000)
+            begin = begin or known
+            rates = counters.update(reading(at, row(known), interval_ns=interval * SECOND))
+            octets += rates.in_octets[0]
+            told.append(rates.rates[0])
+        rated = [rate for rate in told[60 // interval + 1 :] if rate is not None]
+        assert len(rated) == len(told) - 60 // interval - 1
+        assert max(abs(rate / 200e6 - 1) for rate in rated) <= single
+        assert sum(rated) / len(rated) == pytest.approx(200e6, rel=mean)
+        assert 0 <= known - begin - octets <= 30 * 25_000_000
 
 
 def test_a_cached_agent_at_full_load_that_is_polled_unevenly_loses_no_octet() -> None:

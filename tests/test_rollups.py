@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,17 @@ def test_interfaces_roll_up_by_column() -> None:
     }
     assert (sample.measurement, sample.time_ns) == ("interface_5m", START)
     assert set(sample.fields) <= {field.name for field in SCHEMA["interface_5m"].fields}
+
+
+@pytest.mark.parametrize(("interval", "polls", "coverage"), [(10, 5, 5 / 30), (10, 30, 1.0), (300, 1, 1.0)])
+def test_interfaces_are_covered_by_the_interval_of_their_device(interval: int, polls: int, coverage: float) -> None:
+    rollups = InterfaceRollups()
+    for number in range(polls):
+        reading, rates = poll(0, [1e8] * 8)
+        at = START + number * interval * SECOND
+        rollups.add(replace(reading, due_ns=at, interval_ns=interval * SECOND), replace(rates, due_ns=at))
+    (sample,) = rollups.close(START + 20 * MINUTE)
+    assert sample.fields["coverage_ratio"] == pytest.approx(coverage)
 
 
 def test_a_rediscovery_within_a_window_goes_on_by_name() -> None:

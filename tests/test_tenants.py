@@ -136,6 +136,21 @@ def test_what_no_tenant_accounts_for_is_shown_and_above_two_percent_it_is_a_find
     assert (finding.line, finding.in_octets, finding.line_in_octets, finding.share) == ("internet", 1800, 60_000, 0.03)
 
 
+@pytest.mark.parametrize(
+    ("unaccounted", "found"), [(19, False), (20, False), (21, True), (-19, False), (-20, False), (-21, True)]
+)
+@pytest.mark.parametrize("outward", [False, True])
+def test_a_rest_is_a_finding_above_two_percent_and_not_at_it(unaccounted: int, *, outward: bool, found: bool) -> None:
+    """Either direction of the line alone is enough. (R62)"""
+    made = contracts()
+    tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
+    whole, accounted = (1000, 1000), (1000 - unaccounted * (not outward), 1000 - unaccounted * outward)
+    for number in range(60):
+        firewall = minute("fw-1", number, (accounted[1], accounted[0]), (0, 0))
+        run(tenants, ledger, firewall, minute("fw-2", number, (0, 0), (0, 0)), minute("rt-1", number, whole))
+    assert [rest.line for rest in tenants.findings()] == ["internet"] * found
+
+
 def test_tenants_that_exceed_their_line_are_a_finding_with_a_negative_share_but_no_negative_rate() -> None:
     made = contracts()
     tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
@@ -335,6 +350,48 @@ def test_a_save_and_load_at_any_point_changes_nothing(pairs: list[tuple[int, int
         return told, tenants.caps()
 
     assert all_told(reload=True) == all_told(reload=False)
+
+
+ALL_CAPS = {"sustained_rate": 10**8, "burst_rate": 10**8, "monthly_volume": 8 * 10**9, "percentile_95": 10**8}
+
+
+@pytest.mark.parametrize(("direction", "megabits"), [("in", 10.0), ("out", 200.0)])
+def test_a_cap_on_one_direction_holds_the_use_of_that_direction_against_it(direction: str, megabits: float) -> None:
+    """10 minutes of 10 Mbps towards the tenant and of 200 Mbps away from it. (R64)"""
+    tenants = Tenants(contracts(CapContract("internet", direction, **ALL_CAPS)), TOKYO)
+    first = month_bounds_ns(date(2026, 11, 2), TOKYO)[0]
+    for number in range(10):
+        octets = (75_000_000, 1_500_000_000)
+        slot = SlotTotals("tenant/tsu/internet", first + number * MINUTE, *octets, 0, 0, 2 * MINUTE, MINUTE, 2)
+        (sample,) = tenants.update([slot], lambda *_: None)
+    assert {each.kind: (each.direction, each.line, each.value, each.exceeded) for each in tenants.caps()} == {
+        "sustained_rate": (direction, "internet", megabits * 1e6, megabits > 100),
+        "burst_rate": (direction, "internet", megabits * 1e6, megabits > 100),
+        "percentile_95": (direction, "internet", megabits * 1e6, megabits > 100),
+        "monthly_volume": (direction, "internet", megabits * 75e6, megabits > 100),
+    }
+    assert {name for name in sample.fields if name.endswith("cap_ratio")} == {f"{direction}_cap_ratio"}
+    assert sample.fields[f"{direction}_cap_ratio"] == megabits / 100
+
+
+def test_a_cap_without_a_line_is_on_all_lines_together() -> None:
+    """60 Mbps on each of two lines exceed 100 Mbps in total, though neither line does. (R64)"""
+    cap = CapContract(None, "in", **ALL_CAPS)
+    made = contracts(cap)
+    attachments = {
+        "internet": (Member("fw-1", "vlan101", reversed=True),),
+        "inet": (Member("fw-1", "vlan102", reversed=True),),
+    }
+    made = replace(made, tenants={"tsu": TenantContract("tsu", attachments, (cap,))})
+    tenants, ledger = Tenants(made, TOKYO), SlotLedger(made.accounts())
+    for number in range(10):
+        samples = run(tenants, ledger, minute("fw-1", number, (0, 450_000_000), (0, 450_000_000)))
+    found = {each.kind: (each.line, each.value, each.exceeded) for each in tenants.caps()}
+    assert found["sustained_rate"] == (None, 120e6, True)
+    assert found["burst_rate"] == (None, 120e6, True)
+    assert found["monthly_volume"] == (None, 9e9, True)
+    assert fields_of(samples, "tsu", "total")["in_cap_ratio"] == 1.2
+    assert "in_cap_ratio" not in fields_of(samples, "tsu")
 
 
 def test_slots_of_unknown_accounts_are_passed_over() -> None:
