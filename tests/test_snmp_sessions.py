@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -326,6 +327,37 @@ async def test_silent_device_gets_one_cheap_question_and_its_return_is_seen(agen
         agent.script = behave
         now[0] += 60
         assert EXPECTED == (await snmp.poll(prepared)).values
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("patient_first", [False, True])
+async def test_patient_request_holds_up_no_other_timeout(
+    agent: Agent, snmp: Snmp, *, patient_first: bool, prepared: bool
+) -> None:
+    """One timer serves all: a later deadline must neither push back an earlier one nor hide one that comes after it."""
+    agent.script = lambda _: None
+    hasty = replace(agent.target, timeout_seconds=0.02, tries=1)
+    mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    mute.bind(("127.0.0.1", 0))
+
+    async def ask_patiently() -> None:
+        patient = replace(hasty, port=mute.getsockname()[1], timeout_seconds=60.0)
+        with mute, contextlib.suppress(NoAnswer):
+            await snmp.get(patient, [UPTIME], deadline=snmp.clock() + 2.0)
+
+    async def ask_hastily() -> None:
+        with pytest.raises(NoAnswer):
+            await (snmp.poll(snmp.prepare(hasty, groups())) if prepared else snmp.get(hasty, [UPTIME]))
+
+    first, second = (ask_patiently, ask_hastily) if patient_first else (ask_hastily, ask_patiently)
+    tasks = [asyncio.ensure_future(first())]
+    await asyncio.sleep(0)
+    tasks.append(asyncio.ensure_future(second()))
+    done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert {tasks[1 if patient_first else 0]} == done
+    assert 1 == len(waiting)
+    for task in waiting:
+        task.cancel()
 
 
 async def test_deadline_ends_all_tries(agent: Agent, snmp: Snmp) -> None:

@@ -7,6 +7,7 @@ to the Owner of their request. The window keeps the outstanding replies within w
 import asyncio
 import contextlib
 import ipaddress
+import math
 import random
 import socket
 import struct
@@ -36,6 +37,9 @@ _REMEMBERED_LATE = 4096
 _ID_WITHIN = 64
 """Octets of a message that hold its request id, with a community of common length."""
 _SHORTEST_TIMER_SECONDS = 0.01
+_WAITING_TIMER_SECONDS = 1.0
+"""While somebody waits for room, the timer stays on, because what is sent then does not set it."""
+
 _DRAIN_AT_MOST = 1024
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 _SO_EE_ORIGIN_ICMP: Final = {2: "ICMP", 3: "ICMPv6"}
@@ -87,6 +91,7 @@ class Transport:
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self.pending.__contains__)
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = math.inf
         self._sockets: dict[tuple[int, str | None], socket.socket] = {}
         self._next_id = random.SystemRandom().randint(FIRST_REQUEST_ID, LAST_REQUEST_ID)
         self._given_up: OrderedDict[int, None] = OrderedDict()
@@ -192,10 +197,8 @@ class Transport:
 
     def lane(self, timeout: float) -> "deque[tuple[float, int]]":
         """Queue of requests with this timeout; append (due, request_id) at the time of sending, as watch does."""
-        lane = self._timers.lane(timeout)
-        if self._timer is None:
-            self._arm(timeout)
-        return lane
+        self._wake_by(self.clock() + timeout)
+        return self._timers.lane(timeout)
 
     def watch(self, request_id: int, sent_at: float, timeout: float, *, odd: bool = False) -> None:
         """Have the owner told when a request is not answered within its timeout; odd: nobody else has this timeout."""
@@ -203,8 +206,7 @@ class Transport:
             self._timers.add_odd(sent_at + timeout, request_id)
         else:
             self._timers.lane(timeout).append((sent_at + timeout, request_id))
-        if self._timer is None or odd:
-            self._arm(timeout)
+        self._wake_by(sent_at + timeout)
 
     def forget(self, request_id: int) -> None:
         """Wait no longer for this request; its answer will count as late."""
@@ -213,17 +215,24 @@ class Transport:
             if len(self._given_up) > _REMEMBERED_LATE:
                 self._given_up.popitem(last=False)
 
-    def _arm(self, seconds: float) -> None:
+    def _wake_by(self, due: float) -> None:
+        """See that the timer goes off by then; never later than it would have."""
+        if due >= self._wakes_at:
+            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(max(seconds, _SHORTEST_TIMER_SECONDS), self._on_timer)
+        self._wakes_at = due
+        self._timer = self._loop.call_later(max(due - self.clock(), _SHORTEST_TIMER_SECONDS), self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        self.expire(self.clock())
+        self._timer, self._wakes_at = None, math.inf
+        now = self.clock()
+        self.expire(now)
         due = self._timers.next_due()
-        if due is not None and self._timer is None:
-            self._arm(due - self.clock())
+        if due is not None:
+            self._wake_by(due)
+        elif self._waiting:
+            self._wake_by(now + _WAITING_TIMER_SECONDS)
 
     def expire(self, now: float) -> None:
         """Tell the owners of all requests that are due."""
