@@ -36,7 +36,7 @@ def demo(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         raise AssertionError(f"the demo ended with exit status {process.wait()}")
     yield process, match[1]
     if process.poll() is None:
-        process.kill()
+        process.send_signal(signal.SIGINT)
         process.wait()
 
 

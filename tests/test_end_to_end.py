@@ -115,17 +115,21 @@ rules: {{down: {{name: 応答なし, on: device.up, equals: false, clear_for: 2s
         encoding="utf-8",
     )
     daemon = Daemon(load(configuration))
-    ready = asyncio.Event()
+    ready, stopping = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(daemon.run(lambda _url: ready.set()))
     waiter = asyncio.create_task(ready.wait())
     await asyncio.wait([task, waiter], return_when=asyncio.FIRST_COMPLETED)
+    test = asyncio.current_task()
+    assert test is not None
+    task.add_done_callback(lambda _: test.cancel("the daemon ended by itself") if not stopping.is_set() else None)
     try:
         yield mailbox, configuration / "state"
     finally:
+        stopping.set()
         daemon.stop()
-        await task
         waiter.cancel()
         smtp.close()
+        await task
 
 
 async def kept(state: Path, until: Callable[[pl.DataFrame], bool]) -> pl.DataFrame:
