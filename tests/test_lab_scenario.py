@@ -206,6 +206,7 @@ def test_the_demo_begins_with_an_outage_that_is_mailed_at_once() -> None:
     assert rule.severity == "serious"
     assert end - begin > rule.raise_for + 60
     assert begin + rule.raise_for + 60 < 300
+    assert rule.clear_for >= ESTATE.rules["circuit-down"].clear_for + 60  # one mail that says all is over
     assert all(event.at is None or event.at >= end + rule.clear_for for event in scenario.events[2:])
 
 
