@@ -107,7 +107,9 @@ class SlotSum:
         if self.carrier < 0:
             self.carrier, self.observed_ns = number, max(self.observed_ns, min(covered_ns, slot_ns))
         elif self.carrier == number or (self.observed_ns and octets * 10 > self.in_octets + self.out_octets):
-            self.observed_ns = min(self.observed_ns + covered_ns, slot_ns)  # rather too long than a rate too high
+            shared = not self.observed_ns and (self.in_octets + self.out_octets - octets) * 10 > octets
+            late_ns = self.covered_ns if shared else self.observed_ns + covered_ns
+            self.observed_ns = min(late_ns, slot_ns)  # rather too long than a rate too high
 
 
 def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
