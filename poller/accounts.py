@@ -100,13 +100,16 @@ class SlotSum:
         self.in_gap_octets += in_octets
         self.out_gap_octets += out_octets
 
-    def cover(self, number: int, covered_ns: int, members: int, slot_ns: int) -> None:
-        """Enter a late member's time; the slot is observed as long as its carrier is."""
+    def cover(self, number: int, octets: int, covered_ns: int, slot: tuple[int, int]) -> None:
+        """Enter a late member's time; the slot is observed as long as its carrier is; slot is members and length."""
+        members, slot_ns = slot
         self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
         if self.carrier < 0:
             self.carrier, self.observed_ns = number, max(self.observed_ns, min(covered_ns, slot_ns))
-        elif self.carrier == number:
-            self.observed_ns = min(self.observed_ns + covered_ns, slot_ns)
+        elif self.carrier == number or (self.observed_ns and octets * 10 > self.in_octets + self.out_octets):
+            shared = not self.observed_ns and (self.in_octets + self.out_octets - octets) * 10 > octets
+            late_ns = self.covered_ns if shared else self.observed_ns + covered_ns
+            self.observed_ns = min(late_ns, slot_ns)  # rather too long than a rate too high
 
 
 def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:

@@ -237,7 +237,7 @@ class SlotLedger:
         entry = book.amend(start_ns) if late else book.sums.setdefault(start_ns, SlotSum())
         if part_ns:
             entry.add(*octets)
-            entry.cover(number, part_ns, book.members, self.slot_ns)
+            entry.cover(number, sum(octets), part_ns, (book.members, self.slot_ns))
         else:
             entry.add_gap(*octets)
 

@@ -189,6 +189,28 @@ def test_two_halves_of_a_slot_of_which_one_came_late_make_a_whole_one(standby: l
     assert (amended.start_ns, amended.observed_ns, amended.in_bits_per_second) == (START + MINUTE, MINUTE, 800e6)
 
 
+def test_late_octets_of_another_member_are_not_divided_by_the_short_time_of_the_carrier() -> None:
+    """(R31, R62a)"""
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 4, (HUNDRED, 0)))
+    ledger.close(START + 180 * SECOND)
+    ledger.add(counted("r2", 0, 60, (5 * HUNDRED, 0)))
+    (amended,) = ledger.close(START + 181 * SECOND)
+    assert amended.in_bits_per_second == 600e6
+
+
+def test_a_carrier_that_comes_last_and_short_does_not_divide_what_others_carried() -> None:
+    """(R31, R62a)"""
+    ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
+    ledger.add(counted("r1", 0, 60, (9 * HUNDRED, 0)))
+    ledger.add(counted("r2", 0, 60, (HUNDRED, 0)))
+    ledger.close(START + 300 * SECOND)
+    ledger.add(counted("r2", 60, 120, (5 * HUNDRED, 0)))
+    ledger.add(counted("r1", 60, 64, (HUNDRED // 2, 0)))
+    (amended,) = ledger.close(START + 301 * SECOND)
+    assert amended.in_bits_per_second == 550e6
+
+
 def test_octets_of_a_gap_count_in_volume_but_not_in_rate_or_coverage() -> None:
     """(R33)"""
     ledger = ledger_of(account("line", ("r1", "Gi0/1")))
