@@ -34,6 +34,7 @@ from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
+from poller.systemd import Systemd
 from poller.targets import snmp_target
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
@@ -44,6 +45,8 @@ _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
 FIRST_MINUTE_NS: Final = 60 * 10**9
+LATE_SECONDS: Final = 30.0
+"""A schedule further behind than this is not kept: the watchdog is no longer fed."""
 
 
 class Daemon:
@@ -55,9 +58,11 @@ class Daemon:
         self._clock_ns = clock_ns
         self._stopping = asyncio.Event()
         self._state = configuration.state_directory
+        self._systemd = Systemd.of_environment()
 
     def stop(self) -> None:
         """End the run in good order: what was measured is durable before run() returns."""
+        self._systemd.stopping()
         self._stopping.set()
 
     async def run(self, ready: Callable[[str], None]) -> None:
@@ -109,6 +114,7 @@ class Daemon:
                 ]
                 tell(_log, logging.INFO, "watching", devices=len(targets), wall=wall.url)
                 ready(wall.url)
+                self._systemd.ready(f"watching {len(targets)} devices")
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
@@ -179,8 +185,17 @@ class Daemon:
                 for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
                 watch.beat(now_ns, late)
+                self._feed_watchdog(rounds, now_ns)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
                 _log.exception("tick_broken")
+
+    def _feed_watchdog(self, rounds: Rounds, now_ns: int) -> None:
+        """Tell systemd that we live, but only while polls begin when they are due: a daemon that does not is dead."""
+        behind = rounds.late_seconds(now_ns)
+        if behind <= LATE_SECONDS:
+            self._systemd.alive(f"{rounds.statistics.started} polls begun, {rounds.statistics.failed} failed")
+        else:
+            tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
 
     async def _save(self, pipeline: Pipeline, asking: Asking) -> None:
         while True:

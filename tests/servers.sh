@@ -14,6 +14,7 @@ chromium chromium
 iproute2 ip
 nftables nft
 poppler-utils pdftotext
+systemd systemd-analyze
 fonts-noto-cjk -
 '
 PATH=$PATH:/usr/sbin:/sbin
