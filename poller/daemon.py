@@ -35,6 +35,7 @@ from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
 from poller.targets import snmp_target
+from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
 from poller.wall.server import WallServer
@@ -84,7 +85,7 @@ class Daemon:
             saved = checkpoint.load(self._state / "checkpoint")
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
-            await self._remember(live)
+            await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
             rounds = self._rounds(asking, pipeline, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
@@ -156,8 +157,11 @@ class Daemon:
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
 
-    async def _remember(self, live: LiveState) -> None:
-        """Give the wall the last hours of its lines, so that a restart does not empty the picture."""
+    async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
+        """Give the wall the last hours of its lines, so that a restart does not empty the picture.
+
+        A pipeline that begins without a checkpoint learns what tenants have used, so that no month begins in its middle.
+        """
         directory = self._state / "store"
         if not directory.is_dir():
             return
@@ -165,6 +169,8 @@ class Daemon:
         past = await asyncio.to_thread(past_of_lines, history, list(self._estate.line_groups), self._clock_ns())
         for group, points in past.items():
             live.remember(group, points)
+        if beginner is not None:
+            beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
     async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""
