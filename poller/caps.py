@@ -54,7 +54,7 @@ class CapStatus:
 
 @dataclass(frozen=True, slots=True)
 class PastUse:
-    """What an account used before until_ns: parts of local days for the volumes, 5-minute windows for the percentile."""
+    """What an account used before until_ns: parts of local days for volumes, 5-minute windows for a percentile."""
 
     until_ns: int
     days: tuple[SlotTotals, ...]

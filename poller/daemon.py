@@ -27,7 +27,7 @@ from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
-from poller.schedule import Schedule
+from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
 from poller.storage.delivery import DeliveryState, run_reader
@@ -44,7 +44,6 @@ from probes.snmp import Snmp, SnmpTarget
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
-FIRST_MINUTE_NS: Final = 60 * 10**9
 
 
 class Daemon:
@@ -142,15 +141,11 @@ class Daemon:
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
     def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
-        """Every device soon and then in its rhythm; on a first start every 10 s at first, for rates within a minute."""
-        schedule = Schedule()
-        now_ns = self._clock_ns()
-        for key, device in self._estate.devices.items():
-            if device.credentials is not None:
-                schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
-                if first_start:
-                    schedule.hasten(key, 10, now_ns + FIRST_MINUTE_NS, now_ns)
-                schedule.ask_soon(key, now_ns)
+        """Every device that is asked by SNMP, in its rhythm."""
+        default = self._estate.polling.interval
+        asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
+        intervals = {key: each.interval or default for key, each in asked.items()}
+        schedule = start_schedule(intervals, self._clock_ns(), first_start=first_start)
 
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
@@ -160,7 +155,7 @@ class Daemon:
     async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
         """Give the wall the last hours of its lines, so that a restart does not empty the picture.
 
-        A pipeline that begins without a checkpoint learns what tenants have used, so that no month begins in its middle.
+        A pipeline that begins without a checkpoint learns what tenants have used: no month begins in its middle.
         """
         directory = self._state / "store"
         if not directory.is_dir():

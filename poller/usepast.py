@@ -1,4 +1,4 @@
-"""What tenants used before the daemon began to count, from history: for a start that has no checkpoint to go on from."""
+"""What tenants used before the daemon began to count, from history: for a start without a checkpoint."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -53,7 +53,7 @@ def past_use(history: History, estate: Estate, now_ns: int) -> Mapping[str, Past
 
 
 def _rows(history: History, estate: Estate, now_ns: int) -> Iterator[pl.DataFrame]:
-    """Windows of five minutes some days at a time, so that memory stays flat; then the minutes after the last window."""
+    """Windows of five minutes some days at a time, so that memory stays flat; then the minutes after the last."""
     told: dict[tuple[str, str], int] = {}
     names = [f"{name}_mean" for name in _RATES]
     where = {"tenant": list(estate.tenants)}
