@@ -27,7 +27,7 @@ from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
-from poller.schedule import Schedule
+from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
 from poller.storage.delivery import DeliveryState, run_reader
@@ -36,6 +36,7 @@ from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
 from poller.systemd import Systemd
 from poller.targets import snmp_target
+from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
 from poller.wall.server import WallServer
@@ -44,7 +45,6 @@ from probes.snmp import Snmp, SnmpTarget
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
-FIRST_MINUTE_NS: Final = 60 * 10**9
 LATE_SECONDS: Final = 30.0
 """A schedule further behind than this is not kept: the watchdog is no longer fed."""
 
@@ -89,7 +89,7 @@ class Daemon:
             saved = checkpoint.load(self._state / "checkpoint")
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
-            await self._remember(live)
+            await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
             rounds = self._rounds(asking, pipeline, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
@@ -147,23 +147,22 @@ class Daemon:
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
     def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
-        """Every device soon and then in its rhythm; on a first start every 10 s at first, for rates within a minute."""
-        schedule = Schedule()
-        now_ns = self._clock_ns()
-        for key, device in self._estate.devices.items():
-            if device.credentials is not None:
-                schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
-                if first_start:
-                    schedule.hasten(key, 10, now_ns + FIRST_MINUTE_NS, now_ns)
-                schedule.ask_soon(key, now_ns)
+        """Every device that is asked by SNMP, in its rhythm."""
+        default = self._estate.polling.interval
+        asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
+        intervals = {key: each.interval or default for key, each in asked.items()}
+        schedule = start_schedule(intervals, self._clock_ns(), first_start=first_start)
 
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
 
-    async def _remember(self, live: LiveState) -> None:
-        """Give the wall the last hours of its lines, so that a restart does not empty the picture."""
+    async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
+        """Give the wall the last hours of its lines, so that a restart does not empty the picture.
+
+        A pipeline that begins without a checkpoint learns what tenants have used: no month begins in its middle.
+        """
         directory = self._state / "store"
         if not directory.is_dir():
             return
@@ -171,6 +170,8 @@ class Daemon:
         past = await asyncio.to_thread(past_of_lines, history, list(self._estate.line_groups), self._clock_ns())
         for group, points in past.items():
             live.remember(group, points)
+        if beginner is not None:
+            beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
     async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS, SlotTotals
-from poller.caps import CapJudge, CapStatus, Usage
+from poller.caps import CapJudge, CapStatus, PastUse, Usage
 from poller.contracts import Contracts, TenantContract, parts_account, tenant_account
 from poller.sample import FieldValue, Sample
 from poller.volumes import is_weekday, local_date
@@ -173,6 +173,12 @@ class Tenants:
     def caps(self) -> list[CapStatus]:
         """Every cap held against the use up to the last closed slot."""
         return [status for account, judge in self._judges for status in judge.judge(self._usage[account])]
+
+    def remember(self, past: Mapping[str, PastUse]) -> None:
+        """Enter what was used before, by account, so that the month and its projection do not begin at the start."""
+        for account, use in past.items():
+            if account in self._usage:
+                self._usage[account].remember(use, self._zone)
 
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; restore takes it over."""
