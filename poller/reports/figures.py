@@ -134,9 +134,7 @@ def _profile(known: pl.DataFrame, column: str, period: Period) -> tuple[tuple[fl
         .agg(pl.col(column).mean())
     )
     found = {(weekday, hour): value for weekday, hour, value in cells.iter_rows()}
-    return tuple(
-        tuple(found.get((weekday, hour)) for hour in range(HOURS)) for weekday in range(1, DAYS_OF_WEEK + 1)
-    )
+    return tuple(tuple(found.get((weekday, hour)) for hour in range(HOURS)) for weekday in range(1, DAYS_OF_WEEK + 1))
 
 
 def day_lines(rows: pl.DataFrame, way: str, period: Period) -> list[DayLine]:

@@ -172,12 +172,18 @@ def _devices(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
                     f"{name}のセッション数は最大で上限の{share}でした。",
                     f"{name}: sessions reached {share} of the limit.",
                 ),
-                say(f"{name}のセッション上限の引上げを検討してください。", f"Consider a higher session limit for {name}."),
+                say(
+                    f"{name}のセッション上限の引上げを検討してください。",
+                    f"Consider a higher session limit for {name}.",
+                ),
             )
     if gathered.devices and calm:
         yield Finding(
             Mark.GOOD,
-            say("すべての機器のCPUとセッション数は設計値の範囲内です。", "All devices stayed within their design values."),
+            say(
+                "すべての機器のCPUとセッション数は設計値の範囲内です。",
+                "All devices stayed within their design values.",
+            ),
         )
 
 
@@ -229,13 +235,19 @@ def _levels(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
         got, target = value(level.availability, Form.LEVEL), value(level.target, Form.LEVEL)
         yield Finding(
             Mark.BAD,
-            say(f"{name}の稼働率は{got}で、目標{target}に届いていません。", f"{name}: availability {got}, target {target}."),
+            say(
+                f"{name}の稼働率は{got}で、目標{target}に届いていません。",
+                f"{name}: availability {got}, target {target}.",
+            ),
             say(f"{name}の停止の原因と再発防止を確認してください。", f"Review what stopped {name}."),
         )
     if promised and not missed:
         yield Finding(
             Mark.GOOD,
-            say(f"目標のある{len(promised)}項目すべてで稼働率の目標を達成しました。", f"All {len(promised)} availability targets were met."),
+            say(
+                f"目標のある{len(promised)}項目すべてで稼働率の目標を達成しました。",
+                f"All {len(promised)} availability targets were met.",
+            ),
         )
 
 

@@ -1,6 +1,6 @@
 """Everything a report about the shared network is made of, read once and computed once. No text here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +19,8 @@ from poller.reports.reading import Records
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
 SLOT_SECONDS: Final = 300
+TENANT_MONTHS: Final = 36
+"""Tenants times months that are read at once: about 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class LineFigures:
     now: Traffic
     before: Traffic | None
     year_before: Traffic | None
+    months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
     hours: pl.DataFrame
     forecasts: Mapping[str, Forecast | Refusal]
@@ -57,12 +60,14 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class TenantFigures:
-    """One tenant on one line ("total": all); caps: sustained bits per second by direction."""
+    """One tenant on one line ("total": all); caps: sustained bits per second by direction; months: each by itself."""
 
     tenant: str
     line: str
     now: Traffic
     before: Traffic | None
+    months: tuple[Traffic, ...]
+    days: Mapping[str, list[DayLine]]
     caps: Mapping[str, int]
     monthly_cap: int | None
     violations: tuple[Violation, ...]
@@ -117,17 +122,11 @@ class Gathered:
         raise KeyError(id_)
 
 
-def gather(
+def gather_shared(
     estate: Estate, records: Records, period: Period, progress: Callable[[str], None] = lambda _: None
 ) -> Gathered:
-    """Read and compute everything about one period."""
+    """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
-    progress("lines")
-    lines = tuple(_lines(estate, records, period))
-    progress("tenants")
-    tenants = tuple(tenant_figures(estate, records, period, list(estate.tenants), with_before=True))
-    progress("devices")
-    devices = _devices(estate, records, period)
     incidents = past_incidents(records.alerts(span), span)
     down = outages(incidents, estate, period.end_ns)
 
@@ -138,14 +137,25 @@ def gather(
     return Gathered(
         estate=estate,
         period=period,
-        lines=lines,
-        tenants=tenants,
-        devices=devices,
+        lines=(),
+        tenants=(),
+        devices=(),
         services=_services(estate, records, period, level),
         levels=tuple(level("circuit", id_) for id_ in estate.circuits),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
     )
+
+
+def gather(
+    shared: Gathered, records: Records, tenants: Sequence[TenantFigures], progress: Callable[[str], None]
+) -> Gathered:
+    """Everything about the whole network in one period; tenants: the figures of all of them."""
+    estate, period = shared.estate, shared.period
+    progress("lines")
+    lines = tuple(_lines(estate, records, period))
+    progress("devices")
+    return replace(shared, lines=lines, tenants=tuple(tenants), devices=_devices(estate, records, period))
 
 
 # ---- lines
@@ -180,7 +190,11 @@ _EMPTY: Final = pl.DataFrame(
 
 
 def _line(
-    entry: Circuit | LineGroup, is_group: bool, rows: pl.DataFrame, old: pl.DataFrame | None, period: Period  # noqa: FBT001
+    entry: Circuit | LineGroup,
+    is_group: bool,
+    rows: pl.DataFrame,
+    old: pl.DataFrame | None,
+    period: Period,  # noqa: FBT001
 ) -> LineFigures:
     limit = entry.committed_rate or entry.ceiling_rate
     history = Period(Kind.SEMIANNUAL, add_months(period.after, -FORECAST_MONTHS), period.zone)
@@ -195,9 +209,12 @@ def _line(
         now=traffic_of(rows, period, limit),
         before=before if before.bins else None,
         year_before=year_before if year_before is not None and year_before.bins else None,
+        months=tuple(traffic_of(rows, month, limit) for month in period.months),
         days=days,
         hours=_hours(rows, period),
-        forecasts={way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit) for way in WAYS},
+        forecasts={
+            way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit) for way in WAYS
+        },
     )
 
 
@@ -238,12 +255,15 @@ def with_peak_minute(
 # ---- tenants
 
 
-def tenant_figures(
-    estate: Estate, records: Records, period: Period, ids: list[str], *, with_before: bool = False
-) -> list[TenantFigures]:
+def in_parts(ids: list[str], period: Period) -> list[list[str]]:
+    """Tenants or devices in parts that fit in memory: some months of rows each, and those of the period before."""
+    size = max(1, TENANT_MONTHS // (2 * len(period.months)))
+    return [ids[at : at + size] for at in range(0, len(ids), size)]
+
+
+def tenant_figures(estate: Estate, records: Records, period: Period, ids: list[str]) -> list[TenantFigures]:
     """The figures of some tenants, line by line in the order of their attachments, "total" last."""
-    since = period.before.start_ns if with_before else period.start_ns
-    rows = records.tenants(ids, (since, period.end_ns))
+    rows = records.tenants(ids, (period.before.start_ns, period.end_ns))
     found: list[TenantFigures] = []
     for id_ in ids:
         tenant = estate.tenants[id_]
@@ -253,13 +273,15 @@ def tenant_figures(
             if frame is None:
                 continue
             caps, monthly = caps_of(estate, id_, line)
-            before = traffic_of(frame, period.before) if with_before else None
+            before = traffic_of(frame, period.before)
             found.append(
                 TenantFigures(
                     tenant=id_,
                     line=line,
                     now=traffic_of(frame, period),
-                    before=before if before is not None and before.bins else None,
+                    before=before if before.bins else None,
+                    months=tuple(traffic_of(frame, month) for month in period.months),
+                    days={way: day_lines(frame, way, period) for way in WAYS},
                     caps=caps,
                     monthly_cap=monthly,
                     violations=tuple(_violations(frame, id_, line, caps, period)),
@@ -283,9 +305,7 @@ def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int
     return sustained, monthly
 
 
-def _violations(
-    rows: pl.DataFrame, tenant: str, line: str, caps: Mapping[str, int], period: Period
-) -> list[Violation]:
+def _violations(rows: pl.DataFrame, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
     found: list[Violation] = []
     for way, limit in caps.items():
         mean = pl.col(f"{way}_bits_per_second_mean")
@@ -311,9 +331,12 @@ def _violations(
 
 
 def _devices(estate: Estate, records: Records, period: Period) -> tuple[DeviceFigures, ...]:
-    rows = records.devices(list(estate.devices), (period.start_ns, period.end_ns))
     expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
-    return tuple(_device(id_, rows[id_], expected) for id_ in estate.devices if id_ in rows)
+    found: list[DeviceFigures] = []
+    for ids in in_parts(list(estate.devices), period):
+        rows = records.devices(ids, (period.start_ns, period.end_ns))
+        found += [_device(id_, rows[id_], expected) for id_ in ids if id_ in rows]
+    return tuple(found)
 
 
 def _device(id_: str, rows: pl.DataFrame, expected: float) -> DeviceFigures:
@@ -345,12 +368,16 @@ def _service(id_: str, rows: pl.DataFrame, level: ServiceLevel, expected: float)
         service=id_,
         mean=average if isinstance(average, float) else None,
         percentile_95=_rank_95(mean),
-        within_3=None if mean.is_empty() else (mean <= 3.0).sum() / len(mean),  # noqa: PLR2004 - the promise: 3 s
-        within_5=None if mean.is_empty() else (mean <= 5.0).sum() / len(mean),  # noqa: PLR2004 - and 5 s at peak
+        within_3=_share_within(mean, 3.0),
+        within_5=_share_within(mean, 5.0),
         certificate_days=None if days.is_empty() else float(days[-1]),
         level=level,
         coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
     )
+
+
+def _share_within(values: pl.Series, limit: float) -> float | None:
+    return None if values.is_empty() else len(values.filter(values <= limit)) / len(values)
 
 
 def _rank_95(values: pl.Series) -> float | None:

@@ -1,6 +1,6 @@
 """The faults of a period, from the changes of alerts that a store keeps. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -104,15 +104,14 @@ def subject_name(subject: str, estate: Estate, lang: str) -> str:
     """A subject for people: its name where it has one, with the line or interface it is about."""
     kind, _, rest = subject.partition("/")
     id_, _, part = rest.partition("/")
-    named: Mapping[str, Mapping[str, object]] = {
+    entry = {
         "device": estate.devices,
         "interface": estate.devices,
         "circuit": estate.circuits,
         "line_group": estate.line_groups,
         "tenant": estate.tenants,
         "service": estate.services,
-    }
-    entry = named.get(kind, {}).get(id_)
+    }.get(kind, {}).get(id_)
     name = entry.name.lang(lang) if entry is not None else rest or subject
     line = estate.line_groups.get(part) or estate.circuits.get(part)
     if kind == "tenant" and line is not None:

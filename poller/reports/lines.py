@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from poller.forecast import Refusal
 from poller.forecastwords import words
 from poller.reports.document import Block, Cell, Chart, Column, Form, Heading, HeatMap, Line, Mark, Paragraph, Table
-from poller.reports.figures import WAYS, busiest_hour, change_ratio
+from poller.reports.figures import WAYS, DayLine, Traffic, busiest_hour, change_ratio
 from poller.reports.gather import Gathered, LineFigures
+from poller.reports.periods import Period, midnight_ns
 from poller.reports.telling import Teller, mark_of, provisional
 
 
@@ -113,7 +114,14 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
 def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Block]:
     name = teller.line(line.id)
     yield Heading(name, 2)
-    yield hours_chart(line, teller)
+    if len(gathered.period.months) == 1:
+        yield hours_chart(line, teller)
+    else:
+        for way in WAYS:
+            yield days_chart(
+                f"{line.id}-{way}", name, way, _within(line.days[way], gathered), _limits(line, teller), teller
+            )
+        yield months_table(f"months-{line.id}", line.months, gathered.period, teller)
     for way in WAYS:
         profile = line.now.ways[way].profile
         busiest = busiest_hour(profile)
@@ -138,10 +146,6 @@ def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator
 def hours_chart(line: LineFigures, teller: Teller) -> Chart:
     """Hourly means of a month, both directions, with the contract."""
     name = teller.line(line.id)
-    limits = []
-    if line.committed_rate:
-        limits.append((teller.say("帯域確保", "committed"), float(line.committed_rate)))
-    limits.append((teller.say("上限", "ceiling"), float(line.ceiling_rate)))
     return Chart(
         f"hours-{line.id}",
         teller.say(f"{name} 1時間平均", f"{name}: hourly means"),
@@ -151,8 +155,66 @@ def hours_chart(line: LineFigures, teller: Teller) -> Chart:
         ),
         tuple(line.hours["time_ns"].to_list()),
         tuple(Line(teller.way(way), tuple(line.hours[f"{way}_mean"].to_list())) for way in WAYS),
-        tuple(limits),
+        _limits(line, teller),
     )
+
+
+def _limits(line: LineFigures, teller: Teller) -> tuple[tuple[str, float], ...]:
+    ceiling = (teller.say("上限", "ceiling"), float(line.ceiling_rate))
+    if line.committed_rate is None:
+        return (ceiling,)
+    return ((teller.say("帯域確保", "committed"), float(line.committed_rate)), ceiling)
+
+
+def _within(days: list[DayLine], gathered: Gathered) -> list[DayLine]:
+    return [day for day in days if gathered.period.first <= day.day < gathered.period.after]
+
+
+def days_chart(  # noqa: PLR0913, PLR0917 - a picture has a name, a direction, figures and limits
+    key: str, name: str, way: str, days: list[DayLine], limits: tuple[tuple[str, float], ...], teller: Teller
+) -> Chart:
+    """Daily 95th percentile and peak of one direction, with its limits."""
+    say = teller.say
+    return Chart(
+        f"days-{key}",
+        say(f"{name} 日別 {teller.way(way)}", f"{name}: by day, {teller.way(way)}"),
+        say(
+            f"{name}の{teller.way(way)}の日別の95パーセンタイル値と最大値を示した折れ線。",
+            f"95th percentile and peak of each day of {name}, {teller.way(way)}.",
+        ),
+        tuple(midnight_ns(day.day, teller.writer.zone) for day in days),
+        (
+            Line(say("日別の95パーセンタイル値", "95th percentile of the day"), tuple(d.percentile_95 for d in days)),
+            Line(say("日別の最大（1分平均）", "peak of the day (minute)"), tuple(d.peak for d in days)),
+        ),
+        limits,
+    )
+
+
+def months_table(key: str, months: tuple[Traffic, ...], period: Period, teller: Teller) -> Table:
+    """Month by month: percentile, peak and octets of both directions, and how much was observed."""
+    say = teller.say
+    rows = []
+    for month, traffic in zip(period.months, months, strict=True):
+        cells: list[object] = [month.label(teller.lang)]
+        for way in WAYS:
+            figures = traffic.ways[way]
+            value = None if figures.percentile_95 is None else figures.percentile_95.value
+            peak = None if figures.peak is None else figures.peak.value
+            cells += [provisional(value, traffic), peak, figures.octets]
+        cells.append(traffic.coverage_ratio)
+        rows.append(tuple(cells))
+    columns = [Column(say("月", "month"))]
+    for way in WAYS:
+        name = teller.short_way(way)
+        columns += [
+            Column(say(f"{name} 95%値", f"{name} p95"), Form.RATE),
+            Column(say(f"{name} 最大", f"{name} peak"), Form.RATE),
+            Column(say(f"{name} オクテット", f"{name} octets"), Form.COUNT),
+        ]
+    columns.append(Column(say("観測率", "observed"), Form.RATIO))
+    note = teller.coverage_note() if any(traffic.provisional for traffic in months) else ""
+    return Table(key, say("月別の値", "Month by month"), tuple(columns), tuple(rows), note)
 
 
 def pair_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:

@@ -70,10 +70,7 @@ def percentile_of(figures: TenantFigures, way: str) -> float | None:
 def cap_use(own: list[TenantFigures]) -> float | None:
     """The highest use of any sustained cap, by 95th percentile."""
     uses = [
-        value / cap
-        for each in own
-        for way, cap in each.caps.items()
-        if (value := percentile_of(each, way)) is not None
+        value / cap for each in own for way, cap in each.caps.items() if (value := percentile_of(each, way)) is not None
     ]
     return max(uses, default=None)
 
@@ -263,6 +260,43 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
                 teller.scope(incident.scope),
             )
             for incident in incidents
+        ),
+    )
+
+
+def rule_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
+    """How often each rule fired, month by month, and on what most: what thresholds are reviewed with."""
+    say = teller.say
+    alerts = [alert for incident in gathered.incidents for alert in incident.alerts]
+    if not alerts:
+        return
+    months = gathered.period.months
+    counts: Counter[tuple[str, int]] = Counter()
+    subjects: dict[str, Counter[str]] = {}
+    for alert in alerts:
+        for number, month in enumerate(months):
+            if month.start_ns <= alert.since_ns < month.end_ns:
+                counts[alert.rule, number] += 1
+        subjects.setdefault(alert.rule, Counter())[alert.subject] += 1
+    ordered = sorted(subjects, key=lambda rule: (-subjects[rule].total(), rule))
+    yield Heading(say("アラートの発生状況", "Alerts by rule"))
+    yield Table(
+        "rules",
+        say("ルール別のアラート件数", "Alerts by rule and month"),
+        (
+            Column(say("ルール", "rule"), wide=True),
+            *(Column(month.label(teller.lang), Form.COUNT) for month in months),
+            Column(say("合計", "total"), Form.COUNT),
+            Column(say("最も多い対象", "most often"), wide=True),
+        ),
+        tuple(
+            (
+                teller.rule(rule),
+                *(counts[rule, number] for number in range(len(months))),
+                subjects[rule].total(),
+                teller.subject(subjects[rule].most_common(1)[0][0]),
+            )
+            for rule in ordered
         ),
     )
 

@@ -20,7 +20,7 @@ _WIDTH: Final = 7.0
 """Inches: the width of the text on A4."""
 _STYLES: Final = (("#1f4e79", "-"), ("#c55a11", "--"), ("#548235", ":"), ("#7030a0", "-."))
 """Colours that stay apart for the colour-blind, and dashes that do without."""
-_LIMIT_STYLES: Final = (("#404040", (0, (5, 3))), ("#808080", (0, (2, 2))))
+_LIMIT_STYLES: Final = (("#404040", "--"), ("#808080", ":"))
 
 
 @cache
@@ -40,14 +40,14 @@ def _settings() -> dict[str, Any]:
 
 def draw(block: Chart | HeatMap, writer: Writer) -> bytes:
     """The picture as SVG."""
-    with mpl.rc_context(_settings()):
+    with mpl.rc_context(_settings()):  # type: ignore[arg-type] - names of settings, as text
         figure = Figure(figsize=(_WIDTH, 2.5 if isinstance(block, Chart) else 1.9), layout="constrained")
         if isinstance(block, Chart):
             _lines(figure, block, writer)
         else:
             _heat(figure, block, writer)
         target = io.BytesIO()
-        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(target, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return target.getvalue()
 
 
@@ -58,7 +58,9 @@ def _lines(figure: Figure, chart: Chart, writer: Writer) -> None:
         values = [float("nan") if value is None else value for value in line.values]
         axes.plot(moments, values, color=colour, linestyle=dashes, linewidth=0.9, label=line.name)  # type: ignore[arg-type]
     for (name, value), (colour, dashes) in zip(chart.limits, _LIMIT_STYLES, strict=False):
-        axes.axhline(value, color=colour, linestyle=dashes, linewidth=1.0, label=f"{name} {writer.value(value, Form.RATE)}")
+        axes.axhline(
+            value, color=colour, linestyle=dashes, linewidth=1.0, label=f"{name} {writer.value(value, Form.RATE)}"
+        )
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: writer.value(value, Form.RATE)))
     axes.xaxis.set_major_locator(mpl.dates.AutoDateLocator(tz=writer.zone, maxticks=10))

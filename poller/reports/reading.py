@@ -41,9 +41,7 @@ class Records:
     def __init__(self, history: History) -> None:
         self._history = history
 
-    def traffic(
-        self, measurement: str, tag: str, ids: Collection[str], span: Span
-    ) -> dict[str, pl.DataFrame]:
+    def traffic(self, measurement: str, tag: str, ids: Collection[str], span: Span) -> dict[str, pl.DataFrame]:
         """Rows (time_ns, TRAFFIC, coverage_ratio) of circuits or line groups by id; an id without rows is absent."""
         rows = self._read(measurement, TRAFFIC, {tag: ids}, span)
         return {str(key[0]): frame for key, frame in rows.partition_by(tag, as_dict=True).items()}
@@ -66,19 +64,17 @@ class Records:
 
     def alerts(self, span: Span) -> pl.DataFrame:
         """Changes of alerts (time_ns, rule, subject, severity, state, incident) that may touch the span, by time."""
-        rows = self._history.read(
-            "alert", ("state", "incident"), start_ns=span[0] - _ALERTS_BEFORE_NS, end_ns=span[1]
-        )
+        rows = self._history.read("alert", ("state", "incident"), start_ns=span[0] - _ALERTS_BEFORE_NS, end_ns=span[1])
         return rows.sort("time_ns")
 
     def notifications(self, span: Span) -> pl.DataFrame:
         """Number of notifications by device, name and severity (columns device, name, severity, count)."""
         rows = self._history.read("notification", ("text",), start_ns=span[0], end_ns=span[1])
-        return rows.group_by("device", "name", "severity").len("count").sort("count", "device", descending=[True, False])
+        return (
+            rows.group_by("device", "name", "severity").len("count").sort("count", "device", descending=[True, False])
+        )
 
-    def peak_minute(
-        self, measurement: str, where: dict[str, str], field: str, window_ns: int
-    ) -> int | None:
+    def peak_minute(self, measurement: str, where: dict[str, str], field: str, window_ns: int) -> int | None:
         """The minute of the highest value within a five-minute window, where raw rows are still kept."""
         try:
             rows = self._history.read(measurement, (field,), where, start_ns=window_ns, end_ns=window_ns + 300 * 10**9)

@@ -98,9 +98,6 @@ class Teller:
         )
 
 
-
-
-
 def provisional(value: object, traffic: Traffic, mark: Mark | None = None) -> object:
     """The value as a cell: with its coverage where it is provisional, with its mark where it has one."""
     if value is None:

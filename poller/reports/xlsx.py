@@ -61,7 +61,9 @@ class _Book:
         self._document = document
         self._writer = Writer(document.lang, document.timezone)
         self._formats: dict[tuple[Form, Mark | None, bool], Format] = {}
-        self._head = book.add_format({"font_name": _FONT, "bold": True, "bottom": 2, "text_wrap": True, "valign": "top"})
+        self._head = book.add_format(
+            {"font_name": _FONT, "bold": True, "bottom": 2, "text_wrap": True, "valign": "top"}
+        )
         self._title = book.add_format({"font_name": _FONT, "bold": True, "font_size": 14})
         self._text = book.add_format({"font_name": _FONT})
         self._names: set[str] = set()
@@ -149,7 +151,9 @@ class _Book:
                 self._number(sheet, row, column, number, form, kind)
         if cell.coverage_ratio is not None:
             seen = percent(cell.coverage_ratio, 1)
-            sheet.write_comment(row, column, f"暫定 {seen}" if self._document.lang == "ja" else f"provisional, {seen} seen")
+            sheet.write_comment(
+                row, column, f"暫定 {seen}" if self._document.lang == "ja" else f"provisional, {seen} seen"
+            )
 
     def _number(  # noqa: PLR0913, PLR0917 - a cell has a place, a value and a form
         self, sheet: Worksheet, row: int, column: int, number: float, form: Form, kind: Format

@@ -1,41 +1,61 @@
-"""The monthly capacity review (月次報告): one page of what matters, then the proof. Pure."""
+"""Reports about the whole shared network: month, quarter, half-year, year. One page of what matters, then the proof. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from poller.reports.document import Block, Document, Facts, Form, Heading, Mark, Paragraph, Points
 from poller.reports.figures import WAYS
 from poller.reports.findings import Finding, findings
 from poller.reports.gather import Gathered
 from poller.reports.lines import line_blocks, pair_blocks
-from poller.reports.parties import device_blocks, incident_blocks, level_blocks, service_blocks, tenant_blocks
+from poller.reports.parties import (
+    device_blocks,
+    incident_blocks,
+    level_blocks,
+    rule_blocks,
+    service_blocks,
+    tenant_blocks,
+)
+from poller.reports.periods import Kind
 from poller.reports.telling import Teller
 
 
-def monthly(gathered: Gathered, lang: str) -> Document:
-    """The document of one month for the prefecture's meeting."""
+_TITLES: Final = {
+    Kind.MONTHLY: ("月次報告書", "Monthly capacity review"),
+    Kind.QUARTERLY: ("四半期報告書（アラート発生状況と改善提案）", "Quarterly summary of alerts"),
+    Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
+    Kind.ANNUAL: ("年間運用サマリ", "Yearly summary of operation"),
+}
+
+
+def network_report(gathered: Gathered, lang: str) -> Document:
+    """The document of one period for the meeting of those who share the network."""
     teller = Teller(gathered.estate, lang)
-    blocks = (
-        *summary_blocks(gathered, teller),
-        *line_blocks(gathered, teller),
-        *pair_blocks(gathered, teller),
-        *tenant_blocks(gathered, teller),
-        *device_blocks(gathered, teller),
-        *service_blocks(gathered, teller),
-        *incident_blocks(gathered, teller),
-        *level_blocks(gathered, teller),
-        *about_blocks(gathered, teller),
+    kind = gathered.period.kind
+    parts: tuple[Callable[[Gathered, Teller], Iterator[Block]], ...] = (
+        summary_blocks,
+        line_blocks,
+        pair_blocks,
+        tenant_blocks,
+        device_blocks,
+        service_blocks,
+        incident_blocks,
+        level_blocks,
+        about_blocks,
     )
+    if kind is Kind.QUARTERLY:
+        parts = (summary_blocks, incident_blocks, rule_blocks, pair_blocks, level_blocks, about_blocks)
     organisation = gathered.estate.organisation
     return Document(
-        key=f"monthly-{gathered.period.key}",
-        title=teller.say("月次報告書", "Monthly capacity review"),
+        key=f"{kind}-{gathered.period.key}",
+        title=teller.say(*_TITLES[kind]),
         period=gathered.period.label(lang),
         addressee="",
         organisation=organisation.name.lang(lang),
         lang=lang,
         timezone=organisation.timezone,
         until_ns=gathered.period.end_ns,
-        blocks=blocks,
+        blocks=tuple(block for part in parts for block in part(gathered, teller)),
         logo=organisation.logo,
     )
 
