@@ -29,7 +29,7 @@ _STEPS = {
 }
 
 
-def report(
+def report(  # noqa: PLR0917 - options, all by name
     kind: Annotated[Kind, typer.Argument(help="Which report.")],
     config: ConfigurationOption,
     store: Annotated[Path | None, typer.Option("--store", help="The embedded store; else the configuration's.")] = None,

@@ -142,7 +142,7 @@ Block: TypeAlias = Heading | Paragraph | Points | Facts | Table | Chart | HeatMa
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One report. key names its files; until_ns stands for the date it bears, so that the same data give the same bytes.
+    """One report. key names its files; until_ns is the date it bears, so that the same data give the same bytes.
 
     raw: five-minute rows for a sheet of their own where they were asked for.
     """

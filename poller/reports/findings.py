@@ -80,7 +80,7 @@ def _lines(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
         yield Finding(
             Mark.GOOD,
             say(
-                f"すべての回線グループが契約帯域の80%未満で運用できています（最大は{name} {teller.way(way)}の{share}）。",
+                f"すべての回線グループが契約帯域の80%未満でした（最大は{name} {teller.way(way)}の{share}）。",
                 f"All line groups stayed below 80 % of their contract (highest: {name} {teller.way(way)}, {share}).",
             ),
         )
@@ -98,12 +98,12 @@ def _soon(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Fin
                 continue
             name, share = teller.line(line.id), f"{reached.share:.0%}"
             day = teller.writer.day(reached.day)
-            bounds = _bounds(reached.earliest, reached.latest, teller)
+            bounds, limit = _bounds(reached.earliest, reached.latest, teller), teller.limit(line)
             yield Finding(
                 Mark.WARNING,
                 teller.say(
-                    f"{name}の{teller.way(way)}は{day}ごろに{teller.limit(line)}の{share}に達する見込みです{bounds}。",
-                    f"{name} {teller.way(way)} is expected to reach {share} of the {teller.limit(line)} on {day}{bounds}.",
+                    f"{name}の{teller.way(way)}は{day}ごろに{limit}の{share}に達する見込みです{bounds}。",
+                    f"{name} {teller.way(way)} is expected to reach {share} of the {limit} on {day}{bounds}.",
                 ),
                 teller.say(
                     f"{name}は{day}ごろまでに増強の要否を決めてください。",
@@ -138,7 +138,7 @@ def _tenants(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
             Mark.WARNING,
             say(f"{name}は上限を合計{lasted}超えました。", f"{name} was above its cap for {lasted} in all."),
             say(
-                f"{name}の上限または利用の平準化について協議してください（超過 {lasted}、95パーセンタイル値は上限の{share}）。",
+                f"{name}の上限または利用の平準化について協議してください（超過{lasted}、95%値は上限の{share}）。",
                 f"Talk with {name} about its cap or its use ({lasted} above, 95th percentile {share} of the cap).",
             ),
         )

@@ -174,7 +174,7 @@ def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures
         old = records.traffic(measurement, tag, list(entries), year)
         for id_, entry in entries.items():
             frame = rows.get(id_)
-            line = _line(entry, is_group, frame if frame is not None else _EMPTY, old.get(id_), period)
+            line = _line(entry, frame if frame is not None else _EMPTY, old.get(id_), period, is_group=is_group)
             found.append(_with_peak_minutes(line, records, measurement.removesuffix("_5m"), tag))
     return found
 
@@ -190,11 +190,7 @@ _EMPTY: Final = pl.DataFrame(
 
 
 def _line(
-    entry: Circuit | LineGroup,
-    is_group: bool,
-    rows: pl.DataFrame,
-    old: pl.DataFrame | None,
-    period: Period,  # noqa: FBT001
+    entry: Circuit | LineGroup, rows: pl.DataFrame, old: pl.DataFrame | None, period: Period, *, is_group: bool
 ) -> LineFigures:
     limit = entry.committed_rate or entry.ceiling_rate
     history = Period(Kind.SEMIANNUAL, add_months(period.after, -FORECAST_MONTHS), period.zone)

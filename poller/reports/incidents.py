@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from poller.alerts.dependencies import Dependencies
-from poller.alerts.dependencies import says_down
+from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.incident import RANK
 from poller.alerts.servicelevel import Outage
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, Severity
 from poller.reports.reading import Span
+from poller.settings import Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def outages(incidents: Iterable[PastIncident], estate: Estate, until_ns: int) ->
     return found
 
 
-def touched_tenants(incident: PastIncident, estate: Estate, tree: Dependencies) -> tuple[str, ...]:
+def touched_tenants(incident: PastIncident, tree: Dependencies) -> tuple[str, ...]:
     """Tenants that the incident touched: cut off by it, or themselves its subject."""
     subjects = [Subject.parse(alert.subject) for alert in incident.alerts]
     return tree.affected(subjects, frozenset(str(subject) for subject in subjects)).tenants
@@ -104,15 +104,16 @@ def subject_name(subject: str, estate: Estate, lang: str) -> str:
     """A subject for people: its name where it has one, with the line or interface it is about."""
     kind, _, rest = subject.partition("/")
     id_, _, part = rest.partition("/")
-    entry = {
-        "device": estate.devices,
-        "interface": estate.devices,
-        "circuit": estate.circuits,
-        "line_group": estate.line_groups,
-        "tenant": estate.tenants,
-        "service": estate.services,
-    }.get(kind, {}).get(id_)
-    name = entry.name.lang(lang) if entry is not None else rest or subject
+    names: dict[str, dict[str, Name]] = {
+        "device": {key: each.name for key, each in estate.devices.items()},
+        "interface": {key: each.name for key, each in estate.devices.items()},
+        "circuit": {key: each.name for key, each in estate.circuits.items()},
+        "line_group": {key: each.name for key, each in estate.line_groups.items()},
+        "tenant": {key: each.name for key, each in estate.tenants.items()},
+        "service": {key: each.name for key, each in estate.services.items()},
+    }
+    entry = names.get(kind, {}).get(id_)
+    name = rest or subject if entry is None else entry.lang(lang)
     line = estate.line_groups.get(part) or estate.circuits.get(part)
     if kind == "tenant" and line is not None:
         part = line.name.lang(lang)

@@ -1,4 +1,4 @@
-"""Reports about the whole shared network: month, quarter, half-year, year. One page of what matters, then the proof. Pure."""
+"""Reports about the whole network: month, quarter, half-year, year. One page of what matters, then the proof. Pure."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -18,7 +18,6 @@ from poller.reports.parties import (
 )
 from poller.reports.periods import Kind
 from poller.reports.telling import Teller
-
 
 _TITLES: Final = {
     Kind.MONTHLY: ("月次報告書", "Monthly capacity review"),

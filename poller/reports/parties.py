@@ -55,7 +55,7 @@ def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         say(
             "95%値は全回線合計の5分平均の95パーセンタイル値。上限に対する最大利用は、回線・方向ごとの上限のうち最も高いもの"
             "（95パーセンタイル値÷上限）。",
-            "p95 is over all lines together; the highest use of a cap is the 95th percentile over the cap, line by line.",
+            "p95: all lines together; the highest use of a cap is the 95th percentile over it, line by line.",
         ),
     )
     yield from _violations([v for each in gathered.tenants for v in each.violations], teller)
@@ -256,7 +256,7 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
                 teller.subject(incident.first.subject),
                 teller.rule(incident.first.rule),
                 incident.seconds(gathered.period.end_ns),
-                len(touched_tenants(incident, gathered.estate, tree)),
+                len(touched_tenants(incident, tree)),
                 teller.scope(incident.scope),
             )
             for incident in incidents

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+import matplotlib.dates
 import matplotlib_fontja
 from matplotlib import font_manager
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -24,7 +25,7 @@ _LIMIT_STYLES: Final = (("#404040", "--"), ("#808080", ":"))
 
 
 @cache
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:  # noqa: ANN401 - matplotlib lists every setting in a type of its own
     font = Path(matplotlib_fontja.__file__).parent / "fonts" / "ipaexg.ttf"
     font_manager.fontManager.addfont(str(font))
     return {
@@ -40,7 +41,7 @@ def _settings() -> dict[str, Any]:
 
 def draw(block: Chart | HeatMap, writer: Writer) -> bytes:
     """The picture as SVG."""
-    with mpl.rc_context(_settings()):  # type: ignore[arg-type] - names of settings, as text
+    with mpl.rc_context(_settings()):
         figure = Figure(figsize=(_WIDTH, 2.5 if isinstance(block, Chart) else 1.9), layout="constrained")
         if isinstance(block, Chart):
             _lines(figure, block, writer)
@@ -63,11 +64,11 @@ def _lines(figure: Figure, chart: Chart, writer: Writer) -> None:
         )
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: writer.value(value, Form.RATE)))
-    axes.xaxis.set_major_locator(mpl.dates.AutoDateLocator(tz=writer.zone, maxticks=10))
+    axes.xaxis.set_major_locator(mpl.dates.AutoDateLocator(tz=writer.zone, maxticks=10))  # type: ignore[no-untyped-call]
     form = "%-m月%-d日" if writer.lang == "ja" else "%-d %b"
     if moments and (moments[-1] - moments[0]).days > 100:  # noqa: PLR2004 - a half-year is labelled by months
         form = "%-m月" if writer.lang == "ja" else "%b"
-    axes.xaxis.set_major_formatter(mpl.dates.DateFormatter(form, tz=writer.zone))
+    axes.xaxis.set_major_formatter(mpl.dates.DateFormatter(form, tz=writer.zone))  # type: ignore[no-untyped-call]
     axes.margins(x=0.01)
     axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.5)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, frameon=False, fontsize=7, borderaxespad=0.2)

@@ -32,7 +32,7 @@ def incidents_by_tenant(incidents: Sequence[PastIncident], estate: Estate) -> di
     tree = Dependencies(estate)
     found: dict[str, list[PastIncident]] = {tenant: [] for tenant in estate.tenants}
     for incident in incidents:
-        for tenant in touched_tenants(incident, estate, tree):
+        for tenant in touched_tenants(incident, tree):
             found[tenant].append(incident)
     return found
 
@@ -237,8 +237,8 @@ def _terms(teller: Teller) -> Iterator[Block]:
         (
             ("95パーセンタイル値", "95th percentile"),
             (
-                "5分ごとの平均を小さい順に並べ、個数の95%を切り上げた順位にある値です。短い混雑を除いた、実質的な最大利用を表します。",
-                "The value at the ceiling rank of 95 % of the five-minute averages: the use that short bursts do not hide.",
+                "5分ごとの平均を小さい順に並べ、個数の95%（切上げ）の順位にある値です。短い混雑を除いた最大利用を表します。",
+                "The value at the ceiling rank of 95 % of the five-minute averages: the use without short bursts.",
             ),
         ),
         (
