@@ -19,6 +19,7 @@ import base64
 import email.utils
 import gzip
 import itertools
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from poller.storage.reader import Record
 _LEVEL: Final = 1
 _LEAST_BATCH: Final = 100
 _LANES: Final = 2
+_SERIES: Final = re.compile(r"(?:[^ \\]+|\\.)*")
+"""The beginning of a line, to the first space that is not escaped."""
 _REASONS: Final = {401: "refused", 403: "refused", 404: "missing", 408: "timeout", 429: "busy", 503: "busy"}
 
 
@@ -93,19 +96,24 @@ class InfluxSink:
         self._endpoint = endpoint
         self._encoder = encoder
         self._batch = batch
+        self._begun: Sequence[Record] | None = None
+        self._lanes: list[list[str]] = []
 
     async def write(self, records: Sequence[Record]) -> None:
         """All lines of the records, those of each series in order, in batches; the module says what can happen to one.
 
-        It returns when all are taken, and raises as soon as one request fails for now.
+        It returns when all are taken, and raises as soon as one request fails for now. The same list given again after
+        that is taken up where it failed: an overloaded server is not given the whole once more.
         """
-        lanes = await asyncio.to_thread(self._encode, records)
+        if self._begun is not records:
+            self._begun, self._lanes = records, await asyncio.to_thread(self._encode, records)
         try:
             async with asyncio.TaskGroup() as group:
-                for lines in lanes:
+                for lines in self._lanes:
                     group.create_task(self._send_all(lines))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from failed
+        self._begun, self._lanes = None, []
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -120,8 +128,7 @@ class InfluxSink:
         if len(lines) <= self._batch:
             return [lines]
         for line in lines:
-            # up to the first space, escaped or not: the same in all lines of a series
-            series.setdefault(line.partition(" ")[0], []).append(line)
+            series.setdefault(line[: _SERIES.match(line).end()], []).append(line)  # type: ignore[union-attr] # it matches
         grouped = list(series.values())
         return [list(itertools.chain.from_iterable(grouped[lane::_LANES])) for lane in range(_LANES)]
 
