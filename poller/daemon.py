@@ -88,7 +88,7 @@ class Daemon:
             rounds = self._rounds(asking, pipeline, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
-            watch = SelfWatch(pipeline, journal, rounds, deliveries)
+            watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)

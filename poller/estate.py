@@ -32,6 +32,7 @@ from poller.settings import (
     Storage,
     Wall,
     Whole,
+    parse_number,
     parse_word,
 )
 from poller.units import Duration, Rate, Ratio, Volume
@@ -301,13 +302,16 @@ class Selector(Model):
     line_groups: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
 
 
 class Rule(Model):
     """When a condition becomes an alert (R51).
 
     on: "measurement.field" of the schema, such as "device.cpu_ratio".
-    Exactly one of above, below, equals says when it raises; clear_* says when it may clear, with some distance.
+    Exactly one of above, below, equals, above_median, changes says when it raises; clear_* says when it may clear, with
+    some distance.
     """
 
     id: Id
@@ -317,8 +321,16 @@ class Rule(Model):
     above: Ratio | None = None
     below: Ratio | None = None
     equals: bool | int | str | None = None
+    above_median: Annotated[float, Field(gt=1), BeforeValidator(parse_number)] | None = None
+    """So many times the series' own median of the last 7 days."""
+    margin: Ratio = 0.0
+    """With above_median: and so much more than the median, so that little of nearly nothing does not raise."""
+    changes: Flag = False
+    """Raises when the value is another than before; over after clear_for without a further change."""
     clear_below: Ratio | None = None
     clear_above: Ratio | None = None
+    clear_median: Annotated[float, Field(ge=1), BeforeValidator(parse_number)] | None = None
+    """With above_median: clears at so many times the median."""
     raise_for: Duration = 0.0
     clear_for: Duration = 60.0
     no_data: Literal["keep", "raise"] = "keep"

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from poller.alerts.outbox import BACK_OFF, GIVE_UP, Outbox, QueuedMail, back_off_seconds, try_every_way
-from poller.alerts.store import Batch, OutgoingMail, Store
+from poller.alerts.records import Batch, OutgoingMail
+from poller.alerts.store import Store
 from poller.settings import Mail
 
 SECOND = 1_000_000_000

@@ -90,6 +90,7 @@ async def run_outbox(store: Store, mail: Mail, secrets: Path, clock: Callable[[]
 
     store.on_mail = wake
     await outbox.recover()
+    await outbox.look()
     while True:
         woken.clear()
         try:
@@ -131,12 +132,16 @@ class Outbox:
     async def send_due(self, now_ns: int) -> int:
         """Try every mail that is due, a few at the same time; how many were accepted."""
         due = await asyncio.wrap_future(self._store.call(lambda db: _claim(db, now_ns)))
+        if not due:
+            return 0
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def attempt(mail: QueuedMail) -> bool:
             async with gate:
                 outcome = await self._attempt(mail, now_ns)
-            await asyncio.wrap_future(self._store.call(lambda db: _record(db, mail, outcome, now_ns)))
+            state = await asyncio.wrap_future(self._store.call(lambda db: _record(db, mail, outcome, now_ns)))
+            self._store.outbox.sent_total += state == "sent"
+            self._store.outbox.dead_total += state == "dead"
             level = logging.INFO if outcome.accepted else logging.WARNING
             log.log(
                 level,
@@ -150,7 +155,14 @@ class Outbox:
             )
             return outcome.accepted
 
-        return sum(await asyncio.gather(*(attempt(mail) for mail in due)))
+        accepted = sum(await asyncio.gather(*(attempt(mail) for mail in due)))
+        await self.look()
+        return accepted
+
+    async def look(self) -> None:
+        """Note what waits, for whoever watches the outbox."""
+        state = self._store.outbox
+        state.waiting, state.oldest_ns = await asyncio.wrap_future(self._store.call(_waiting))
 
     async def _attempt(self, mail: QueuedMail, now_ns: int) -> Outcome:
         if not self._mail.relays:
@@ -275,7 +287,16 @@ def _claim(connection: sqlite3.Connection, now_ns: int) -> list[QueuedMail]:
     return sorted((QueuedMail(*row) for row in rows), key=lambda mail: mail.id)
 
 
-def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, now_ns: int) -> None:
+def _waiting(connection: sqlite3.Connection) -> tuple[int, int | None]:
+    """How many wait, and since when the oldest does."""
+    count, oldest = connection.execute(
+        "SELECT count(*), min(created_ns) FROM outbox WHERE state IN ('waiting', 'sending')"
+    ).fetchone()
+    return count, oldest
+
+
+def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, now_ns: int) -> str:
+    """Note what an attempt brought; the mail's new state."""
     if outcome.accepted:
         state, done = "sent", now_ns
     elif outcome.refused or now_ns - mail.created_ns >= GIVE_UP:
@@ -287,3 +308,4 @@ def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, 
         "UPDATE outbox SET state = ?, due_ns = ?, relay = ?, answer = ?, done_ns = ? WHERE id = ?",
         (state, due, outcome.relay, outcome.answer, done, mail.id),
     )
+    return state

@@ -16,10 +16,10 @@ from poller.alerts.mail import Letter, render, render_announcement, render_diges
 from poller.alerts.maintenance import Windows
 from poller.alerts.notices import Circumstances, Kind, Policy, Why
 from poller.alerts.page import Postmark
+from poller.alerts.records import Batch, OutgoingMail, Saved
 from poller.alerts.rules import Key
 from poller.alerts.silences import Silences
 from poller.alerts.states import SECOND, Alert, State
-from poller.alerts.store import Batch, OutgoingMail, Saved
 from poller.alerts.storm import HeldMail, Storm
 from poller.alerts.subjects import Subject
 from poller.estate import Contact, Estate
