@@ -7,7 +7,8 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     circuits, line_groups                              what was contracted, and what it is measured by
     tenants (attachments, caps)                        who uses it (接続団体)
     services                                           what they use it for
-    contacts, calendars, rules, maintenance            whom to tell, when, about what
+    contacts, rotations, webhooks, calendars           whom to tell, and when
+    rules, maintenance                                 about what
     organisation, polling, mail, storage, wall         how this daemon runs
 """
 
@@ -17,10 +18,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from poller.people import Rotation, Webhook
 from poller.secrets import SecretReference
 from poller.settings import (
     Address,
     Flag,
+    Id,
     Mail,
     Model,
     Name,
@@ -37,8 +40,6 @@ from poller.settings import (
 )
 from poller.units import Duration, Rate, Ratio, Volume
 
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
 Share: TypeAlias = Annotated[Ratio, Field(le=1)]
 """A ratio that cannot be above the whole."""
 
@@ -372,6 +373,8 @@ class Estate(Model):
     tenants: Mapping[Id, Tenant] = {}
     services: Mapping[Id, Service] = {}
     contacts: Mapping[Id, Contact] = {}
+    rotations: Mapping[Id, Rotation] = {}
+    webhooks: Mapping[Id, Webhook] = {}
     calendars: Mapping[Id, Calendar] = {}
     rules: Mapping[Id, Rule] = {}
     maintenance: Mapping[Id, Maintenance] = {}

@@ -301,13 +301,13 @@ async def test_a_test_mail_asks_every_relay_and_tells_each_answer(store, tmp_pat
 CHILD = """
 import asyncio, sys, time
 from pathlib import Path
-from poller.alerts.outbox import run_outbox
+from poller.alerts.outbox import Outbox, run_outbox
 from poller.alerts.store import Store
 from poller.settings import Mail
 path, port = Path(sys.argv[1]), int(sys.argv[2])
 relay = {"host": "127.0.0.1", "port": port, "tls": "none"}
 mail = Mail.model_validate({"sender": "hinomi@noc.example.jp", "relays": [relay]})
-asyncio.run(run_outbox(Store(path), mail, path.parent, time.time_ns))
+asyncio.run(run_outbox(Outbox(Store(path), mail, path.parent), time.time_ns))
 """
 
 

@@ -126,6 +126,18 @@ def check_maintenance(estate: Estate, tree: "Tree") -> None:
             tree.add((*path, "end"), f"is not after the start at {tree.place((*path, 'start'))}")
 
 
+def check_rotations(estate: Estate, tree: "Tree") -> None:
+    """A rotation begins at a local time, and its swaps have two in order."""
+    for key, rotation in estate.rotations.items():
+        path: Path_ = ("rotations", key)
+        list(_times(tree, path, {"start": rotation.start}))
+        for index, swap in enumerate(rotation.swaps):
+            place: Path_ = (*path, "swaps", index)
+            times = list(_times(tree, place, {"start": swap.start, "end": swap.end}))
+            if len(times) == 2 and times[0] >= times[1]:  # noqa: PLR2004 - start and end
+                tree.add((*place, "end"), f"is not after the start at {tree.place((*place, 'start'))}")
+
+
 def _times(tree: "Tree", path: Path_, texts: Mapping[str, str]) -> Iterable[datetime]:
     for setting, text in texts.items():
         try:
