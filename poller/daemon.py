@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from poller import checkpoint
 from poller.alerts.engine import Alerting
-from poller.alerts.outbox import run_outbox
+from poller.alerts.outbox import Outbox, run_outbox
 from poller.alerts.store import Store as AlertStore
+from poller.alerts.ways import ways_of
 from poller.asking import Asking
 from poller.config import Configuration
 from poller.echoes import run_echoes
@@ -93,7 +94,7 @@ class Daemon:
             rounds = self._rounds(asking, pipeline, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
-            watch = SelfWatch(pipeline, journal, rounds, deliveries)
+            watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
@@ -104,9 +105,7 @@ class Daemon:
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
                     group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
-                    group.create_task(
-                        run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
-                    ),
+                    group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
                         group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
                         for name, store in stores.items()
@@ -139,6 +138,10 @@ class Daemon:
     def _limits(self) -> JournalLimits:
         storage = self._estate.storage
         return JournalLimits(max_octets=storage.journal_bytes, max_age_seconds=storage.journal_days * 86400.0)
+
+    def _outbox(self, alerts: AlertStore) -> Outbox:
+        directory = self._configuration.directory
+        return Outbox(alerts, self._mail(), directory, ways=ways_of(self._estate, directory))
 
     def _mail(self) -> Any:  # noqa: ANN401 - the settings with the maildir made absolute
         mail = self._estate.mail

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS, SlotTotals
-from poller.caps import CapJudge, CapStatus, PastUse, Usage
+from poller.caps import AVERAGE_SLOTS, CapJudge, CapStatus, PastUse, Usage
 from poller.contracts import Contracts, TenantContract, parts_account, tenant_account
 from poller.sample import FieldValue, Sample
 from poller.volumes import is_weekday, local_date
@@ -34,6 +34,12 @@ FINDING_SLOTS: Final = 60
 FINDING_KNOWN: Final = 30
 """Of those that must have been observed wholly."""
 _WHOLE: Final = 0.999
+_CAP_FIELDS: Final[Mapping[str, str]] = {
+    "burst_rate": "burst_cap_ratio",
+    "monthly_volume": "volume_cap_ratio",
+    "percentile_95": "percentile_95_cap_ratio",
+}
+"""Kinds of caps, and the field of the measurement that tells each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,23 @@ class Tenants:
             average = usage.average(totals.start_ns, outward=way == "out")
             if average is not None:
                 fields[f"{way}_cap_ratio"] = average / limit
+        if not totals.amended and (totals.start_ns // SLOT_NS + 1) % AVERAGE_SLOTS == 0:
+            fields |= self._cap_fields(totals.account)
         tenant, line = self._of_account[totals.account]
         return Sample("tenant", (("tenant", tenant), ("line", line)), fields, totals.start_ns)
+
+    def _cap_fields(self, account: str) -> dict[str, FieldValue]:
+        """The caps beside the sustained one, each by its worst direction: every five minutes, percentiles are dear."""
+        ratios: dict[str, float] = {}
+        for of, judge in self._judges:
+            for status in judge.judge(self._usage[account]) if of == account else ():
+                field_name = _CAP_FIELDS.get(status.kind)
+                if field_name is not None:
+                    ratios[field_name] = max(status.ratio, ratios.get(field_name, 0.0))
+                if status.projected is not None:
+                    projected = status.projected / status.limit
+                    ratios["volume_cap_projected_ratio"] = max(projected, ratios.get("volume_cap_projected_ratio", 0.0))
+        return dict(ratios)
 
     def _rest(self, line: str, start_ns: int, totals_of: TotalsOf) -> Sample | None:
         """The rest of a line's slot, once the line and all its parts have closed it."""
