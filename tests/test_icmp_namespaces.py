@@ -4,21 +4,17 @@ Where this is not permitted (no root, no ip or nft), everything here is skipped.
 """
 
 import asyncio
-import ctypes
 import fcntl
 import heapq
 import json
 import os
 import select
-import shutil
 import socket
 import statistics
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
@@ -26,72 +22,19 @@ from typing import Final, TypeVar
 
 import pytest
 
+from poller.lab.namespaces import Namespace, why_not
 from probes.icmp import EchoDown, EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
 from probes.icmp_packet import Framing
 from probes.icmp_socket import EchoSocket, open_echo_socket, open_ping_socket
 
 T = TypeVar("T")
-CLONE_NEWNET: Final = 0x40000000
 TUNSETIFF: Final = 0x400454CA
 IFF_TUN_NO_PI: Final = 0x0001 | 0x1000
 
 FAST = EchoPlan(interval_seconds=0.1, timeout_seconds=0.4, burst_interval_seconds=0.05, slot_seconds=0.5)
 
 
-def run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def why_not() -> str:
-    """Why namespaces cannot be used here; empty where they can."""
-    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
-    name = f"hinomi-try-{os.getpid()}"
-    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
-    if tried.returncode != 0:
-        return f"namespaces are not permitted: {tried.stderr.strip()}"
-    ruled = subprocess.run(
-        ["ip", "netns", "exec", name, "nft", "add", "table", "inet", "t"], capture_output=True, text=True, check=False
-    )
-    run("ip", "netns", "del", name)
-    return "" if ruled.returncode == 0 else f"nftables is not permitted: {ruled.stderr.strip()}"
-
-
 pytestmark = pytest.mark.skipif(bool(reason := why_not()), reason=reason or "permitted")
-
-
-class Namespace:
-    """A network namespace of ours."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        run("ip", "netns", "add", name)
-        self.ip("link", "set", "lo", "up")
-
-    def ip(self, *arguments: str) -> str:
-        return run("ip", "-n", self.name, *arguments)
-
-    def run(self, *command: str) -> str:
-        return run("ip", "netns", "exec", self.name, *command)
-
-    def inside(self, work: Callable[[], T]) -> T:
-        """What the work opens belongs to this namespace; only a thread goes there, and it ends."""
-
-        def enter() -> T:
-            descriptor = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
-            try:
-                if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-            finally:
-                os.close(descriptor)
-            return work()
-
-        with ThreadPoolExecutor(1) as threads:
-            return threads.submit(enter).result()
-
-    def delete(self) -> None:
-        run("ip", "netns", "del", self.name)
 
 
 @dataclass
