@@ -1,6 +1,7 @@
 """Circuits and line groups: traffic of a slot against the contract, state by interface and probes, who is active.
 
-    Circuits.see_reading, see_failure, see_probe     what is known between slots
+    Circuits.see_reading, see_failure, see_probe,
+             see_point, see_isolation                what is known between slots
     Circuits.state_samples(at, circuits)             what that evidence says, stamped with its moment: state, active
     Circuits.samples(totals, now)                    one Sample a closed slot of a circuit or line group: traffic
     Circuits.not_delivered()                         circuits that are held below their committed rate
@@ -9,32 +10,45 @@ Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summe
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from poller.accounts import SlotTotals
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
 from poller.delivery import DeliveryWatch, LineSlot, NotDelivered
+from poller.faults import Answer, Fault, FaultClass, Vector, classify
 from poller.readings import DeviceReading, FailedPoll
 from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
 from poller.sample import FieldValue, Sample
 
 STALE_NS: Final = 150 * 10**9
 """Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""
-LOSS_DEGRADED: Final = 0.01
-"""Round trip loss from which a circuit is degraded."""
 LOSS_DOWN: Final = 1.0
+POINTS: Final = ("near", "far", "beyond")
+"""The places at which a circuit is probed (R41)."""
 _INTERFACE_UP: Final[Mapping[int, bool]] = {1: True, 2: False, 3: False, 6: False, 7: False}
 """ifOperStatus (IF-MIB): up, down, testing, notPresent, lowerLayerDown; unknown and dormant say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeEvidence:
-    """What echoes to the far edge of the contract say of one minute; delay is None where nothing came back."""
+    """What echoes to the far edge of the contract say of one minute; delay is None where nothing came back.
+
+    lossy: more is being lost than chance explains (poller.echoloss).
+    """
 
     seen_ns: int
     loss_ratio: float
     delay_seconds: float | None = None
+    lossy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PointEvidence:
+    """The last word on one probe point, and when it was confirmed."""
+
+    answer: Answer
+    seen_ns: int
 
 
 @dataclass(slots=True)
@@ -47,23 +61,43 @@ class Evidence:
     bits_per_second: float | None = None
     slot_ns: int = 0
     stale_ns: int = STALE_NS
+    points: dict[str, PointEvidence] = field(default_factory=dict)
+    scope: str = "outside"
+
+    def vector(self, at_ns: int, *, isolated: bool = False) -> Vector:
+        """What is known at a moment; what is older than its time is unknown."""
+        known = {point: each.answer for point, each in self.points.items() if abs(at_ns - each.seen_ns) <= STALE_NS}
+        interface = self.interface_up if at_ns - self.interface_ns <= self.stale_ns else None
+        return Vector(
+            **known,
+            interface=Answer.UNKNOWN if interface is None else Answer.UP if interface else Answer.DOWN,
+            gateway=Answer.DOWN if isolated else Answer.UNKNOWN,
+        )
 
 
-def judge_circuit(evidence: Evidence, at_ns: int) -> tuple[State, str]:
-    """The state of a circuit at a moment, with the sentence behind it."""
-    interface = evidence.interface_up if at_ns - evidence.interface_ns <= evidence.stale_ns else None
+def judge_circuit(evidence: Evidence, at_ns: int, *, isolated: bool = False) -> tuple[State, str]:  # noqa: PLR0911 - one a case
+    """The state of a circuit at a moment, with the sentence behind it.
+
+    A far edge that answers while nothing behind it does leaves a circuit that runs and serves nobody: degraded.
+    """
+    if isolated:
+        return State.UNKNOWN, "monitoring is isolated"
+    vector = evidence.vector(at_ns)
     probe = evidence.probe
     if probe is not None and at_ns - probe.seen_ns > STALE_NS:
         probe = None
-    if interface is False:
+    if vector.interface is Answer.DOWN:
         return State.DOWN, "its interface is down"
-    if probe is not None and probe.loss_ratio >= LOSS_DOWN:
-        return State.DOWN, "the far edge does not answer"
-    if probe is not None and probe.loss_ratio >= LOSS_DEGRADED:
-        return State.DEGRADED, f"{probe.loss_ratio:.1%} of the echoes to the far edge are lost"
-    if interface:
+    if vector.far is Answer.DOWN or (probe is not None and probe.loss_ratio >= LOSS_DOWN):
+        near = " and neither does our edge" if vector.near is Answer.DOWN else ""
+        return State.DOWN, f"the far edge does not answer{near}"
+    if vector.far is Answer.UP and vector.beyond is Answer.DOWN:
+        return State.DEGRADED, "the far edge answers, but nothing beyond it"
+    if probe is not None and probe.lossy:
+        return State.DEGRADED, f"echoes to the far edge are being lost, {probe.loss_ratio:.1%} in the last minute"
+    if vector.interface is Answer.UP:
         return State.UP, "its interface is up"
-    if probe is not None:
+    if probe is not None or vector.far is Answer.UP:
         return State.UP, "the far edge answers"
     return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
 
@@ -82,7 +116,9 @@ class Circuits:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
         self._evidence = {
-            each.id: Evidence(stale_ns=max(STALE_NS, contracts.interval_ns.get(each.member.device, 0) * 5 // 2))
+            each.id: Evidence(
+                stale_ns=max(STALE_NS, contracts.interval_ns.get(each.member.device, 0) * 5 // 2), scope=each.scope
+            )
             for each in contracts.circuits.values()
         }
         self._on_device: dict[str, list[tuple[str, str]]] = {}
@@ -99,6 +135,8 @@ class Circuits:
             for way in ("in", "out")
         }
         self._told_ns: dict[tuple[str, str], int] = {}
+        self._answered: set[tuple[str, str]] = set()
+        self._isolated = False
 
     def see_reading(self, reading: DeviceReading) -> None:
         """Take the interfaces' states from a poll."""
@@ -119,9 +157,50 @@ class Circuits:
         if circuit in self._evidence:
             self._evidence[circuit].probe = probe
 
+    def see_point(self, circuit: str, point: str, answer: Answer, seen_ns: int) -> bool:
+        """Take the word of echoes to near, far or beyond; True where it changed what is known.
+
+        A point that has never answered is unknown and not down: it may not be allowed to answer.
+        """
+        if circuit not in self._evidence:
+            return False
+        if answer is Answer.UP:
+            self._answered.add((circuit, point))
+        elif (circuit, point) not in self._answered:
+            answer = Answer.UNKNOWN
+        points = self._evidence[circuit].points
+        before = points.get(point)
+        points[point] = PointEvidence(answer, seen_ns)
+        if point == "far" and answer is Answer.UP and before is not None and before.answer is Answer.DOWN:
+            self._evidence[circuit].probe = None  # a minute of the outage says nothing of now
+        return before is None or before.answer is not answer
+
+    def has_answered(self, circuit: str, point: str) -> bool:
+        """Whether the point has ever answered, restarts included."""
+        return (circuit, point) in self._answered
+
+    def see_isolation(self, *, isolated: bool) -> bool:
+        """While monitoring is isolated every circuit is unknown (R54); True where this is new."""
+        changed = isolated is not self._isolated
+        self._isolated = isolated
+        return changed
+
     def states(self, at_ns: int) -> dict[str, tuple[State, str]]:
         """Every circuit's state at a moment, with its reason."""
-        return {circuit: judge_circuit(evidence, at_ns) for circuit, evidence in self._evidence.items()}
+        return {
+            circuit: judge_circuit(evidence, at_ns, isolated=self._isolated)
+            for circuit, evidence in self._evidence.items()
+        }
+
+    def fault(self, circuit: str, at_ns: int) -> Fault:
+        """Where the circuit's fault is, and whose it is, by what is known at a moment (R41)."""
+        evidence = self._evidence[circuit]
+        return classify(evidence.vector(at_ns, isolated=self._isolated), evidence.scope)
+
+    def faults(self, at_ns: int) -> dict[str, Fault]:
+        """The same of every circuit of which a probe point is known."""
+        found = {circuit: self.fault(circuit, at_ns) for circuit in self._evidence}
+        return {circuit: fault for circuit, fault in found.items() if fault.vector.probed}
 
     def follow(self, at_ns: int) -> list[RedundancyView]:
         """Update every redundancy group to a moment: call when a state may have changed."""
@@ -180,12 +259,23 @@ class Circuits:
                 fields: dict[str, FieldValue] = {"state": str(states[contract.id])}
                 if contract.id in active:
                     fields["active"] = active[contract.id]
+                fields |= self._fault_fields(contract.id, at_ns)
                 samples.append(self._stamped("circuit", _circuit_tags(contract), fields, at_ns))
         for group in self._contracts.line_groups.values():
             if not concerned.isdisjoint(group.circuits):
                 known: dict[str, FieldValue] = {"state": str(judge_group(states[each] for each in group.circuits))}
                 samples.append(self._stamped("line_group", (("line_group", group.id),), known, at_ns))
         return samples
+
+    def _fault_fields(self, circuit: str, at_ns: int) -> dict[str, FieldValue]:
+        """The points that are probed and the class that follows; nothing where none is."""
+        points: dict[str, FieldValue] = {}
+        fault = self.fault(circuit, at_ns)
+        for point in self._evidence[circuit].points:
+            points[point] = str(getattr(fault.vector, point))
+        if fault.vector.probed or (points and fault.fault_class is FaultClass.ISOLATED):
+            points["fault"] = str(fault.fault_class)
+        return points
 
     def _stamped(
         self, measurement: str, tags: tuple[tuple[str, str], ...], fields: Mapping[str, FieldValue], at_ns: int
@@ -221,12 +311,17 @@ class Circuits:
 
     def save(self) -> dict[str, Any]:
         """Active members and switch-overs as plain JSON types; evidence is seen again within a minute."""
-        return {"version": 1, "groups": {group: tracker.save() for group, tracker in self._trackers.items()}}
+        return {
+            "version": 1,
+            "groups": {group: tracker.save() for group, tracker in self._trackers.items()},
+            "answered": sorted(self._answered),
+        }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what save gave, for the groups that still exist; ValueError for another version."""
         if saved["version"] != 1:
             raise ValueError(f"circuits of version {saved['version']} cannot be read, only 1")
+        self._answered.update((circuit, point) for circuit, point in saved.get("answered", ()))
         for group, entry in saved["groups"].items():
             if group in self._trackers:
                 self._trackers[group].restore(entry)

@@ -24,6 +24,7 @@ class CircuitContract:
     line_group: str = ""
     redundancy_group: str | None = None
     preferred_active: bool = True
+    scope: str = "outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def _circuit(circuit: Circuit, line_group: str) -> CircuitContract:
         line_group=line_group,
         redundancy_group=circuit.redundancy_group,
         preferred_active=circuit.preferred == "active",
+        scope=str(circuit.scope),
     )
 
 

@@ -3,6 +3,7 @@
 What is built here is built once and handed down; no module keeps state of its own. Tasks:
     rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
     beat       pipeline.tick once a second            outbox   mails, from disk
+    paths      how far packets get, when asked
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
 """
 
@@ -25,6 +26,7 @@ from poller.config import Configuration
 from poller.echoes import run_echoes
 from poller.estate import Device, Estate
 from poller.log import tell
+from poller.paths import PathFinder
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
@@ -95,6 +97,7 @@ class Daemon:
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
+            paths = PathFinder(self._estate, pipeline.see_path, clock_ns=self._clock_ns)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
@@ -102,8 +105,11 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
-                    group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
-                    group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
+                    group.create_task(
+                        run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now), name="echoes"
+                    ),
+                    group.create_task(self._beat(pipeline, watch, rounds, paths), name="beat"),
+                    group.create_task(paths.run(), name="paths"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
                     group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
@@ -176,7 +182,7 @@ class Daemon:
         if beginner is not None:
             beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
-    async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
+    async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds, paths: PathFinder) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""
         loop = asyncio.get_running_loop()
         expected = loop.time()
@@ -188,6 +194,8 @@ class Daemon:
             try:
                 for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
+                for lost in pipeline.take_lost():
+                    paths.ask(lost)
                 watch.beat(now_ns, late)
                 self._feed_watchdog(rounds, now_ns)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is

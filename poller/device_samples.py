@@ -33,11 +33,16 @@ def device_sample(device: Device, reading: DeviceReading) -> Sample:
     return Sample("device", _tags(device), fields, reading.due_ns)
 
 
-def failed_sample(device: Device, failed: FailedPoll) -> Sample:
+def failed_sample(device: Device, failed: FailedPoll, *, isolated: bool = False) -> Sample:
     """The device did not answer as it should: up is False only where nobody answered (R35).
 
     A device that refuses us is up, and one that we could not ask is unknown: neither is made a fault of the network.
+    While monitoring itself is isolated, silence says nothing of the device (R54).
     """
+    if isolated and not failed.answered:
+        return Sample(
+            "device", _tags(device), {"quality": Quality.SUPPRESSED.value, "reason": "isolated"}, failed.due_ns
+        )
     fields: dict[str, FieldValue] = {"quality": Quality.FAILED.value, "reason": failed.reason}
     if failed.answered is None:
         fields["quality"] = Quality.UNKNOWN.value

@@ -1,75 +1,269 @@
 """Echoes for the daemon: whom to ask by ICMP, and what their answers become (R36-R38, R41).
 
-Targets: every device that may be pinged, by each of its addresses, and the far edges of circuits. A minute of echoes to
-a device's first address becomes the round trip fields of its "device" measurement; a far edge's minute becomes evidence
-of its circuit. Where echoes are not permitted the daemon goes on without, and says so once.
+    every device that may be pinged, over each family it has an address of   -> its round trip; whether it is there
+    near, far and beyond of every circuit                                    -> evidence of the circuit, at once
+    our own gateways                                                         -> whether it is us (R54)
+
+An address that plays several parts is asked once. A minute's numbers become a sample "echo" for each part. Where echoes
+are not permitted, or a family is missing, the daemon goes on without and says so once.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, TypeAlias
 
-from poller.circuits import ProbeEvidence
+from poller.circuits import POINTS, ProbeEvidence
+from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
+from poller.faults import Answer
 from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.sample import FieldValue, Sample
 from probes.errors import LocalError
-from probes.icmp import EchoPlan, EchoProber, EchoTarget
+from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoTarget
 from probes.icmp_statistics import EchoStatistics
-from probes.icmp_track import EchoDown, EchoUp
+from probes.icmp_track import EchoDown, EchoUnsent, EchoUp, Standing
 
 _log: Final = logging.getLogger(__name__)
 _SLOT_NS: Final = 60 * 10**9
+_AGAIN_SECONDS: Final = 5.0
+_DOUBTED: Final = frozenset({Standing.UNKNOWN, Standing.DOUBTFUL, Standing.DOWN})
+Address: TypeAlias = IPv4Address | IPv6Address
 
 
-def echo_targets(estate: Estate) -> list[EchoTarget]:
-    """Every device's first address as "device/ID", and every far edge as "far/CIRCUIT"."""
-    return [
-        *(EchoTarget(f"device/{key}", device.addresses[0]) for key, device in estate.devices.items() if device.ping),
-        *(
-            EchoTarget(f"far/{key}", circuit.probe.far)
-            for key, circuit in estate.circuits.items()
-            if circuit.probe.far is not None
-        ),
-    ]
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an address is to us: a device (point "device"), a point of a circuit, or a gateway of ours.
+
+    first: of a device, the address it is asked at, whose round trip is the device's own.
+    """
+
+    id: str
+    point: str
+    first: bool = True
 
 
-def echo_sample(device: Device, minute: EchoStatistics) -> Sample | None:
-    """The round trip of a device in one minute; None where nothing could be sent, which says nothing of the device."""
-    loss = minute.round_trip_loss_ratio
-    if loss is None:
-        return None
-    fields: dict[str, FieldValue] = {"round_trip_loss_ratio": loss}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One address, from one address of ours, with all the parts that it plays."""
+
+    target: EchoTarget
+    parts: tuple[Part, ...]
+
+    @property
+    def family(self) -> str:
+        """The family as the tag of the measurement: "ipv4" or "ipv6"."""
+        return f"ipv{self.target.address.version}"
+
+
+def echo_targets(estate: Estate) -> dict[str, Asked]:
+    """Everybody to ask, by the target's id, which is the address (and ours, where one is given)."""
+    found: dict[str, Asked] = {}
+    for address, source, part in _parts(estate):
+        key = str(address) if source is None else f"{address} from {source}"
+        before = found[key].parts if key in found else ()
+        found[key] = Asked(EchoTarget(key, address, source), (*before, part))
+    return found
+
+
+def _parts(estate: Estate) -> Iterator[tuple[Address, Address | None, Part]]:
+    for gateway in estate.polling.gateways:
+        yield gateway, None, Part(str(gateway), "gateway")
+    for device in estate.devices.values():
+        if device.ping:
+            for address in family_addresses(device):
+                source = device.source_address
+                same_family = source is not None and source.version == address.version
+                first = address == device.addresses[0]
+                yield address, source if same_family else None, Part(device.id, "device", first)
+    for circuit in estate.circuits.values():
+        for point in POINTS:
+            address = getattr(circuit.probe, point)
+            if address is not None:
+                yield address, None, Part(circuit.id, point)
+
+
+def family_addresses(device: Device) -> list[Address]:
+    """The first address of each family that a device has (R38), the one it is asked at in front."""
+    by_family: dict[int, Address] = {}
+    for address in device.addresses:
+        by_family.setdefault(address.version, address)
+    return list(by_family.values())
+
+
+def echo_sample(part: Part, family: str, minute: EchoStatistics) -> Sample:
+    """A minute of echoes as it is kept (R36)."""
+    fields: dict[str, FieldValue] = {
+        "sent": minute.sent,
+        "received": minute.received,
+        "lost": minute.lost,
+        "refused": minute.refused,
+        "send_failed": minute.send_failed,
+        "duplicates": minute.duplicates,
+        "late": minute.late,
+    }
+    if minute.round_trip_loss_ratio is not None:
+        fields["round_trip_loss_ratio"] = minute.round_trip_loss_ratio
     if minute.delays is not None:
+        fields["round_trip_min_seconds"] = minute.delays.min_seconds
         fields["round_trip_delay_seconds"] = minute.delays.median_seconds
-    tags = (("device", device.id), ("role", device.role.value), ("site", device.site))
-    return Sample("device", tags, fields, minute.slot_start_ns)
+        fields["round_trip_p95_seconds"] = minute.delays.percentile_95_seconds
+        fields["round_trip_max_seconds"] = minute.delays.max_seconds
+        if minute.delays.variation_seconds is not None:
+            fields["round_trip_variation_seconds"] = minute.delays.variation_seconds
+    return Sample(
+        "echo", (("target", part.id), ("point", part.point), ("family", family)), fields, minute.slot_start_ns
+    )
 
 
-async def run_echoes(estate: Estate, pipeline: Pipeline, clock_ns: Callable[[], int] = time.time_ns) -> None:
-    """Keep echoes going until cancelled."""
+class Echoes:
+    """What the prober tells becomes samples and evidence; synchronous, no socket."""
 
-    def take(told: EchoStatistics | EchoDown | EchoUp) -> None:
-        kind, _, key = told.target.partition("/")
-        if not isinstance(told, EchoStatistics):
-            down = isinstance(told, EchoDown)
-            tell(_log, logging.WARNING if down else logging.INFO, "echo_down" if down else "echo_up", target=key)
-        elif kind == "far":
-            loss, delays = told.round_trip_loss_ratio, told.delays
-            if loss is not None:
-                seen_ns = told.slot_start_ns + _SLOT_NS
-                evidence = ProbeEvidence(seen_ns, loss, delays.median_seconds if delays is not None else None)
-                pipeline.see_probe(key, evidence, clock_ns())
-        else:
-            sample = echo_sample(estate.devices[key], told)
-            if sample is not None:
-                pipeline.publish([sample], clock_ns())
+    def __init__(
+        self,
+        estate: Estate,
+        pipeline: Pipeline,
+        asked: Mapping[str, Asked],
+        clock_ns: Callable[[], int],
+        ask_device: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._estate = estate
+        self._pipeline = pipeline
+        self._asked = asked
+        self._clock_ns = clock_ns
+        self._ask_device = ask_device
+        self._answers: dict[str, Answer] = {}
+        self._ever: set[str] = set()
+        self._losses: dict[str, LossWindow] = {}
+        self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
+        self._gateways = [key for key, each in asked.items() if any(part.point == "gateway" for part in each.parts)]
 
-    try:
-        async with EchoProber(echo_targets(estate), take, EchoPlan(interval_seconds=estate.polling.echo_interval)):
-            await asyncio.Event().wait()
-    except LocalError as error:
-        tell(_log, logging.WARNING, "no_echoes", reason=str(error))
+    def take(self, event: EchoEvent, standing: Callable[[str], Standing]) -> None:
+        """Take what was told; standing says what is known of another target now, doubts included."""
+        asked = self._asked[event.target]
+        if isinstance(event, EchoStatistics):
+            self._take_minute(asked, event)
+            return
+        answer = {EchoDown: Answer.DOWN, EchoUp: Answer.UP, EchoUnsent: Answer.UNKNOWN}[type(event)]
+        level = logging.INFO if answer is Answer.UP else logging.WARNING
+        tell(
+            *(_log, level, {Answer.UP: "echo_up", Answer.DOWN: "echo_down", Answer.UNKNOWN: "echo_unsent"}[answer]),
+            target=event.target,
+            parts=",".join(f"{part.point}:{part.id}" for part in asked.parts),
+            reason=event.why if isinstance(event, EchoUnsent) else None,
+        )
+        self._answers[event.target] = answer
+        if answer is Answer.UP:
+            self._ever.add(event.target)
+        never = answer is Answer.DOWN and event.target not in self._ever
+        self._losses.pop(event.target, None)
+        gateways = [standing(key) for key in self._gateways if key in self._ever]
+        blind = bool(gateways) and all(each in _DOUBTED for each in gateways)
+        for part in asked.parts:
+            self._take_answer(asked, part, answer, never=never, blind=blind)
+
+    def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
+        now_ns = self._clock_ns()
+        if part.point == "gateway":
+            known = Answer.UNKNOWN if never else Answer.DOWN if answer is Answer.UNKNOWN else answer
+            self._pipeline.see_gateway(part.id, known, now_ns)
+        elif part.point in POINTS:
+            self._pipeline.see_point(part.id, part.point, answer, now_ns)
+        elif answer is not Answer.UNKNOWN:
+            device = self._estate.devices[part.id]
+            fields: dict[str, FieldValue] = {}
+            if self._families[part.id] > 1 and not never:
+                fields[f"{asked.family}_up"] = answer is Answer.UP
+            asked_by_snmp = device.credentials is not None
+            if part.first and not (never and asked_by_snmp):
+                if asked_by_snmp:  # what SNMP says next is the last word
+                    self._ask_device(device.id)
+                if not (blind or (asked_by_snmp and answer is Answer.UP)):
+                    fields |= _up(answer is Answer.UP)
+            if fields:
+                self._pipeline.publish([_device_sample(device, fields, now_ns)], now_ns)
+
+    def _take_minute(self, asked: Asked, minute: EchoStatistics) -> None:
+        now_ns = self._clock_ns()
+        loss, delays = minute.round_trip_loss_ratio, minute.delays
+        window = self._losses.setdefault(minute.target, LossWindow())
+        lossy = loss is not None and window.add(minute.sent, minute.sent - minute.received)
+        seen_ns = minute.slot_start_ns + _SLOT_NS
+        known = self._answers.get(minute.target)
+        samples = []
+        for part in asked.parts:
+            samples.append(echo_sample(part, asked.family, minute))
+            if part.point == "gateway" and known is Answer.UP:
+                self._pipeline.see_gateway(part.id, known, now_ns)
+            elif part.point in POINTS and known is not None:
+                self._pipeline.see_point(part.id, part.point, known, seen_ns)
+                if part.point == "far" and loss is not None and minute.received:
+                    delay = delays.median_seconds if delays is not None else None
+                    self._pipeline.see_probe(part.id, ProbeEvidence(seen_ns, loss, delay, lossy), now_ns)
+            elif part.point == "device" and part.first and loss is not None:
+                samples.append(self._device_minute(self._estate.devices[part.id], minute, known))
+        self._pipeline.publish(samples, now_ns)
+
+    def _device_minute(self, device: Device, minute: EchoStatistics, known: Answer | None) -> Sample:
+        """The round trip of a device in one minute; of one that is only pinged, whether it is there too."""
+        fields: dict[str, FieldValue] = {}
+        if minute.round_trip_loss_ratio is not None:
+            fields["round_trip_loss_ratio"] = minute.round_trip_loss_ratio
+        if minute.delays is not None:
+            fields["round_trip_delay_seconds"] = minute.delays.median_seconds
+        if device.credentials is None and known in {Answer.UP, Answer.DOWN}:
+            fields |= _up(known is Answer.UP)
+        return _device_sample(device, fields, minute.slot_start_ns)
+
+
+def _up(up: bool) -> dict[str, FieldValue]:  # noqa: FBT001 - the value of the field
+    return {"up": True, "quality": "observed"} if up else {"up": False, "quality": "failed", "reason": "no_echo"}
+
+
+def _device_sample(device: Device, fields: Mapping[str, FieldValue], time_ns: int) -> Sample:
+    return Sample(
+        "device", (("device", device.id), ("role", device.role.value), ("site", device.site)), fields, time_ns
+    )
+
+
+async def run_echoes(
+    estate: Estate,
+    pipeline: Pipeline,
+    clock_ns: Callable[[], int] = time.time_ns,
+    ask_device: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Keep echoes going until cancelled; should probing itself break, it is told and begun anew."""
+    asked = echo_targets(estate)
+    while True:
+        try:
+            await _probe(estate, asked, Echoes(estate, pipeline, asked, clock_ns, ask_device))
+        except LocalError as error:
+            tell(_log, logging.WARNING, "no_echoes", reason=str(error))
+            return
+        except Exception:  # noqa: BLE001 - told with its trace; without echoes the watch is half blind
+            _log.exception("echoes_broken")
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _probe(estate: Estate, asked: Mapping[str, Asked], echoes: Echoes) -> None:
+    """Probe until that breaks. LocalError where nobody at all can be asked, with the first reason."""
+    refused: dict[str, None] = {}
+    plan = EchoPlan(interval_seconds=estate.polling.echo_interval)
+    plan.check(len(asked))
+    async with EchoProber((), lambda event: echoes.take(event, prober.standing), plan) as prober:
+        added = 0
+        for each in asked.values():
+            try:
+                prober.add(each.target)
+                added += 1
+            except LocalError as error:
+                refused.setdefault(str(error))
+        if refused and not added:
+            raise LocalError(next(iter(refused)))
+        for reason in refused:
+            tell(_log, logging.WARNING, "some_not_echoed", reason=reason)
+        await prober.wait()

@@ -3,7 +3,7 @@
     schedule -> rounds -> asking -> DeviceReading or FailedPoll
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
-                   oper status, also see_probe(): states of circuits and line groups, as of that moment
+                   oper status, also see_point(): states of circuits and line groups, as of that moment
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -25,6 +25,7 @@ from poller.circuits import Circuits, ProbeEvidence
 from poller.contracts import Contracts, contracts_of
 from poller.device_samples import device_sample, failed_sample
 from poller.estate import Estate
+from poller.faults import Answer, gateway_answer
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
@@ -36,6 +37,7 @@ from poller.tenants import Tenants
 from poller.wall.flows import Flows
 from poller.wall.incidents import incident_entry
 from poller.wall.live import LiveState
+from probes.path import Path
 
 _log: Final = logging.getLogger(__name__)
 ROLL_UP_NS: Final = 15 * 10**9
@@ -60,6 +62,7 @@ class Pipeline:
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
         self._rolled_ns = 0
+        self._gateways: dict[str, Answer] = {}
 
     def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
         """Take the answer of one poll."""
@@ -67,7 +70,7 @@ class Pipeline:
         if isinstance(answer, FailedPoll):
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
-            self.publish([failed_sample(device, answer)], now_ns)
+            self.publish([failed_sample(device, answer, isolated=self.isolated)], now_ns)
             self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
             return
         rates = self._rates.update(answer)
@@ -94,7 +97,10 @@ class Pipeline:
             self._rolled_ns = now_ns
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
         self._keep(self._alerting.tick(now_ns))
+        if self._circuits.see_isolation(isolated=self.isolated):
+            self._tell_states(now_ns, list(self.contracts.circuits), now_ns)
         self._live.show_states(self._circuits.states(now_ns))
+        self._live.show_faults({key: str(each.fault_class) for key, each in self._circuits.faults(now_ns).items()})
         self._live.show_active(self._circuits.active())
         self._live.show_incidents(
             [incident_entry(incident, self._estate) for incident in self._alerting.open_incidents()]
@@ -105,6 +111,29 @@ class Pipeline:
         """Take what echoes to a circuit's far edge say."""
         self._circuits.see_probe(circuit, evidence)
         self._tell_states(evidence.seen_ns, [circuit], now_ns)
+
+    def see_point(self, circuit: str, point: str, answer: Answer, seen_ns: int) -> None:
+        """Take the word of echoes to near, far or beyond of a circuit (R41); what is new is told at once."""
+        if self._circuits.see_point(circuit, point, answer, seen_ns):
+            self._tell_states(seen_ns, [circuit], seen_ns)
+
+    def see_gateway(self, gateway: str, answer: Answer, now_ns: int) -> None:
+        """Take what echoes to one of our own gateways say; when none answers, monitoring is isolated (R54)."""
+        self._gateways[gateway] = answer
+        self._alerting.see_gateways(gateway_answer(self._gateways), self._gateways, now_ns)
+
+    def see_path(self, subject: str, path: Path, now_ns: int) -> None:
+        """Keep how far packets still get as evidence of the subject's fault."""
+        self._keep(self._alerting.see_path(subject, path, now_ns))
+
+    def take_lost(self) -> Sequence[str]:
+        """Circuits and devices that were declared down since the last call: somebody should look for the path."""
+        return self._alerting.take_lost()
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it is us: what cannot be reached now is unknown, and not down (R54)."""
+        return self._alerting.isolated or gateway_answer(self._gateways) is Answer.DOWN
 
     def publish(self, samples: Sequence[Sample], now_ns: int) -> None:
         """Hand samples on: durable first, then to those who decide and show."""

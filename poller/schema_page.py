@@ -26,6 +26,7 @@ _MEANINGS: Final = {
     "tenant": "One minute of one connected organisation on one line, and on all of them (`line` is `total`).",
     "service": "One probe of one service.",
     "notification": "One trap or inform.",
+    "echo": "One minute of echoes: to a device (`point` is `device`), a point of a circuit, or a gateway of ours.",
     "alert": "One change of one alert.",
     "daemon": "One minute of one part of the daemon itself.",
 }

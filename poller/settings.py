@@ -102,6 +102,8 @@ class Polling(Model):
     packets_per_second: Positive | None = None
     echo_interval: Period = 5.0
     """Between two echoes to one target (ICMP)."""
+    gateways: tuple[Address, ...] = ()
+    """Our own next hops; when none of them answers, monitoring is isolated and nothing else is judged (R54)."""
 
 
 class Relay(Model):

@@ -32,11 +32,11 @@ from probes.icmp_packet import EchoReply, PreparedEcho, decode, token_of
 from probes.icmp_plan import EchoPlan, EchoTarget
 from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, open_echo_socket, receive_time_ns
 from probes.icmp_statistics import EchoStatistics
-from probes.icmp_track import EchoDown, EchoTrack, EchoUp, Minute, Verdict
+from probes.icmp_track import EchoDown, EchoTrack, EchoUnsent, EchoUp, Minute, Standing, Verdict
 
-__all__ = ["EchoDown", "EchoEvent", "EchoPlan", "EchoProber", "EchoStatistics", "EchoTarget", "EchoUp"]
+__all__ = ["EchoDown", "EchoEvent", "EchoPlan", "EchoProber", "EchoStatistics", "EchoTarget", "EchoUnsent", "EchoUp"]
 
-EchoEvent: TypeAlias = EchoStatistics | EchoDown | EchoUp
+EchoEvent: TypeAlias = EchoStatistics | EchoDown | EchoUp | EchoUnsent
 Tell: TypeAlias = Callable[[EchoEvent], None]
 
 _LONGEST_SLEEP_SECONDS: Final = 0.25
@@ -79,7 +79,7 @@ class EchoProber:
             prober.add(EchoTarget("fw-1", IPv4Address("192.0.2.1")))
 
     tell is called on the loop with an EchoStatistics for each target and minute, a timeout after the minute's end, and
-    with EchoDown and EchoUp at once; it must not block. Raises LocalError where echoes cannot be sent at all.
+    with EchoDown, EchoUp and EchoUnsent at once; it must not block. Raises LocalError where nothing can be sent at all.
     """
 
     def __init__(
@@ -160,6 +160,10 @@ class EchoProber:
         self._targets[wanted.id] = target
         self._by_token[target.token] = target
         self._schedule(target, self._next_of_grid(target, time.monotonic_ns()))
+
+    def standing(self, target_id: str) -> Standing:
+        """What is known of a target now, doubts included. KeyError where there is no such target."""
+        return self._targets[target_id].track.verdict.standing
 
     def remove(self, target_id: str) -> None:
         """Stop asking; what is under way is forgotten. KeyError where there is no such target."""
@@ -284,7 +288,9 @@ class EchoProber:
         try:
             target.send(octets, target.address)
         except OSError as error:
-            track.send_failed(error.strerror or type(error).__name__)
+            event = track.send_failed(error.strerror or type(error).__name__, sent_ns)
+            if event is not None:
+                self._changed(target, event, sent_ns)
             return
         track.sent(sent_ns)
         self._under_way.append((sent_ns + self._timeout_ns, target, sequence))
@@ -297,7 +303,7 @@ class EchoProber:
             if event is not None or target.track.verdict.urgent:
                 self._changed(target, event, now_ns)
 
-    def _changed(self, target: _Target, event: EchoDown | EchoUp | None, now_ns: int) -> None:
+    def _changed(self, target: _Target, event: EchoDown | EchoUp | EchoUnsent | None, now_ns: int) -> None:
         """The verdict moved: tell it, and ask again at once where it is urgent and no fast echo is planned."""
         if self._targets.get(target.id) is not target:  # removed while this echo was under way
             return

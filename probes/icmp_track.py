@@ -13,7 +13,8 @@ The verdict (R37) - a first loss is a question, a row of losses the answer:
 With an echo every 5 s, a timeout of 2 s and a burst of 5 at 0.5 s, a target that dies right after an answer is down
 after 5 + 2 + 4 x 0.5 + 2 = 11 s at most. One lost echo in a hundred would have to be followed by five more.
 
-An echo that a router refused counts as lost here; one that could not be sent says nothing about the target.
+An echo that a router refused counts as lost here; one that could not be sent says nothing about the target. After
+UNSENT_TRIES of those in a row nothing is known any more: every state becomes unknown, and that is told.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from typing import Final
 from probes.icmp_statistics import EchoStatistics, summarise
 
 RETURN_ANSWERS: Final = 3
+UNSENT_TRIES: Final = 3
 _LOST_KEPT: Final = 64
 """Lost echoes that are remembered per target, so that a late answer is known as late."""
 
@@ -63,6 +65,16 @@ class EchoUp:
     target: str
     since_ns: int
     declared_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EchoUnsent:
+    """Nothing can be sent to a target: that says nothing of it, but of us. Times as in EchoDown; why is a word."""
+
+    target: str
+    since_ns: int
+    declared_ns: int
+    why: str
 
 
 class Minute:
@@ -167,6 +179,13 @@ class Verdict:
         self._known_up = False
         return EchoDown(self._target, self._since_ns, now_ns, self._losses, self._refused)
 
+    def unsent(self, since_ns: int, now_ns: int, why: str) -> EchoUnsent:
+        """Nothing is known of it any more; its next answer is told as the first."""
+        self._move(Standing.UNKNOWN)
+        self._known_up = False
+        self._losses = self._refused = 0
+        return EchoUnsent(self._target, since_ns, now_ns, why)
+
     def _move(self, standing: Standing) -> None:
         self._standing = standing
         self.urgent = standing in {Standing.DOUBTFUL, Standing.RETURNING}
@@ -178,7 +197,7 @@ class EchoTrack:
     Times are nanoseconds of one clock that never jumps; the events are in the same clock.
     """
 
-    __slots__ = ("_lost", "_under_way", "minute", "sequence", "verdict")
+    __slots__ = ("_lost", "_under_way", "_unsent", "_unsent_ns", "minute", "sequence", "verdict")
 
     def __init__(self, verdict: Verdict, minute: Minute) -> None:
         self.verdict = verdict
@@ -187,17 +206,26 @@ class EchoTrack:
         """The sequence of the next echo."""
         self._under_way: dict[int, tuple[int, Minute]] = {}
         self._lost: dict[int, Minute] = {}
+        self._unsent = 0
+        self._unsent_ns = 0
 
     def sent(self, at_ns: int) -> None:
         """The echo with the present sequence is on its way."""
         self._under_way[self.sequence] = (at_ns, self.minute)
         self.minute.sent += 1
         self.sequence = (self.sequence + 1) & 0xFFFFFFFF
+        self._unsent = 0
 
-    def send_failed(self, why: str) -> None:
-        """It could not be sent; its sequence is used again."""
+    def send_failed(self, why: str, at_ns: int) -> EchoUnsent | None:
+        """It could not be sent; its sequence is used again. The event where this was once too often."""
         self.minute.send_failed += 1
         self.minute.send_error = why
+        if self._unsent == 0:
+            self._unsent_ns = at_ns
+        self._unsent += 1
+        if self._unsent != UNSENT_TRIES:
+            return None
+        return self.verdict.unsent(self._unsent_ns, at_ns, why)
 
     def answered(self, sequence: int, at_ns: int) -> EchoUp | None:
         """An answer to one of our echoes arrived: in time, late, or once more."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from poller.accounts import Member, SlotTotals
-from poller.circuits import Circuits, Evidence, ProbeEvidence, judge_circuit, judge_group
+from poller.circuits import Circuits, Evidence, PointEvidence, ProbeEvidence, judge_circuit, judge_group
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, RedundancyContract
 from poller.delivery import LineSlot, judge_delivery
+from poller.faults import Answer
 from poller.readings import DeviceReading, FailedPoll, InterfaceLayout
 from poller.redundancy import RedundancyTracker, State
 from poller.sample import FieldValue, Sample
@@ -139,26 +140,74 @@ def test_a_device_without_circuits_and_an_unknown_circuit_say_nothing(contracts:
 
 
 @pytest.mark.parametrize(
-    ("interface", "loss", "expected"),
+    ("interface", "loss", "lossy", "expected"),
     [
-        (True, None, State.UP),
-        (True, 0.0, State.UP),
-        (None, 0.0, State.UP),
-        (True, 0.02, State.DEGRADED),
-        (True, 1.0, State.DOWN),
-        (False, 0.0, State.DOWN),
-        (False, None, State.DOWN),
-        (None, None, State.UNKNOWN),
+        (True, None, False, State.UP),
+        (True, 0.0, False, State.UP),
+        (None, 0.0, False, State.UP),
+        (True, 0.08, False, State.UP),
+        (True, 0.08, True, State.DEGRADED),
+        (True, 1.0, True, State.DOWN),
+        (False, 0.0, False, State.DOWN),
+        (False, None, False, State.DOWN),
+        (None, None, False, State.UNKNOWN),
     ],
 )
 def test_the_state_follows_interface_and_probe(
     interface: bool | None,  # noqa: FBT001 - a column of the table
     loss: float | None,
+    lossy: bool,  # noqa: FBT001 - the same
     expected: State,
 ) -> None:
     """(R35)"""
-    evidence = Evidence(interface, NOW, None if loss is None else ProbeEvidence(NOW, loss))
+    evidence = Evidence(interface, NOW, None if loss is None else ProbeEvidence(NOW, loss, lossy=lossy))
     assert judge_circuit(evidence, NOW + MINUTE)[0] is expected
+
+
+@pytest.mark.parametrize(
+    ("interface", "near", "far", "beyond", "expected"),
+    [
+        (Answer.UP, Answer.UP, Answer.UP, Answer.UP, State.UP),
+        (Answer.UP, Answer.UP, Answer.DOWN, Answer.DOWN, State.DOWN),
+        (Answer.UP, Answer.DOWN, Answer.DOWN, Answer.DOWN, State.DOWN),
+        (Answer.UP, Answer.UP, Answer.UP, Answer.DOWN, State.DEGRADED),
+        (Answer.DOWN, Answer.UP, Answer.UP, Answer.UP, State.DOWN),
+        (Answer.UNKNOWN, Answer.UP, Answer.UP, Answer.UNKNOWN, State.UP),
+        (Answer.UNKNOWN, Answer.UP, Answer.UNKNOWN, Answer.UNKNOWN, State.UNKNOWN),
+        (Answer.UP, Answer.DOWN, Answer.UP, Answer.UP, State.UP),
+    ],
+)
+def test_the_state_follows_the_three_points(interface, near, far, beyond, expected) -> None:
+    """(R41)"""
+    points = {name: PointEvidence(answer, NOW) for name, answer in (("near", near), ("far", far), ("beyond", beyond))}
+    up = {Answer.UP: True, Answer.DOWN: False, Answer.UNKNOWN: None}[interface]
+    evidence = Evidence(up, NOW, points=points)
+    assert expected is judge_circuit(evidence, NOW + MINUTE)[0]
+    assert State.UNKNOWN is judge_circuit(evidence, NOW + MINUTE, isolated=True)[0]
+
+
+def test_a_point_that_never_answered_is_unknown_and_one_that_did_before_a_restart_is_down(contracts: Contracts) -> None:
+    """(R41)"""
+    circuits = Circuits(contracts)
+    circuits.see_point("inet-1", "far", Answer.DOWN, NOW)
+    assert Answer.UNKNOWN is circuits.fault("inet-1", NOW).vector.far
+    circuits.see_point("inet-1", "far", Answer.UP, NOW)
+    again = Circuits(contracts)
+    again.restore(json.loads(json.dumps(circuits.save())))
+    again.see_point("inet-1", "far", Answer.DOWN, NOW)
+    assert Answer.DOWN is again.fault("inet-1", NOW).vector.far
+    assert Answer.UNKNOWN is again.fault("inet-1", NOW + 5 * MINUTE).vector.far
+
+
+def test_an_isolated_monitoring_says_unknown_of_every_circuit_and_class_isolated(contracts: Contracts) -> None:
+    """(R54)"""
+    circuits = Circuits(contracts)
+    for point, answer in (("near", Answer.UP), ("far", Answer.UP), ("far", Answer.DOWN)):
+        circuits.see_point("inet-1", point, answer, NOW)
+    assert circuits.see_isolation(isolated=True)
+    assert not circuits.see_isolation(isolated=True)
+    (sample, *_) = circuits.state_samples(NOW, ["inet-1"])
+    assert ("unknown", "isolated") == (sample.fields["state"], sample.fields["fault"])
 
 
 def test_old_evidence_says_nothing() -> None:

@@ -81,7 +81,7 @@ def test_an_answer_counts_for_the_minute_in_which_its_echo_was_sent(track):
 
 def test_an_echo_that_could_not_be_sent_is_no_loss_and_no_verdict(track):
     for _ in range(20):
-        track.send_failed("Network is unreachable")
+        track.send_failed("Network is unreachable", 0)
     figures = track.minute.statistics("fw-1")
     assert (figures.sent, figures.send_failed, figures.lost) == (0, 20, 0)
     assert figures.round_trip_loss_ratio is None
@@ -112,7 +112,7 @@ def test_every_echo_sent_is_received_refused_or_lost_whatever_happens(fates):
     track = EchoTrack(Verdict("fw-1", BURST), Minute(0))
     for now, fate in enumerate(fates):
         if fate == "fail":
-            track.send_failed("No buffer space available")
+            track.send_failed("No buffer space available", 0)
             continue
         sequence = send(track, now)
         if fate == "refuse":

@@ -25,7 +25,10 @@ _DOWN: Final = frozenset(
     }
 )
 _ISOLATION: Final = str(ISOLATION)
-_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"})
+_FAULT_FIELDS: Final = frozenset(
+    {"up", "ipv4_up", "ipv6_up", "state", "near", "far", "beyond", "fault", "oper_status", "ha_role", "active", "text"}
+    | {"isolated"}
+)
 
 
 def is_fault(rule: Rule) -> bool:
@@ -177,6 +180,10 @@ class Dependencies:
                 seen.add(name)
                 ahead.extend(group.members)
         return tuple(found)
+
+    def lines_over(self, circuit: str) -> tuple[str, ...]:
+        """The line groups that a circuit is a part of."""
+        return tuple(line for line in self._estate.line_groups if circuit in self.circuits_of(line))
 
     def affected(self, subjects: Iterable[Subject], down: AbstractSet[str]) -> Affected:
         """Whom these subjects' fault reaches, given everything that is down.

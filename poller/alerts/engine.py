@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from poller.alerts.dependencies import Dependencies, says_down
+from poller.alerts.dependencies import Dependencies, is_fault, says_down
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
@@ -34,10 +34,12 @@ from poller.alerts.states import (
     retire,
 )
 from poller.alerts.store import Store
-from poller.alerts.subjects import Subject
+from poller.alerts.subjects import Subject, subject_of
 from poller.alerts.telling import Teller
-from poller.estate import Estate, Severity
+from poller.estate import Estate, Rule, Severity
+from poller.faults import Answer
 from poller.sample import FieldValue, Quality, Sample
+from probes.path import Path
 
 log = logging.getLogger(__name__)
 OLD_NEWS: Final = 900 * SECOND
@@ -80,6 +82,8 @@ class Alerting:
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
         self._suspects: dict[str, None] = {}
+        self._lost: dict[str, None] = {}
+        self._gateways = Answer.UNKNOWN
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
@@ -93,11 +97,13 @@ class Alerting:
         for sample in samples:
             if sample.measurement in _SPEAKING:
                 self._teller.witnesses.see(sample)
+                if "fault" in sample.fields:
+                    self._book.see_fault(str(subject_of(sample)), str(sample.fields["fault"]), now_ns)
             for watch in watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
-        if not steps:
+        if not steps and not self._book.changed:
             return []
         return self._follow(steps + self._watch_ourselves(now_ns), now_ns)
 
@@ -131,6 +137,25 @@ class Alerting:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what save gave, before the first sample."""
         self._index.restore(saved["series"])
+
+    def take_lost(self) -> tuple[str, ...]:
+        """Circuits and devices that a rule finds bad and nothing else explains; each is given once (R41)."""
+        lost, self._lost = tuple(self._lost), {}
+        return () if self.isolated else lost
+
+    def see_gateways(self, answer: Answer, gateways: Mapping[str, Answer], now_ns: int) -> None:
+        """Take whether our own gateways answer: DOWN, and monitoring is isolated from the next tick on (R54)."""
+        self._gateways = answer
+        self._teller.witnesses.see_gateways(gateways, now_ns)
+
+    def see_path(self, subject: str, path: Path, now_ns: int) -> list[Change]:
+        """Keep how far packets get to a subject; an incident about it has it among its evidence at once."""
+        self._teller.witnesses.see_path(subject, path, now_ns)
+        incident = self._book.about(subject)
+        if incident is None:
+            return []
+        self._book.put(replace(incident, evidence=self._teller.witnesses.about(incident)))
+        return self._follow([], now_ns)
 
     # What people ask and say
 
@@ -200,7 +225,7 @@ class Alerting:
     def _watch_ourselves(self, now_ns: int) -> list[Transition]:
         """Is it us? Judged as a sample of our own, by the built-in rule or the configuration's."""
         tags = (("node", ISOLATION.id), ("part", ISOLATION.part))
-        isolated = is_isolated(self._teller.witnesses.answering(), self._estate)
+        isolated = self._gateways is Answer.DOWN or is_isolated(self._teller.witnesses.answering(), self._estate)
         sample = Sample("daemon", tags, {"isolated": isolated}, now_ns)
         steps = (self._judge(watch, sample, now_ns) for watch in self._index.watches(sample))
         return [step for step in steps if step is not None]
@@ -277,6 +302,8 @@ class Alerting:
             nodes = self._dependencies.ancestors(Subject.parse(step.subject))
             found = (node.partition("/")[2] for node in nodes if node.startswith("device/") and node not in self._down)
             self._suspects.update(dict.fromkeys(found))
+        if rule is not None:
+            self._miss(rule, step)
         severity = rule.severity if rule is not None else Severity.NOTICE
         log.info(
             "alert rule=%s subject=%s before=%s after=%s incident=%s reason=%s",
@@ -290,6 +317,14 @@ class Alerting:
         return Change(
             now_ns, step.rule, step.subject, severity, step.before, step.after, step.reason, incident, step.value
         )
+
+    def _miss(self, rule: Rule, step: Transition) -> None:
+        """Have the path looked for where something is bad that nothing above it explains."""
+        subject = Subject.parse(step.subject)
+        if subject.kind not in {"circuit", "device"} or step.after not in {State.PENDING, State.FIRING}:
+            return
+        if is_fault(rule) and self._dependencies.inhibitor(subject, self._down) is None:
+            self._lost[step.subject] = None
 
     def _name(self) -> None:
         """Give incidents that changed their titles; wall and command line show them without the estate."""

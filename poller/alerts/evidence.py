@@ -5,13 +5,24 @@ from typing import Final
 
 from poller.alerts.dependencies import Dependencies
 from poller.alerts.incidents import Evidence, Incident
+from poller.alerts.isolation import ISOLATION
 from poller.alerts.subjects import Subject, subject_of
 from poller.estate import Estate
+from poller.faults import Answer
 from poller.sample import FieldValue, Sample
+from probes.path import Path
 
-_TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state"}
-"""The field that speaks for a subject."""
+_TELLING: Final[Mapping[str, tuple[str, ...]]] = {
+    "device": ("up",),
+    "interface": ("oper_status",),
+    "circuit": ("state", "near", "far", "beyond"),
+    "gateway": ("up",),
+}
+"""The fields that speak for a subject, in the order of telling."""
+PATH: Final = "path"
 LINES: Final = 12
+FRESH_NS: Final = 900 * 10**9
+"""A path found earlier than this before its incident began is of another fault."""
 
 
 class Witnesses:
@@ -21,23 +32,40 @@ class Witnesses:
         self._estate = estate
         self._dependencies = dependencies
         self._names: dict[tuple[tuple[str, str], ...], str] = {}
-        self._last: dict[str, tuple[FieldValue, int]] = {}
+        self._last: dict[tuple[str, str], tuple[FieldValue, int]] = {}
         self._answering: dict[str, bool] = {}
+        self._gateways: tuple[str, ...] = ()
+        self._paths: dict[str, tuple[str, int]] = {}
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
-        field = _TELLING.get(sample.measurement)
-        value = sample.fields.get(field) if field is not None else None
-        if value is None:
-            return
-        name = self._names.get(sample.tags)
-        if name is None:
-            name = self._names[sample.tags] = str(subject_of(sample))
-        before = self._last.get(name)
-        if before is None or before[0] != value:
-            self._last[name] = (value, sample.time_ns)
-            if sample.measurement == "device":
+        for field in _TELLING.get(sample.measurement, ()):
+            value = sample.fields.get(field)
+            if value is None:
+                continue
+            name = self._names.get(sample.tags)
+            if name is None:
+                name = self._names[sample.tags] = str(subject_of(sample))
+            if self._note(name, field, value, sample.time_ns) and sample.measurement == "device":
                 self._answering[name.partition("/")[2]] = value is True
+
+    def _note(self, name: str, field: str, value: FieldValue, at_ns: int) -> bool:
+        before = self._last.get((name, field))
+        if before is not None and before[0] == value:
+            return False
+        self._last[name, field] = (value, at_ns)
+        return True
+
+    def see_gateways(self, gateways: Mapping[str, Answer], now_ns: int) -> None:
+        """Take what our own gateways say; one of which nothing is known says nothing."""
+        self._gateways = tuple(f"gateway/{gateway}" for gateway in gateways)
+        for gateway, answer in gateways.items():
+            if answer is not Answer.UNKNOWN:
+                self._note(f"gateway/{gateway}", "up", answer is Answer.UP, now_ns)
+
+    def see_path(self, subject: str, path: Path, now_ns: int) -> None:
+        """Take how far packets get to a subject."""
+        self._paths[subject] = (path_words(path), now_ns)
 
     def answering(self) -> Mapping[str, bool]:
         """Devices that were heard of, and whether they answered."""
@@ -50,8 +78,18 @@ class Witnesses:
         for member in members:
             if member.inhibited_by is None or member.key == incident.root:
                 wanted.update(dict.fromkeys(self._near(Subject.parse(member.subject))))
-        known = [name for name in wanted if name in self._last][:LINES]
-        return tuple(Evidence(name, _TELLING[name.partition("/")[0]], *self._last[name]) for name in known)
+        if Subject.parse(incident.root[1]) == ISOLATION:
+            wanted.update(dict.fromkeys(self._gateways))
+        found = [each for name in wanted for each in self._known_of(name, incident.begun_ns)]
+        return tuple(found[:LINES])
+
+    def _known_of(self, name: str, begun_ns: int) -> list[Evidence]:
+        fields = _TELLING.get(name.partition("/")[0], ())
+        found = [Evidence(name, field, *self._last[name, field]) for field in fields if (name, field) in self._last]
+        words, at_ns = self._paths.get(name, ("", 0))
+        if words and at_ns >= begun_ns - FRESH_NS:
+            found.append(Evidence(name, PATH, words, at_ns))
+        return found
 
     def _near(self, subject: Subject) -> list[str]:
         """The subject and what speaks for or against it, nearest first."""
@@ -68,3 +106,13 @@ class Witnesses:
         else:
             near += self._dependencies.ancestors(subject)[:4]
         return near + list(self._dependencies.members(group) if group is not None else ())
+
+
+def path_words(path: Path) -> str:
+    """A path as it is kept in the store: "icmp passed 3 192.0.2.1; udp none; tcp/443 reached 5 198.51.100.9"."""
+    parts = []
+    for found in path.ways:
+        way = f"{found.way}" if found.port is None else f"{found.way}/{found.port}"
+        hop = found.last
+        parts.append(f"{way} none" if hop is None else f"{way} {hop.said} {hop.ttl} {hop.address}")
+    return "; ".join(parts)

@@ -30,6 +30,9 @@ from poller.estate import Estate, Rule, Scope, Severity
 
 __all__ = ["Evidence", "Incident", "IncidentBook", "Member", "Remark", "Told", "incident_id", "is_worse"]
 RECHECK: Final = 180 * SECOND
+STEADY: Final = 20 * SECOND
+"""Longer than the verdicts on several points of one circuit are apart (probes.icmp_track)."""
+_SIDES: Final = frozenset({"inside", "outside", "undetermined"})
 
 
 def _still_so(member: Member, alert: Alert | None, now_ns: int) -> bool:
@@ -55,6 +58,8 @@ class IncidentBook:
         self.changed: set[str] = set()
         self._places = Places()
         self._number: tuple[str, int] = ("", 0)
+        self._faults: dict[str, str] = {}
+        self._doubts: dict[str, tuple[str, int]] = {}
         for id_, incident in (incidents or {}).items():
             self.put(incident)
             self.reserve(id_)
@@ -81,6 +86,35 @@ class IncidentBook:
             self.incidents[incident.id] = incident
             self.changed.add(incident.id)
             self._places.move(before, incident)
+
+    def about(self, subject: str) -> Incident | None:
+        """The open incident of faults in which a subject is bad."""
+        return self._at(self._places.by_subject.get(subject))
+
+    def see_fault(self, subject: str, fault_class: str, at_ns: int) -> None:
+        """Take whose fault the points of a circuit say it is (poller.faults).
+
+        While an incident is open another class must hold for STEADY: points fall silent and return one by one.
+        """
+        names = self._with_lines(subject)
+        found = [id_ for name in names if (id_ := self._places.by_subject.get(name)) is not None]
+        if fault_class == "none" and not found:
+            self._faults.pop(subject, None)
+        if fault_class not in _SIDES or self._faults.get(subject) == fault_class:
+            self._doubts.pop(subject, None)
+            return
+        doubt, since_ns = self._doubts.get(subject, ("", 0))
+        if found and subject in self._faults and (doubt != fault_class or at_ns - since_ns < STEADY):
+            if doubt != fault_class:
+                self._doubts[subject] = (fault_class, at_ns)
+            return
+        self._faults[subject] = fault_class
+        self._doubts.pop(subject, None)
+        self.changed.update(found)
+
+    def _with_lines(self, circuit: str) -> list[str]:
+        lines = self._dependencies.lines_over(circuit.partition("/")[2])
+        return [circuit, *(f"line_group/{line}" for line in lines)]
 
     def _at(self, id_: str | None) -> Incident | None:
         return None if id_ is None else self.incidents[id_]
@@ -199,6 +233,7 @@ class IncidentBook:
         return replace(
             incident,
             root=root,
+            scope=self._scope(Subject.parse(root[1])) if self._faults else incident.scope,
             severity=severity,
             serious_since_ns=(incident.serious_since_ns or now_ns) if severity is Severity.SERIOUS else None,
             worst=severity if is_worse(severity, incident.worst) else incident.worst,
@@ -281,13 +316,14 @@ class IncidentBook:
         )
 
     def _scope(self, subject: Subject) -> str:
-        """Which side of the demarcation point, by the estate."""
+        """Which side of the demarcation point: what the points of a circuit say, else the estate."""
         subject = self._dependencies.standing_for(subject)
         if subject.kind == "circuit" and subject.id in self._estate.circuits:
-            return self._estate.circuits[subject.id].scope.value
+            return self._faults.get(str(subject), self._estate.circuits[subject.id].scope.value)
         if subject.kind in {"device", "interface", "notification"} and subject.id in self._estate.devices:
             return self._estate.devices[subject.id].scope.value
         if subject.kind == "line_group":
-            scopes = {self._estate.circuits[circuit].scope for circuit in self._dependencies.circuits_of(subject.id)}
-            return scopes.pop().value if len(scopes) == 1 else "undetermined"
+            circuits = self._dependencies.circuits_of(subject.id)
+            scopes = {self._scope(Subject("circuit", circuit)) for circuit in circuits}
+            return scopes.pop() if len(scopes) == 1 else "undetermined"
         return Scope.INSIDE.value if subject.kind in {"service", "daemon"} else "undetermined"

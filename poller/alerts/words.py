@@ -55,6 +55,15 @@ _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("ha_role", "standby"): ("待機系", "standby"),
     ("ha_role", "member"): ("構成員", "member"),
     ("ha_role", "alone"): ("単独（相手なし）", "alone, without its partner"),
+    ("near", "up"): ("当方の端 応答あり", "our edge answers"),
+    ("near", "down"): ("当方の端 応答なし", "our edge does not answer"),
+    ("near", "unknown"): ("当方の端 不明", "our edge unknown"),
+    ("far", "up"): ("契約の向こう端 応答あり", "far edge of the contract answers"),
+    ("far", "down"): ("契約の向こう端 応答なし", "far edge of the contract does not answer"),
+    ("far", "unknown"): ("契約の向こう端 不明", "far edge of the contract unknown"),
+    ("beyond", "up"): ("その先 応答あり", "a place beyond answers"),
+    ("beyond", "down"): ("その先 応答なし", "nothing beyond answers"),
+    ("beyond", "unknown"): ("その先 不明", "beyond unknown"),
 }
 _SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
 _SCOPES: Final = {"inside": "範囲内", "outside": "範囲外"}
@@ -114,6 +123,8 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     known = _VALUES.get((field, value))
     if known is not None:
         return pick(lang, *known)
+    if field == "path":
+        return path_text(str(value), lang)
     if isinstance(value, str | bool):
         return clean(str(value), 80)
     unit = SCHEMA[measurement].field(field).unit
@@ -131,6 +142,23 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     if unit == "s":
         return pick(lang, f"{value:.2f}秒", f"{value:.2f} s")
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+
+
+def path_text(words: str, lang: str) -> str:
+    """How far packets got, from evidence.path_words: what several ways found alike is said once."""
+    found: dict[str, list[str]] = {}
+    for part in words.split("; "):
+        way, _, rest = part.partition(" ")
+        said, _, where = rest.partition(" ")
+        ttl, _, address = where.partition(" ")
+        hop = {
+            "reached": (f"{address} に到達", f"reaches {address}"),
+            "passed": (f"{address}（{ttl}ホップ目）まで", f"gets as far as {address}, hop {ttl}"),
+            "refused": (f"{address}（{ttl}ホップ目）が到達不能と応答", f"is refused by {address}, hop {ttl}"),
+        }.get(said, ("どこからも応答なし", "nobody answers"))
+        found.setdefault(pick(lang, *hop), []).append(way.upper())
+    ways = [f"{join(names, lang)} {hop}" for hop, names in found.items()]
+    return clean(pick(lang, "経路調査：", "path: ") + pick(lang, "、", "; ").join(ways))
 
 
 def threshold_text(rule: Rule, lang: str) -> str:

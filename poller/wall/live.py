@@ -86,6 +86,13 @@ class LiveState:
                 entry["state"], entry["reason"] = state, reason
                 self._touch("circuits", circuit)
 
+    def show_faults(self, faults: Mapping[str, str]) -> None:
+        """Whose fault the probe points say it is, by circuit; absent: no point is known."""
+        for circuit, entry in self._sections["circuits"].items():
+            if entry["fault"] != faults.get(circuit):
+                entry["fault"] = faults.get(circuit)
+                self._touch("circuits", circuit)
+
     def show_active(self, active: Mapping[str, bool]) -> None:
         """Which circuits carry their group's traffic; absent: not known. Unchanged ones cost nothing."""
         for circuit, entry in self._sections["circuits"].items():
@@ -304,7 +311,7 @@ def _circuit_entry(circuit: Circuit) -> Entry:
         "ceiling": circuit.ceiling_rate,
         "interval": SLOT_SECONDS,
         "time_ns": 0,
-        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "reason", "active")),
+        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "reason", "active", "fault")),
     }
 
 
