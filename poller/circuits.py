@@ -272,7 +272,7 @@ class Circuits:
         points: dict[str, FieldValue] = {}
         fault = self.fault(circuit, at_ns)
         for point in self._evidence[circuit].points:
-            points[point] = str(getattr(fault.vector, point))
+            points[point] = "unknown" if self._isolated else str(getattr(fault.vector, point))
         if fault.vector.probed or (points and fault.fault_class is FaultClass.ISOLATED):
             points["fault"] = str(fault.fault_class)
         return points

@@ -171,12 +171,13 @@ class Echoes:
         if part.point == "gateway":
             known = Answer.UNKNOWN if never else Answer.DOWN if answer is Answer.UNKNOWN else answer
             self._pipeline.see_gateway(part.id, known, now_ns)
-        elif part.point in POINTS:
-            self._pipeline.see_point(part.id, part.point, answer, now_ns)
+        elif part.point in POINTS:  # a point that is lost together with our gateway is looked at again by the minute
+            hidden = blind and answer is Answer.DOWN
+            self._pipeline.see_point(part.id, part.point, Answer.UNKNOWN if hidden else answer, now_ns)
         elif answer is not Answer.UNKNOWN:
             device = self._estate.devices[part.id]
             fields: dict[str, FieldValue] = {}
-            if self._families[part.id] > 1 and not never:
+            if self._families[part.id] > 1 and not never and not (blind and answer is Answer.DOWN):
                 fields[f"{asked.family}_up"] = answer is Answer.UP
             asked_by_snmp = device.credentials is not None
             if part.first and not (never and asked_by_snmp):
@@ -194,30 +195,39 @@ class Echoes:
         lossy = loss is not None and window.add(minute.sent, minute.sent - minute.received)
         seen_ns = minute.slot_start_ns + _SLOT_NS
         known = self._answers.get(minute.target)
-        samples = []
+        samples: list[Sample] = []
         for part in asked.parts:
             samples.append(echo_sample(part, asked.family, minute))
             if part.point == "gateway" and known is Answer.UP:
                 self._pipeline.see_gateway(part.id, known, now_ns)
+            elif self._pipeline.isolated:
+                continue
             elif part.point in POINTS and known is not None:
                 self._pipeline.see_point(part.id, part.point, known, seen_ns)
                 if part.point == "far" and loss is not None and minute.received:
                     delay = delays.median_seconds if delays is not None else None
                     self._pipeline.see_probe(part.id, ProbeEvidence(seen_ns, loss, delay, lossy), now_ns)
-            elif part.point == "device" and part.first and loss is not None:
-                samples.append(self._device_minute(self._estate.devices[part.id], minute, known))
+            elif part.point == "device":
+                samples += self._device_minute(asked, part, minute, known)
         self._pipeline.publish(samples, now_ns)
 
-    def _device_minute(self, device: Device, minute: EchoStatistics, known: Answer | None) -> Sample:
-        """The round trip of a device in one minute; of one that is only pinged, whether it is there too."""
-        fields: dict[str, FieldValue] = {}
-        if minute.round_trip_loss_ratio is not None:
-            fields["round_trip_loss_ratio"] = minute.round_trip_loss_ratio
-        if minute.delays is not None:
-            fields["round_trip_delay_seconds"] = minute.delays.median_seconds
-        if device.credentials is None and known in {Answer.UP, Answer.DOWN}:
-            fields |= _up(known is Answer.UP)
-        return _device_sample(device, fields, minute.slot_start_ns)
+    def _device_minute(
+        self, asked: Asked, part: Part, minute: EchoStatistics, known: Answer | None
+    ) -> Iterator[Sample]:
+        """The round trip of a device in one minute, and at its end whether it is there, where only echoes tell that."""
+        device = self._estate.devices[part.id]
+        if part.first and minute.round_trip_loss_ratio is not None:
+            fields: dict[str, FieldValue] = {"round_trip_loss_ratio": minute.round_trip_loss_ratio}
+            if minute.delays is not None:
+                fields["round_trip_delay_seconds"] = minute.delays.median_seconds
+            yield _device_sample(device, fields, minute.slot_start_ns)
+        there: dict[str, FieldValue] = {}
+        if self._families[device.id] > 1 and minute.target in self._ever and known is not Answer.UNKNOWN:
+            there[f"{asked.family}_up"] = known is Answer.UP
+        if part.first and device.credentials is None and known is not None:
+            there |= _up(known is Answer.UP) if known is not Answer.UNKNOWN else {"quality": "unknown"}
+        if there:
+            yield _device_sample(device, there, minute.slot_start_ns + _SLOT_NS)
 
 
 def _up(up: bool) -> dict[str, FieldValue]:  # noqa: FBT001 - the value of the field

@@ -97,8 +97,7 @@ class Pipeline:
             self._rolled_ns = now_ns
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
         self._keep(self._alerting.tick(now_ns))
-        if self._circuits.see_isolation(isolated=self.isolated):
-            self._tell_states(now_ns, list(self.contracts.circuits), now_ns)
+        self._see_isolation(now_ns)
         self._live.show_states(self._circuits.states(now_ns))
         self._live.show_faults({key: str(each.fault_class) for key, each in self._circuits.faults(now_ns).items()})
         self._live.show_active(self._circuits.active())
@@ -121,6 +120,11 @@ class Pipeline:
         """Take what echoes to one of our own gateways say; when none answers, monitoring is isolated (R54)."""
         self._gateways[gateway] = answer
         self._alerting.see_gateways(gateway_answer(self._gateways), self._gateways, now_ns)
+        self._see_isolation(now_ns)
+
+    def _see_isolation(self, now_ns: int) -> None:
+        if self._circuits.see_isolation(isolated=self.isolated):
+            self._tell_states(now_ns, list(self.contracts.circuits), now_ns)
 
     def see_path(self, subject: str, path: Path, now_ns: int) -> None:
         """Keep how far packets still get as evidence of the subject's fault."""

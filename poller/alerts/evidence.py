@@ -83,6 +83,13 @@ class Witnesses:
         found = [each for name in wanted for each in self._known_of(name, incident.begun_ns)]
         return tuple(found[:LINES])
 
+    def _probed_circuits(self, subject: Subject) -> list[str]:
+        """The circuits that end on a device, where anything is known of their points."""
+        circuits = [
+            f"circuit/{each.id}" for each in self._estate.circuits.values() if each.measured_by.device == subject.id
+        ]
+        return [name for name in circuits if subject.kind == "device" and (name, "far") in self._last]
+
     def _known_of(self, name: str, begun_ns: int) -> list[Evidence]:
         fields = _TELLING.get(name.partition("/")[0], ())
         found = [Evidence(name, field, *self._last[name, field]) for field in fields if (name, field) in self._last]
@@ -105,6 +112,7 @@ class Witnesses:
             near += [f"interface/{measured.device}/{measured.interface}", f"device/{measured.device}"]
         else:
             near += self._dependencies.ancestors(subject)[:4]
+            near += self._probed_circuits(subject)
         return near + list(self._dependencies.members(group) if group is not None else ())
 
 
