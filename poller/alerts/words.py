@@ -120,11 +120,9 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
-    known = _VALUES.get((field, value))
-    if known is not None:
-        return pick(lang, *known)
-    if field == "path":
-        return path_text(str(value), lang)
+    worded = _worded(field, value, lang)
+    if worded is not None:
+        return worded
     if isinstance(value, str | bool):
         return clean(str(value), 80)
     unit = SCHEMA[measurement].field(field).unit
@@ -142,6 +140,14 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     if unit == "s":
         return pick(lang, f"{value:.2f}秒", f"{value:.2f} s")
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+
+
+def _worded(field: str, value: FieldValue, lang: str) -> str | None:
+    """A value that has words of its own; None for the others."""
+    if field == "path":
+        return path_text(str(value), lang)
+    known = _VALUES.get((field, value))
+    return pick(lang, *known) if known is not None else None
 
 
 def path_text(words: str, lang: str) -> str:
