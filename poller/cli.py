@@ -11,6 +11,7 @@ from poller.cli_demo import demo
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
 from poller.cli_poll import poll
+from poller.cli_rehearse import rehearse
 from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
@@ -27,6 +28,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(check)
 app.command()(poll)
+app.command()(rehearse)
 app.command()(report)
 for name, command in COMMANDS.items():
     app.command(name)(command)

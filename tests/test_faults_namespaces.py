@@ -111,7 +111,7 @@ def start(chain: Chain, folder: Path, log: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize(
     ("cable", "scope", "points"),
     [
@@ -130,8 +130,6 @@ async def test_a_pulled_cable_is_of_its_class_with_the_points_and_the_path_as_ev
             return any(each.field == "path" for incident in found for each in incident.evidence)
 
         incidents = await watched.until(told)
-        chain.plug(cable)
-        over = await watched.until(lambda found: bool(found) and all(one.closed_ns is not None for one in found), 140)
     (incident,) = incidents
     assert ("circuit/line-1", scope) == (incident.root[1], incident.scope)
     said = {each.field: each.value for each in incident.evidence if each.subject == "circuit/line-1"}
@@ -139,7 +137,6 @@ async def test_a_pulled_cable_is_of_its_class_with_the_points_and_the_path_as_ev
     assert {f"10.8.{cable - 1}.2"} == {
         way.split()[-1] for way in str(said["path"]).split("; ") if not way.endswith("none")
     }
-    assert [scope] == [one.scope for one in over]
 
 
 @pytest.mark.timeout(90)
