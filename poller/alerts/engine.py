@@ -13,10 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
-from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
+from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.notices import Policy
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
@@ -66,7 +67,7 @@ class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
     def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
-        estate = estate.model_copy(update={"rules": {ISOLATED.id: ISOLATED, **estate.rules}})
+        estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
