@@ -252,7 +252,7 @@ services:
         ("tcp", "192.0.2.1:80", ", blocked: true", "services.one.blocked: belongs to http, and this is tcp"),
         (
             *("tcp", "192.0.2.1", ""),
-            "services.one.target: '192.0.2.1' names no port, and TCP has no usual one: write HOST:PORT",
+            "services.one.target: '192.0.2.1' names no port, and there is no usual one: write HOST:PORT",
         ),
         (
             *("http", "www.example.jp", ""),
