@@ -138,9 +138,16 @@ _MEASUREMENTS: Final = (
         (
             Field("up", bool, "1", "served as a user would need it"),
             Field("response_seconds", float, "s", "time to the whole answer"),
+            Field("resolve_seconds", float, "s", "of that, resolving the name"),
+            Field("connect_seconds", float, "s", "of that, connecting"),
+            Field("tls_seconds", float, "s", "of that, setting up TLS"),
+            Field("first_byte_seconds", float, "s", "of that, waiting for the first answer"),
             Field("certificate_days", float, "days", "days until the certificate ends"),
+            Field("in_service_hours", bool, "1", "the check fell within the service hours"),
             Field("quality", str, "1", "worth of this reading"),
-            Field("reason", str, "1", "why it is down"),
+            Field("reason", str, "1", "why it is down, or what else is to be told; a word"),
+            Field("text_ja", str, "1", "the same as a sentence, Japanese"),
+            Field("text_en", str, "1", "the same as a sentence, English"),
         ),
     ),
     Measurement(

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 OLD_NEWS: Final = 900 * SECOND
 """Samples older than this are history that came late (a remote poller's back-fill): no news, no alert."""
 _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value, Quality.SUPPRESSED.value})
-_SPEAKING: Final = frozenset({"device", "interface", "circuit"})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service"})
 """Measurements that evidence is made of."""
 
 
