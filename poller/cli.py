@@ -10,6 +10,7 @@ from poller.cli_check import check
 from poller.cli_demo import demo
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
 from poller.cli_probe import probe
 from poller.cli_report import report
@@ -32,6 +33,9 @@ app.command()(report)
 app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
+for name, command in PEOPLE_COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(maintenance_app, name="maintenance")
 app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)

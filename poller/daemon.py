@@ -42,6 +42,7 @@ from poller.targets import snmp_target
 from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
+from poller.wall.people import People
 from poller.wall.server import WallServer
 from probes.snmp import Snmp, SnmpTarget
 
@@ -93,13 +94,14 @@ class Daemon:
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
             await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
-            rounds = self._rounds(asking, pipeline, first_start=not saved)
+            rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
+            wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -152,7 +154,7 @@ class Daemon:
             return mail
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
-    def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
+    def _rounds(self, asking: Asking, pipeline: Pipeline, alerting: Alerting, *, first_start: bool) -> Rounds:
         """Every device that is asked by SNMP, in its rhythm."""
         default = self._estate.polling.interval
         asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
@@ -162,7 +164,7 @@ class Daemon:
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
 
-        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
+        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
 
     def _services(self, pipeline: Pipeline) -> Services:
         return Services(

@@ -15,6 +15,7 @@ Alerts and wall never read a database (R70).
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,7 @@ from poller.estate import Estate
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
@@ -65,6 +66,8 @@ class Pipeline:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
         if isinstance(answer, FailedPoll):
+            if self._alerting.isolated and answer.answered is False:  # history must say unknown, not down (R54)
+                answer = replace(answer, reason=ISOLATED, answered=None)
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
             self.publish([failed_sample(device, answer)], now_ns)

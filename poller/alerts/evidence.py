@@ -7,6 +7,7 @@ from poller.alerts.dependencies import Dependencies
 from poller.alerts.incidents import Evidence, Incident
 from poller.alerts.subjects import Subject, subject_of
 from poller.estate import Estate
+from poller.readings import ISOLATED
 from poller.sample import FieldValue, Sample
 
 _TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state", "service": "up"}
@@ -30,6 +31,8 @@ class Witnesses:
         field = _TELLING.get(sample.measurement)
         value = sample.fields.get(field) if field is not None else None
         if value is None:
+            if sample.fields.get("reason") == ISOLATED and sample.measurement == "device":
+                self._answering[dict(sample.tags)["device"]] = False
             return
         name = self._names.get(sample.tags)
         if name is None:
@@ -39,8 +42,8 @@ class Witnesses:
         before = self._last.get(name)
         if before is None or before[0] != value:
             self._last[name] = (value, sample.time_ns)
-            if sample.measurement == "device":
-                self._answering[name.partition("/")[2]] = value is True
+        if sample.measurement == "device":
+            self._answering[name.partition("/")[2]] = value is True
 
     def answering(self) -> Mapping[str, bool]:
         """Devices that were heard of, and whether they answered."""
