@@ -133,8 +133,9 @@ class Pipeline:
             self._keep(self._alerting.observe(samples, now_ns))
 
     def _keep(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self._append(self._alerting.alert_samples(changes))
+        samples = [*self._alerting.alert_samples(changes), *self._alerting.take_incident_samples()]
+        if samples:
+            self._append(samples)
 
     def save(self) -> dict[str, Any]:
         """What must survive a restart, as plain values."""

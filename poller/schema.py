@@ -168,6 +168,25 @@ _MEASUREMENTS: Final = (
         ),
     ),
     Measurement(
+        "incident",
+        ("subject",),
+        (
+            Field("incident", str, "1", "its id"),
+            Field("open", bool, "1", "it is not over yet"),
+            Field("severity", str, "1", "the worst it was: serious, minor or notice"),
+            Field("scope", str, "1", "inside, outside or undetermined; none where nothing failed"),
+            Field("rule", str, "1", "the rule of the alert that is its cause"),
+            Field("title_ja", str, "1", "what was broken and how, Japanese"),
+            Field("title_en", str, "1", "the same in English"),
+            Field("tenants", str, "1", "ids of the tenants it reached, with blanks between"),
+            Field("duration_seconds", float, "s", "how long it lasted, so far"),
+            Field("first_notice_seconds", float, "s", "from its confirmation to the first notice"),
+            Field("second_notice_seconds", float, "s", "from its confirmation to the second notice"),
+            Field("acknowledged_by", str, "1", "who took it first"),
+            Field("merged_into", str, "1", "the incident that it turned out to be part of"),
+        ),
+    ),
+    Measurement(
         "daemon",
         ("node", "part"),
         (
