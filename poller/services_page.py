@@ -23,6 +23,7 @@ Made by `python -m poller.services_page` from the probes; do not edit.
   1回だけの失敗は記録には残りますが、状態は変わりません。
 - 監視サーバー側の理由（権限、ソケット、名前解決の不通、認証局ファイルなど）で検査できないときは
   「不明」で、停止とは数えません。
+- 名前が IPv4 と IPv6 の両方のアドレスを持つときは、`family: ipv4` と `family: ipv6` の2件に分けて確かめられます。
 - 応答時間は段階ごと（名前解決、接続、TLS、最初の応答）にも記録します。
   プロキシ経由の HTTPS では CONNECT の往復も接続に含みます。
 - 各検査は、サービス時間（`calendar`）の中かどうかを持ちます（`in_service_hours`）。サービスレベルの計算の元になります。
@@ -40,6 +41,7 @@ counts as no answer.
   failed check is kept in the records and changes nothing.
 - What could not be asked for a reason on our own side (rights, sockets, no name service, an authority's file) is
   unknown, not down.
+- A name with both IPv4 and IPv6 addresses is checked apart by two services, `family: ipv4` and `family: ipv6`.
 - The response time is kept by phase too: resolving the name, connecting, TLS, first answer. Through a proxy the
   exchange of CONNECT counts as connecting.
 - Every check says whether it lies within the service hours (`calendar`; field `in_service_hours`), the raw material of
