@@ -25,8 +25,8 @@ from poller.alerts.incidents import Incident
 from poller.alerts.inquiry import Inquiry, NoStore, Story
 from poller.alerts.mail import render_test
 from poller.alerts.outbox import Outcome, QueuedMail, try_every_way
+from poller.alerts.records import AuditEntry
 from poller.alerts.states import SECOND
-from poller.alerts.store import AuditEntry
 from poller.alerts.story import tell_story
 from poller.alerts.subjects import subject_names
 from poller.alerts.words import Times, duration_text, pick, scope_text, scope_word, severity_text

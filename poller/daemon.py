@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from poller import checkpoint
 from poller.alerts.engine import Alerting
-from poller.alerts.outbox import run_outbox
+from poller.alerts.outbox import Outbox, run_outbox
 from poller.alerts.store import Store as AlertStore
+from poller.alerts.ways import ways_of
 from poller.asking import Asking
 from poller.config import Configuration
 from poller.echoes import run_echoes
@@ -34,6 +35,7 @@ from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
+from poller.systemd import Systemd
 from poller.targets import snmp_target
 from poller.usepast import past_use
 from poller.wall.live import LiveState
@@ -44,6 +46,8 @@ from probes.snmp import Snmp, SnmpTarget
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
+LATE_SECONDS: Final = 30.0
+"""A schedule further behind than this is not kept: the watchdog is no longer fed."""
 
 
 class Daemon:
@@ -55,9 +59,11 @@ class Daemon:
         self._clock_ns = clock_ns
         self._stopping = asyncio.Event()
         self._state = configuration.state_directory
+        self._systemd = Systemd.of_environment()
 
     def stop(self) -> None:
         """End the run in good order: what was measured is durable before run() returns."""
+        self._systemd.stopping()
         self._stopping.set()
 
     async def run(self, ready: Callable[[str], None]) -> None:
@@ -88,7 +94,7 @@ class Daemon:
             rounds = self._rounds(asking, pipeline, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
-            watch = SelfWatch(pipeline, journal, rounds, deliveries)
+            watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
@@ -99,9 +105,7 @@ class Daemon:
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
                     group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
-                    group.create_task(
-                        run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
-                    ),
+                    group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
                         group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
                         for name, store in stores.items()
@@ -109,6 +113,7 @@ class Daemon:
                 ]
                 tell(_log, logging.INFO, "watching", devices=len(targets), wall=wall.url)
                 ready(wall.url)
+                self._systemd.ready(f"watching {len(targets)} devices")
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
@@ -133,6 +138,10 @@ class Daemon:
     def _limits(self) -> JournalLimits:
         storage = self._estate.storage
         return JournalLimits(max_octets=storage.journal_bytes, max_age_seconds=storage.journal_days * 86400.0)
+
+    def _outbox(self, alerts: AlertStore) -> Outbox:
+        directory = self._configuration.directory
+        return Outbox(alerts, self._mail(), directory, ways=ways_of(self._estate, directory))
 
     def _mail(self) -> Any:  # noqa: ANN401 - the settings with the maildir made absolute
         mail = self._estate.mail
@@ -180,8 +189,17 @@ class Daemon:
                 for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
                 watch.beat(now_ns, late)
+                self._feed_watchdog(rounds, now_ns)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
                 _log.exception("tick_broken")
+
+    def _feed_watchdog(self, rounds: Rounds, now_ns: int) -> None:
+        """Tell systemd that we live, but only while polls begin when they are due: a daemon that does not is dead."""
+        behind = rounds.late_seconds(now_ns)
+        if behind <= LATE_SECONDS:
+            self._systemd.alive(f"{rounds.statistics.started} polls begun, {rounds.statistics.failed} failed")
+        else:
+            tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
 
     async def _save(self, pipeline: Pipeline, asking: Asking) -> None:
         while True:

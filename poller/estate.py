@@ -7,7 +7,8 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     circuits, line_groups                              what was contracted, and what it is measured by
     tenants (attachments, caps)                        who uses it (接続団体)
     services                                           what they use it for
-    contacts, calendars, rules, maintenance            whom to tell, when, about what
+    contacts, rotations, webhooks, calendars           whom to tell, and when
+    rules, maintenance                                 about what
     organisation, polling, mail, storage, wall         how this daemon runs
 """
 
@@ -17,10 +18,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from poller.people import Rotation, Webhook
 from poller.secrets import SecretReference
 from poller.settings import (
     Address,
     Flag,
+    Id,
     Mail,
     Model,
     Name,
@@ -32,12 +35,11 @@ from poller.settings import (
     Storage,
     Wall,
     Whole,
+    parse_number,
     parse_word,
 )
 from poller.units import Duration, Rate, Ratio, Volume
 
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
 Share: TypeAlias = Annotated[Ratio, Field(le=1)]
 """A ratio that cannot be above the whole."""
 
@@ -301,13 +303,16 @@ class Selector(Model):
     line_groups: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
 
 
 class Rule(Model):
     """When a condition becomes an alert (R51).
 
     on: "measurement.field" of the schema, such as "device.cpu_ratio".
-    Exactly one of above, below, equals says when it raises; clear_* says when it may clear, with some distance.
+    Exactly one of above, below, equals, above_median, changes says when it raises; clear_* says when it may clear, with
+    some distance.
     """
 
     id: Id
@@ -317,8 +322,16 @@ class Rule(Model):
     above: Ratio | None = None
     below: Ratio | None = None
     equals: bool | int | str | None = None
+    above_median: Annotated[float, Field(gt=1), BeforeValidator(parse_number)] | None = None
+    """So many times the series' own median of the last 7 days."""
+    margin: Ratio = 0.0
+    """With above_median: and so much more than the median, so that little of nearly nothing does not raise."""
+    changes: Flag = False
+    """Raises when the value is another than before; over after clear_for without a further change."""
     clear_below: Ratio | None = None
     clear_above: Ratio | None = None
+    clear_median: Annotated[float, Field(ge=1), BeforeValidator(parse_number)] | None = None
+    """With above_median: clears at so many times the median."""
     raise_for: Duration = 0.0
     clear_for: Duration = 60.0
     no_data: Literal["keep", "raise"] = "keep"
@@ -360,6 +373,8 @@ class Estate(Model):
     tenants: Mapping[Id, Tenant] = {}
     services: Mapping[Id, Service] = {}
     contacts: Mapping[Id, Contact] = {}
+    rotations: Mapping[Id, Rotation] = {}
+    webhooks: Mapping[Id, Webhook] = {}
     calendars: Mapping[Id, Calendar] = {}
     rules: Mapping[Id, Rule] = {}
     maintenance: Mapping[Id, Maintenance] = {}

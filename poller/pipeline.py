@@ -135,6 +135,7 @@ class Pipeline:
             "tenants": self._tenants.save(),
             "rollups": self._rollups.save(),
             "interface_rollups": self._interface_rollups.save(),
+            "alerting": self._alerting.save(),
         }
 
     def remember(self, past: Mapping[str, PastUse]) -> None:
@@ -150,6 +151,12 @@ class Pipeline:
             self._rollups = Rollups.load(saved["rollups"])
         if "interface_rollups" in saved:
             self._interface_rollups = InterfaceRollups.load(saved["interface_rollups"])
-        for name, part in (("slots", self._ledger), ("circuits", self._circuits), ("tenants", self._tenants)):
+        parts: Mapping[str, Any] = {
+            "slots": self._ledger,
+            "circuits": self._circuits,
+            "tenants": self._tenants,
+            "alerting": self._alerting,
+        }
+        for name, part in parts.items():
             if name in saved:
                 part.restore(saved[name])

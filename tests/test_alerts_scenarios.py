@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry
 from poller.alerts.mail import render_test
-from poller.alerts.store import AuditEntry, Store
+from poller.alerts.records import AuditEntry
+from poller.alerts.store import Store
 from poller.alerts.subjects import Subject
 from poller.alerts.words import clean, subject_name
 from poller.estate import Estate

@@ -12,8 +12,9 @@ import pytest
 
 from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry, NoStore
+from poller.alerts.records import AuditEntry, Batch, OutgoingMail, connect
 from poller.alerts.states import Alert, State
-from poller.alerts.store import AuditEntry, Batch, OutgoingMail, Store, connect
+from poller.alerts.store import Store
 from poller.estate import Estate
 from poller.sample import Sample
 

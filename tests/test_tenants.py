@@ -370,7 +370,7 @@ def test_a_cap_on_one_direction_holds_the_use_of_that_direction_against_it(direc
         "percentile_95": (direction, "internet", megabits * 1e6, megabits > 100),
         "monthly_volume": (direction, "internet", megabits * 75e6, megabits > 100),
     }
-    assert {name for name in sample.fields if name.endswith("cap_ratio")} == {f"{direction}_cap_ratio"}
+    assert {name for name in sample.fields if name in {"in_cap_ratio", "out_cap_ratio"}} == {f"{direction}_cap_ratio"}
     assert sample.fields[f"{direction}_cap_ratio"] == megabits / 100
 
 
@@ -398,3 +398,14 @@ def test_slots_of_unknown_accounts_are_passed_over() -> None:
     tenants = Tenants(contracts(), TOKYO)
     stranger = replace(SlotTotals("circuit/other", START, 1, 1, 0, 0, 0, 0, 1), start_ns=START)
     assert tenants.update([stranger], lambda *_: None) == []
+
+
+def test_caps_of_a_month_and_of_a_moment_are_told_every_five_minutes() -> None:
+    """What rules on caps look at (R64)."""
+    tenants = Tenants(contracts(CapContract(burst_rate=80_000, monthly_volume=10_000_000)), TOKYO)
+    told = []
+    for number in range(10):
+        totals = SlotTotals("tenant/tsu", START + number * MINUTE, 1_200_000, 600_000, 0, 0, MINUTE, MINUTE, 1)
+        told += [sample.fields for sample in tenants.update([totals], lambda _account, _start_ns: None)]
+    assert [4, 9] == [number for number, fields in enumerate(told) if "burst_cap_ratio" in fields]
+    assert (2.0, 1.8) == (told[9]["burst_cap_ratio"], told[9]["volume_cap_ratio"])

@@ -8,16 +8,17 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
 from poller.alerts.notices import Policy
+from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
 from poller.alerts.states import (
     SECOND,
@@ -32,7 +33,7 @@ from poller.alerts.states import (
     raise_for_no_data,
     retire,
 )
-from poller.alerts.store import AuditEntry, Batch, Store
+from poller.alerts.store import Store
 from poller.alerts.subjects import Subject
 from poller.alerts.telling import Teller
 from poller.estate import Estate, Severity
@@ -123,6 +124,14 @@ class Alerting:
         suspects, self._suspects = tuple(self._suspects), {}
         return suspects
 
+    def save(self) -> dict[str, Any]:
+        """What rules have learned of single series, as plain values; everything else is in the store."""
+        return {"series": self._index.save()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what save gave, before the first sample."""
+        self._index.restore(saved["series"])
+
     # What people ask and say
 
     def open_incidents(self) -> list[Incident]:
@@ -175,7 +184,7 @@ class Alerting:
         if value is None:  # the sample is about something else; silence is found by the clock
             return None
         unusable = sample.fields.get("quality") in _NOT_A_READING
-        verdict = Verdict.UNKNOWN if unusable else watch.judge(value)
+        verdict = Verdict.UNKNOWN if unusable else watch.judge(value, sample.time_ns)
         if watch.rule.no_data == "raise" and (verdict is not Verdict.UNKNOWN or watch.key not in self._heard):
             self._heard[watch.key] = (watch, sample.time_ns)
         alert = self._alerts.get(watch.key)

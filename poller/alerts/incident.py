@@ -56,7 +56,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58)."""
+    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58).
+
+    posted, posts: the phase that programs were told last, and how often they were.
+    """
 
     count: int = 0
     first_ns: int | None = None
@@ -68,6 +71,8 @@ class Told:
     digest_ns: int | None = None
     digest_recovered: bool = False
     muted: bool = False
+    posted: str = ""
+    posts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from poller.alerts.incidents import Incident
-from poller.alerts.store import AuditEntry, append_audit, connect, decode_incident, read_audit
+from poller.alerts.records import AuditEntry, append_audit, connect, decode_incident, read_audit
 from poller.storage.journal_file import is_damage
 
 ALERTS_FILE: Final = "alerts.sqlite"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from poller.alerts.incidents import Incident
-from poller.alerts.store import AuditEntry
+from poller.alerts.records import AuditEntry
 
 
 class Silences:

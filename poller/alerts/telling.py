@@ -16,10 +16,11 @@ from poller.alerts.mail import Letter, render, render_announcement, render_diges
 from poller.alerts.maintenance import Windows
 from poller.alerts.notices import Circumstances, Kind, Policy, Why
 from poller.alerts.page import Postmark
+from poller.alerts.programs import Programs
+from poller.alerts.records import Batch, OutgoingMail, Saved
 from poller.alerts.rules import Key
 from poller.alerts.silences import Silences
 from poller.alerts.states import SECOND, Alert, State
-from poller.alerts.store import Batch, OutgoingMail, Saved
 from poller.alerts.storm import HeldMail, Storm
 from poller.alerts.subjects import Subject
 from poller.estate import Contact, Estate
@@ -44,6 +45,7 @@ class Teller:
         self.witnesses = Witnesses(estate, self._dependencies)
         self.silences = Silences(saved.silences)
         self.batch = Batch()
+        self._programs = Programs(estate, book, policy.settle)
         self._storm = Storm(policy)
         self._storm.remember(
             ((contact, at_ns) for contact, _, _, at_ns, held in saved.mails if not held),
@@ -76,13 +78,14 @@ class Teller:
             self._tell_digest(now_ns)
             self._announce(now_ns)
         self._tell_together(now_ns)
+        self._programs.tell(self.batch, now_ns)
 
     def _send(self, incident: Incident, kind: Kind, why: str, now_ns: int) -> None:
         incident = replace(incident, evidence=self.witnesses.about(incident))
         told = notices.remember(incident, kind, now_ns)
-        readers = notices.recipients(incident, kind, self._estate)
+        readers = notices.recipients(incident, kind, self._estate, now_ns)
         next_ns = self._next_ns(told, kind)
-        later = notices.recipients(told, Kind.REPEAT, self._estate) if next_ns is not None else []
+        later = [] if next_ns is None else notices.recipients(told, Kind.REPEAT, self._estate, next_ns)
         mark = Postmark(kind, why, told.told.count, now_ns, next_ns, tuple(c for c in later if c not in readers))
         for contact in readers:
             self._post(render(incident, mark, contact, self._estate), incident.id, contact, mark)
@@ -96,7 +99,7 @@ class Teller:
                 due.append(incident)
         if not due:
             return
-        for contact_id, incidents in notices.digest_recipients(due, self._estate).items():
+        for contact_id, incidents in notices.digest_recipients(due, self._estate, now_ns).items():
             contact = self._estate.contacts[contact_id]
             mark = Postmark(Kind.DIGEST, Why.BUSINESS_DAY.value, 1, now_ns, None)
             self._post(render_digest(incidents, mark, contact, self._estate), "", contact, mark)
