@@ -15,6 +15,7 @@ Alerts and wall never read a database (R70).
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,7 @@ from poller.estate import Estate
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
@@ -65,6 +66,8 @@ class Pipeline:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
         if isinstance(answer, FailedPoll):
+            if self._alerting.isolated and answer.answered is False:  # history must say unknown, not down (R54)
+                answer = replace(answer, reason=ISOLATED, answered=None)
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
             self.publish([failed_sample(device, answer)], now_ns)
@@ -111,9 +114,16 @@ class Pipeline:
         self._append(samples)
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
-                self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
+                self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def _stands_for_ns(self, sample: Sample) -> int:
+        """The interval of whatever asks about the sample's subject."""
+        subject = sample.tags[0][1]
+        if sample.measurement == "service" and subject in self._estate.services:
+            return int(self._estate.services[subject].interval * 10**9)
+        return self.contracts.interval_ns.get(subject, SLOT_NS) if sample.measurement == "device" else SLOT_NS
 
     def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
         """States go into the journal and to alerting; the wall is shown them every second."""

@@ -223,3 +223,25 @@ def test_slots_carry_traffic_and_states_leave_the_traffic_on_the_wall_and_in_the
         if sample.measurement == "circuit_5m" and sample.tags[0][1] == "int-1"
     ]
     assert pytest.approx(293 / 300) == rolled[0]
+
+
+def test_while_we_are_cut_off_history_says_unknown_and_never_down(begin: Begin) -> None:
+    """The one who cannot see does not write "down" into the history of others (R54)."""
+    scene = begin("prefecture")
+    devices = [key for key, device in scene.estate.devices.items() if not device.parents]
+    devices += [key for key in scene.estate.devices if key not in devices][:4]
+    for key in devices:
+        scene.polls[key], scene.says[key] = (1, 60), 1
+    scene.run(70)
+    scene.says.update(dict.fromkeys(devices, None))
+    scene.run(310)
+    assert scene.alerting.isolated
+    lately = [
+        (sample.fields.get("up"), sample.fields["quality"])
+        for sample in scene.journal
+        if sample.measurement == "device" and _second(sample.time_ns) > 190
+    ]
+    assert {(None, "suppressed")} == set(lately)
+    scene.says.update(dict.fromkeys(devices, 1))
+    scene.run(700)
+    assert not scene.alerting.isolated
