@@ -211,6 +211,14 @@ def test_where_nothing_is_simulated_there_is_no_past_to_invent(tmp_path: Path) -
     assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize("end", ["tomorrow", "2026-11-21", "2600-01-01T00:00+09:00", "1960-01-01T00:00+09:00"])
+def test_an_end_that_is_no_moment_of_ours_is_said_in_one_sentence(tmp_path: Path, end: str) -> None:
+    (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.1.2.3"))
+    done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"), "--end", end)
+    said = f"--end {end}: write a moment of 2000 to 2099 with its zone, such as 2026-11-21T18:00+09:00\n"
+    assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("receiver", ["x", "127.0.0.1", "127.0.0.1:0", "300.0.0.1:162", "[::1]:162"])
 def test_a_receiver_that_is_no_address_is_said_in_one_sentence(tmp_path: Path, receiver: str) -> None:
     (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.1.2.3"))
