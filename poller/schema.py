@@ -202,7 +202,6 @@ _MEASUREMENTS: Final = (
             Field("trouble", bool, "1", "this part cannot do its work at the moment"),
             Field("disk_full", bool, "1", "measurements wait in memory, because the disk has no room for them"),
             Field("not_durable", bool, "1", "measurements wait in memory for another reason"),
-            Field("losing", bool, "1", "measurements were lost in this minute, because a bound was reached"),
             Field("undelivered", bool, "1", "this store does not take what it is given; it waits in the journal"),
             Field("reason", str, "1", "why, where one of these is true"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
