@@ -73,6 +73,7 @@ async def target(port: int) -> SnmpTarget:
 
 
 async def test_slow_answers_are_accepted_late_and_lost_ones_are_no_answer(target: SnmpTarget) -> None:
+    """(R13)"""
     async with Snmp() as snmp:
         assert b"slow" == (await snmp.get(target, [(1, 3, 6, 1, 2, 1, 1, 5, 0)]))[0].value
         assert 1 == snmp.statistics.late_accepted
@@ -81,6 +82,7 @@ async def test_slow_answers_are_accepted_late_and_lost_ones_are_no_answer(target
 
 
 async def test_errors_cost_only_their_own_varbind(target: SnmpTarget) -> None:
+    """(R19, R20)"""
     asked = [UPTIME, (1, 3, 6, 1, 2, 1, 1, 7, 0), (1, 3, 6, 1, 2, 1, 1, 8, 0), (1, 3, 6, 1, 2, 1, 1, 1, 0)]
     async with Snmp() as snmp:
         found = await snmp.poll(snmp.prepare(target, [asked]))
@@ -102,6 +104,7 @@ async def test_counters_move_and_64_bits_are_whole(target: SnmpTarget) -> None:
 
 @pytest.mark.parametrize("name", USERS)
 async def test_key_extensions_are_those_of_an_independent_agent(target: SnmpTarget, name: str) -> None:
+    """Both extensions of keys for AES-192 and AES-256 (R8); the context chooses the data (R24)."""
     _, _, auth, priv = USERS[name]
     user = UsmUser(name, auth, priv=priv, **PASSWORDS)
     v3 = SnmpTarget(target.address, target.port, "3", user=user, context_name="plain", timeout_seconds=1)
