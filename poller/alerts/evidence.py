@@ -23,9 +23,13 @@ class Witnesses:
         self._names: dict[tuple[tuple[str, str], ...], str] = {}
         self._last: dict[str, tuple[FieldValue, int]] = {}
         self._answering: dict[str, bool] = {}
+        self._held_back: dict[str, str] = {}
+        """By circuit, what says that its committed rate is not delivered."""
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
+        if "committed_delivered" in sample.fields:
+            self._held_back[sample.tags[0][1]] = str(sample.fields.get("committed_evidence", ""))
         field = _TELLING.get(sample.measurement)
         value = sample.fields.get(field) if field is not None else None
         if value is None:
@@ -51,7 +55,12 @@ class Witnesses:
             if member.inhibited_by is None or member.key == incident.root:
                 wanted.update(dict.fromkeys(self._near(Subject.parse(member.subject))))
         known = [name for name in wanted if name in self._last][:LINES]
-        return tuple(Evidence(name, _TELLING[name.partition("/")[0]], *self._last[name]) for name in known)
+        return tuple(self._evidence(name) for name in known)
+
+    def _evidence(self, name: str) -> Evidence:
+        kind, _, id_ = name.partition("/")
+        reason = self._held_back.get(id_, "") if kind == "circuit" else ""
+        return Evidence(name, _TELLING[kind], *self._last[name], reason)
 
     def _near(self, subject: Subject) -> list[str]:
         """The subject and what speaks for or against it, nearest first."""
