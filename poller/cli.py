@@ -11,7 +11,9 @@ from poller.cli_demo import demo
 from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
+from poller.cli_probe import probe
 from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
@@ -30,8 +32,12 @@ app.command()(check)
 app.command()(poll)
 app.command()(report)
 app.command("forecast")(forecast_command)
+app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
+for name, command in PEOPLE_COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(maintenance_app, name="maintenance")
 app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)

@@ -15,6 +15,7 @@ Alerts and wall never read a database (R70).
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,7 @@ from poller.estate import Estate
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
@@ -56,7 +57,7 @@ class Pipeline:
         self._rates = Rates()
         self._ledger = SlotLedger(self.contracts.accounts())
         self._flows = Flows(self.contracts.accounts())
-        self._circuits = Circuits(self.contracts, estate.organisation.lang)
+        self._circuits = Circuits(self.contracts)
         self._tenants = Tenants(self.contracts, ZoneInfo(estate.organisation.timezone))
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
@@ -67,6 +68,8 @@ class Pipeline:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
         if isinstance(answer, FailedPoll):
+            if self._alerting.isolated and answer.answered is False:  # history must say unknown, not down (R54)
+                answer = replace(answer, reason=ISOLATED, answered=None)
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
             self.publish([failed_sample(device, answer)], now_ns)
@@ -114,9 +117,16 @@ class Pipeline:
         self._append(samples)
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
-                self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
+                self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def _stands_for_ns(self, sample: Sample) -> int:
+        """The interval of whatever asks about the sample's subject."""
+        subject = sample.tags[0][1]
+        if sample.measurement == "service" and subject in self._estate.services:
+            return int(self._estate.services[subject].interval * 10**9)
+        return self.contracts.interval_ns.get(subject, SLOT_NS) if sample.measurement == "device" else SLOT_NS
 
     def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
         """States go into the journal and to alerting; the wall is shown them every second."""
@@ -131,7 +141,7 @@ class Pipeline:
 
     def _show_findings(self) -> None:
         """Caps, what of a line nobody accounts for, what is not delivered, who took over: with every closed slot."""
-        show_findings(self._live, self._circuits, self._tenants, self._estate.organisation.lang)
+        show_findings(self._live, self._circuits, self._tenants)
 
     def _keep(self, changes: Sequence[Change]) -> None:
         if changes:

@@ -150,7 +150,9 @@ def test_the_command_tells_date_interval_data_and_back_test_in_both_languages(co
     assert "against its committed rate 1.00 Gbps" in english
     assert "inbound, daily 95th percentile" in english
     assert "inbound, daily peak (one minute)" in english
-    assert len(re.findall(r"80% of the limit is expected to be reached on 202[67]-\d\d-\d\d \(between 20", english)) == 2
+    assert (
+        len(re.findall(r"80% of the limit is expected to be reached on 202[67]-\d\d-\d\d \(between 20", english)) == 2
+    )
     assert "From 120 days of data, 2026-07-24 to 2026-11-20." in english
     assert "The last 28 days would have been predicted with a mean error of" in english
     assert "Busiest on Monday from 10:00 to 11:00" in english

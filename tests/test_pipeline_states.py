@@ -253,9 +253,10 @@ def test_a_circuit_held_below_its_committed_rate_raises_a_serious_alert_with_the
     assert ("in", "out") == tuple(each["direction"] for each in scene.shown("int-1")["not_delivered"])
     (incident,) = scene.alerting.open_incidents()
     assert "serious" == incident.severity.value
-    assert any("80ミリ秒" in each.reason for each in incident.evidence)
-    stored = [each.fields for each in scene.journal if "committed_evidence" in each.fields]
-    assert "帯域確保の60%" in str(stored[-1]["committed_evidence"])
+    assert any("遅延80ミリ秒" in each.words[0] and "delay 80 ms" in each.words[1] for each in incident.evidence)
+    stored = [each.fields for each in scene.journal if each.fields.get("committed_delivered") is False]
+    assert "下り：帯域確保の60%" in str(stored[-1]["text_ja"])
+    assert "out: flat at 60% of the committed rate" in str(stored[-1]["text_en"])
 
 
 def test_a_standby_that_takes_over_is_a_minor_alert_and_the_switch_over_is_stored_and_shown(begin: Begin) -> None:
@@ -305,3 +306,25 @@ def test_a_part_of_another_version_begins_anew_and_the_others_go_on(begin: Begin
     fresh = Pipeline(scene.estate, lambda _: None, scene.alerting, LiveState(scene.estate))
     fresh.restore(saved)
     assert fresh.save()["rates"] == saved["rates"]
+
+
+def test_while_we_are_cut_off_history_says_unknown_and_never_down(begin: Begin) -> None:
+    """The one who cannot see does not write "down" into the history of others (R54)."""
+    scene = begin("prefecture")
+    devices = [key for key, device in scene.estate.devices.items() if not device.parents]
+    devices += [key for key in scene.estate.devices if key not in devices][:4]
+    for key in devices:
+        scene.polls[key], scene.says[key] = (1, 60), 1
+    scene.run(70)
+    scene.says.update(dict.fromkeys(devices, None))
+    scene.run(310)
+    assert scene.alerting.isolated
+    lately = [
+        (sample.fields.get("up"), sample.fields["quality"])
+        for sample in scene.journal
+        if sample.measurement == "device" and _second(sample.time_ns) > 190
+    ]
+    assert {(None, "suppressed")} == set(lately)
+    scene.says.update(dict.fromkeys(devices, 1))
+    scene.run(700)
+    assert not scene.alerting.isolated

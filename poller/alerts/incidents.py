@@ -200,6 +200,7 @@ class IncidentBook:
             incident,
             root=root,
             severity=severity,
+            first_serious_ns=incident.first_serious_ns or (now_ns if severity is Severity.SERIOUS else None),
             serious_since_ns=(incident.serious_since_ns or now_ns) if severity is Severity.SERIOUS else None,
             worst=severity if is_worse(severity, incident.worst) else incident.worst,
             affected=Affected(

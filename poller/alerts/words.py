@@ -45,6 +45,8 @@ _DOWN: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
 _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("up", True): ("応答あり", "answering"),
     ("up", False): ("応答なし", "not answering"),
+    ("service.up", True): ("利用可", "usable"),
+    ("service.up", False): ("利用不可", "not usable"),
     ("oper_status", 1): ("リンク up", "link up"),
     ("oper_status", 2): ("リンク down", "link down"),
     ("state", "up"): ("正常", "up"),
@@ -57,6 +59,19 @@ _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("ha_role", "alone"): ("単独（相手なし）", "alone, without its partner"),
 }
 _SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
+EXCLUSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "planned": ("計画作業", "planned"),
+    "other_party": ("回線事業者など他者の障害", "another party's fault"),
+    "disaster": ("災害", "disaster"),
+    "unknown": ("監視の断", "not watched"),
+}
+"""Why an outage is left out of the service level."""
+REMARKS: Final[Mapping[str, tuple[str, str]]] = {
+    "acknowledge": ("確認", "acknowledged"),
+    "comment": ("記録", "comment"),
+    "second_notice": ("二次通知", "second notice"),
+    "exclude": ("稼働率の扱い", "service level"),
+}
 _SCOPES: Final = {"inside": "範囲内", "outside": "範囲外"}
 
 
@@ -111,7 +126,7 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
-    known = _VALUES.get((field, value))
+    known = _VALUES.get((f"{measurement}.{field}", value)) or _VALUES.get((field, value))
     if known is not None:
         return pick(lang, *known)
     if isinstance(value, str | bool):

@@ -257,9 +257,14 @@ def in_parts(ids: list[str], period: Period) -> list[list[str]]:
     return [ids[at : at + size] for at in range(0, len(ids), size)]
 
 
-def tenant_figures(estate: Estate, records: Records, period: Period, ids: list[str]) -> list[TenantFigures]:
-    """The figures of some tenants, line by line in the order of their attachments, "total" last."""
-    rows = records.tenants(ids, (period.before.start_ns, period.end_ns))
+def tenant_figures(
+    estate: Estate, records: Records, period: Period, ids: list[str], *, with_before: bool
+) -> list[TenantFigures]:
+    """The figures of some tenants, line by line in the order of their attachments, "total" last.
+
+    with_before: those of the period before as well, which cost as much again.
+    """
+    rows = records.tenants(ids, (period.before.start_ns if with_before else period.start_ns, period.end_ns))
     found: list[TenantFigures] = []
     for id_ in ids:
         tenant = estate.tenants[id_]

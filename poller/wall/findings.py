@@ -15,7 +15,7 @@ SHOWN_SWITCH_OVERS: Final = 20
 """Of each circuit, the latest."""
 
 
-def show_findings(live: LiveState, circuits: Circuits, tenants: Tenants, lang: str) -> None:
+def show_findings(live: LiveState, circuits: Circuits, tenants: Tenants) -> None:
     """Put it into the entries of what it is about; what has not changed costs nothing."""
     held: dict[str, list[Entry]] = {}
     for status in tenants.caps():
@@ -26,7 +26,7 @@ def show_findings(live: LiveState, circuits: Circuits, tenants: Tenants, lang: s
     live.show("circuits", "rest", rests.get, None)
     found: dict[str, list[Entry]] = {}
     for (circuit, way), each in circuits.not_delivered().items():
-        found.setdefault(circuit, []).append(delivery_entry(way, each, lang))
+        found.setdefault(circuit, []).append(delivery_entry(way, each))
     live.show("circuits", "not_delivered", found.get, [])
     over: dict[str, list[Entry]] = {}
     for switch in circuits.switch_overs():
@@ -65,8 +65,8 @@ def rest_entry(rest: Rest) -> Entry:
     }
 
 
-def delivery_entry(way: str, found: NotDelivered, lang: str) -> Entry:
-    """A committed rate that is not delivered, with the evidence in a sentence."""
+def delivery_entry(way: str, found: NotDelivered) -> Entry:
+    """A committed rate that is not delivered, with the evidence in a sentence of either language."""
     return {
         "direction": way,
         "since_ns": found.from_ns,
@@ -76,7 +76,7 @@ def delivery_entry(way: str, found: NotDelivered, lang: str) -> Entry:
         "delay_seconds": found.delay_seconds,
         "usual_delay_seconds": found.usual_delay_seconds,
         "signs": list(found.signs),
-        "sentence": found.sentence(lang),
+        "sentence": {lang: found.sentence(lang) for lang in ("ja", "en")},
     }
 
 
