@@ -60,12 +60,14 @@ def _invent_past(laid: layout.Demo, days: int) -> None:
 
 
 def _on_free_ports(configuration: Configuration) -> Configuration:
-    """The same configuration with wall and agents on ports that nobody else has."""
+    """The same configuration with wall and agents on ports that nobody else has, and mails that lead to that wall."""
     estate = configuration.estate
     wall = estate.wall.model_copy(update={"port": layout.free_port(estate.wall.port)})
+    wall_url = f"http://{wall.listen}:{wall.port}"
+    mail = estate.mail.model_copy(update={"wall_url": wall_url})
     agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
     polling = estate.polling.model_copy(update={"port": agents})
-    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling}))
+    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling, "mail": mail}))
 
 
 def _tell(url: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.pictured import Pictures
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -28,14 +29,16 @@ from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
-from poller.schedule import Schedule
+from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
+from poller.systemd import Systemd
 from poller.targets import snmp_target
+from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
 from poller.wall.people import People
@@ -45,7 +48,8 @@ from probes.snmp import Snmp, SnmpTarget
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
-FIRST_MINUTE_NS: Final = 60 * 10**9
+LATE_SECONDS: Final = 30.0
+"""A schedule further behind than this is not kept: the watchdog is no longer fed."""
 
 
 class Daemon:
@@ -57,9 +61,11 @@ class Daemon:
         self._clock_ns = clock_ns
         self._stopping = asyncio.Event()
         self._state = configuration.state_directory
+        self._systemd = Systemd.of_environment()
 
     def stop(self) -> None:
         """End the run in good order: what was measured is durable before run() returns."""
+        self._systemd.stopping()
         self._stopping.set()
 
     async def run(self, ready: Callable[[str], None]) -> None:
@@ -86,13 +92,14 @@ class Daemon:
             saved = checkpoint.load(self._state / "checkpoint")
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
-            await self._remember(live)
+            await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
             rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
+            alerting.illustrate(Pictures(self._estate, history))
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
             wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)
@@ -110,6 +117,7 @@ class Daemon:
                 ]
                 tell(_log, logging.INFO, "watching", devices=len(targets), wall=wall.url)
                 ready(wall.url)
+                self._systemd.ready(f"watching {len(targets)} devices")
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
@@ -146,23 +154,22 @@ class Daemon:
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
     def _rounds(self, asking: Asking, pipeline: Pipeline, alerting: Alerting, *, first_start: bool) -> Rounds:
-        """Every device soon and then in its rhythm; on a first start every 10 s at first, for rates within a minute."""
-        schedule = Schedule()
-        now_ns = self._clock_ns()
-        for key, device in self._estate.devices.items():
-            if device.credentials is not None:
-                schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
-                if first_start:
-                    schedule.hasten(key, 10, now_ns + FIRST_MINUTE_NS, now_ns)
-                schedule.ask_soon(key, now_ns)
+        """Every device that is asked by SNMP, in its rhythm."""
+        default = self._estate.polling.interval
+        asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
+        intervals = {key: each.interval or default for key, each in asked.items()}
+        schedule = start_schedule(intervals, self._clock_ns(), first_start=first_start)
 
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
 
-    async def _remember(self, live: LiveState) -> None:
-        """Give the wall the last hours of its lines, so that a restart does not empty the picture."""
+    async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
+        """Give the wall the last hours of its lines, so that a restart does not empty the picture.
+
+        A pipeline that begins without a checkpoint learns what tenants have used: no month begins in its middle.
+        """
         directory = self._state / "store"
         if not directory.is_dir():
             return
@@ -170,6 +177,8 @@ class Daemon:
         past = await asyncio.to_thread(past_of_lines, history, list(self._estate.line_groups), self._clock_ns())
         for group, points in past.items():
             live.remember(group, points)
+        if beginner is not None:
+            beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
     async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""
@@ -184,8 +193,17 @@ class Daemon:
                 for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
                 watch.beat(now_ns, late)
+                self._feed_watchdog(rounds, now_ns)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
                 _log.exception("tick_broken")
+
+    def _feed_watchdog(self, rounds: Rounds, now_ns: int) -> None:
+        """Tell systemd that we live, but only while polls begin when they are due: a daemon that does not is dead."""
+        behind = rounds.late_seconds(now_ns)
+        if behind <= LATE_SECONDS:
+            self._systemd.alive(f"{rounds.statistics.started} polls begun, {rounds.statistics.failed} failed")
+        else:
+            tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
 
     async def _save(self, pipeline: Pipeline, asking: Asking) -> None:
         while True:

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
 from poller.alerts.engine import Alerting, Change
+from poller.caps import PastUse
 from poller.circuits import Circuits, ProbeEvidence
 from poller.contracts import Contracts, contracts_of
 from poller.device_samples import device_sample, failed_sample
@@ -139,6 +140,10 @@ class Pipeline:
             "interface_rollups": self._interface_rollups.save(),
             "alerting": self._alerting.save(),
         }
+
+    def remember(self, past: Mapping[str, PastUse]) -> None:
+        """What tenants used before the first start, by account."""
+        self._tenants.remember(past)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what save() gave; parts that are absent begin anew."""

@@ -91,6 +91,11 @@ class Rounds:
             self._schedule.ask_now(device, self._clock_ns())
             self._changed.set()
 
+    def late_seconds(self, now_ns: int) -> float:
+        """How long the next poll has been due and not begun; 0 while the schedule is kept."""
+        wake_ns = self._schedule.wake_ns()
+        return 0.0 if wake_ns is None else max(0.0, (now_ns - wake_ns) / SECOND_NS)
+
     def wake(self) -> None:
         """Look at the schedule again: something was added to it."""
         self._changed.set()

@@ -104,6 +104,10 @@ _MEASUREMENTS: Final = (
             *_traffic("circuit"),
             Field("state", str, "1", "up, degraded, down or unknown; a point of its own, when it was seen"),
             Field("active", bool, "1", "this member carries the traffic of its redundancy group; beside state"),
+            Field("standby_carries", bool, "1", "the standby has taken over; beside state, of standbys alone"),
+            Field("switch_over", str, "1", "why this member has begun to carry, or the last one has ceased to"),
+            Field("committed_delivered", bool, "1", "nothing says that the committed rate is not delivered"),
+            Field("committed_evidence", str, "1", "what says that it is not"),
         ),
     ),
     Measurement("line_group", ("line_group",), (*_traffic("line group"), Field("state", str, "1", "as circuit"))),
@@ -121,6 +125,9 @@ _MEASUREMENTS: Final = (
             Field("volume_cap_ratio", float, "ratio", "octets of the calendar month so far against the monthly cap"),
             Field("volume_cap_projected_ratio", float, "ratio", "octets expected at the month's end against that cap"),
             Field("percentile_95_cap_ratio", float, "ratio", "95th percentile of the month so far against its cap"),
+            Field("cap_exceeded", bool, "1", "one of the caps is exceeded"),
+            Field("rest_ratio", float, "ratio", "of unattributed: part of the line's last hour; negative: too much"),
+            Field("adds_up", bool, "1", "of unattributed: the tenants add up to the line within 2 %"),
             Field("month_octets", int, "octets", "octets of the calendar month so far, both directions"),
             Field("coverage_ratio", float, "ratio", "part of the slot that was observed"),
         ),
@@ -184,6 +191,9 @@ def _rollup(measurement: Measurement) -> Measurement:
             fields.append(Field(f"{entry.name}_max", float, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
         elif entry.kind is int and not entry.name.endswith("_total"):
             fields.append(Field(f"{entry.name}_max", int, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
+    if measurement.name == "interface":
+        ways = (("in", "towards the device"), ("out", "away from it"))
+        fields += [Field(f"{way}_octets", int, "octets", f"octets of the 5 minutes {what}") for way, what in ways]
     fields.append(Field("coverage_ratio", float, "ratio", "part of the 5 minutes that was observed"))
     return Measurement(f"{measurement.name}_5m", measurement.tags, tuple(fields))
 

@@ -215,7 +215,7 @@ class Play:
         self.set("tenant", ("tenant", tenant), ("line", "breakout"), in_cap_ratio=ratio)
 
     def text(self, index: int) -> str:
-        return self.message(index).get_content().replace("\r\n", "\n")
+        return self.message(index).get_body(("plain",)).get_content().replace("\r\n", "\n")
 
     def message(self, index: int):
         return message_from_bytes(self.rows()[index][3], policy=default)
@@ -646,4 +646,4 @@ def test_text_from_the_network_cannot_add_a_header_or_a_line(play) -> None:
     message = scene.message(0)
     assert message["Bcc"] is None
     assert message["Subject"].startswith("【重大・対応要】x Bcc: everybody@example.com hello[31m 応答なし")
-    assert not {"\u202e", "\x1b"} & set(message.get_content())
+    assert not {"\u202e", "\x1b"} & set(message.as_string())

@@ -22,7 +22,6 @@ from probes.snmp.errors import (
     WalkTooLong,
 )
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, answer, decode_message, encode_message
-from probes.snmp.timers import Timers
 from probes.snmp.walk import WalkLimits
 
 COLUMN = (1, 3, 6, 1, 2, 1, 2, 2, 1, 10)
@@ -111,7 +110,7 @@ async def test_poll_gives_all_values_with_uptime_of_each_group(agent: Agent, snm
     prepared = snmp.prepare(agent.target, groups())
     answers = [await snmp.poll(prepared) for _ in range(2)]
     assert [EXPECTED] * 2 == [one.values for one in answers]
-    assert [4711] * ROWS == answers[0].uptime_ticks
+    assert [4711] * ROWS == list(answers[0].uptime_ticks)
     assert all(pdu.varbinds[0].oid == UPTIME for pdu in agent.asked)
     assert len(agent.asked) == snmp.statistics.fast + snmp.statistics.in_order
     assert snmp.statistics.fast >= len(agent.asked) // 2
@@ -483,21 +482,6 @@ async def test_bad_addresses_and_versions_get_a_sentence() -> None:
             SnmpTarget(**{"address": "127.0.0.1", "community": b"public", **fields})
     with pytest.raises(BadRequest, match="async with"):
         await Snmp().get(SnmpTarget("127.0.0.1", community=b"public"), [UPTIME])
-
-
-def test_timers_tell_each_expiry_once_in_any_order() -> None:
-    alive = {1, 2, 3, 4}
-    timers = Timers(alive.__contains__)
-    timers.lane(1.0).append((11.0, 1))
-    timers.lane(1.0).append((12.0, 2))
-    timers.lane(2.0).append((11.5, 3))
-    timers.add_odd(10.5, 4)
-    assert 10.5 == timers.next_due()
-    assert [] == list(timers.expired(10.0))
-    assert [1, 4] == sorted(timers.expired(11.0))
-    alive.discard(2)
-    assert [3] == list(timers.expired(13.0))
-    assert timers.next_due() is None
 
 
 def test_the_front_door_is_short() -> None:

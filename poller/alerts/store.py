@@ -145,7 +145,9 @@ class Store:
     def _write_all(self) -> None:
         with closing(self._writer) as connection:
             while (item := self._work.get()) is not None:
-                work, future, insist = item
+                work, asked, insist = item
+                # who waited may have gone, but what was asked for is done: a mail that was taken must not go out again
+                future = asked if asked.set_running_or_notify_cancel() else Future()
                 while not self._write(connection, work, future, insist=insist):
                     if self._closing.wait(RETRY_SECONDS):
                         future.set_exception(sqlite3.OperationalError(self.trouble or "closed"))

@@ -17,6 +17,7 @@ from poller.alerts.mail import Letter, render, render_announcement, render_diges
 from poller.alerts.maintenance import WINDOW_ACTIONS, Windows
 from poller.alerts.notices import Circumstances, Kind, Policy, Why
 from poller.alerts.page import Postmark
+from poller.alerts.pictured import Pictures
 from poller.alerts.programs import Programs
 from poller.alerts.records import Batch, OutgoingMail, Saved
 from poller.alerts.rules import Key
@@ -50,6 +51,7 @@ class Teller:
         self._down_rules = [rule for rule in estate.rules.values() if says_down(rule)]
         self.witnesses = Witnesses(estate, self._dependencies)
         self.silences = Silences(saved.standing)
+        self.pictures: Pictures | None = None
         self.batch = Batch()
         self._programs = Programs(estate, book, policy.settle)
         self._storm = Storm(policy)
@@ -102,7 +104,7 @@ class Teller:
             self._levels(incident, now_ns) if kind is Kind.RECOVERED else (),
         )
         for contact in readers:
-            self._post(render(incident, mark, contact, self._estate), incident.id, contact, mark)
+            self._post(render(incident, mark, contact, self._estate, self.pictures), incident.id, contact, mark)
         self._book.put(told)
 
     def _levels(self, incident: Incident, now_ns: int) -> tuple[ServiceLevel, ...]:

@@ -67,7 +67,7 @@ class Snmp:
         self._salt = random.SystemRandom().getrandbits(64)
 
     async def __aenter__(self) -> Self:
-        self._transport = Transport(self.clock, self.statistics, self._trace)
+        self._transport = Transport(self.clock, self.wall_clock_ns, self.statistics, self._trace)
         return self
 
     async def __aexit__(
