@@ -115,7 +115,8 @@ def render_announcement(announcement: Announcement, contact: Contact, estate: Es
     name = clean(announcement.window.name.lang(lang), 80)
     who = clean(estate.organisation.name.lang(lang), 60)
     start, end = announcement.start, announcement.end
-    when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {_local(end, lang)}"
+    until = f"{end:%H:%M}" if start.date() == end.date() else _local(end, lang)
+    when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {until}"
     planned = announcement.kind == "planned"
     if planned:
         subject = pick(lang, f"【作業予告】{name}（{when}）", f"[Planned work] {name} ({when})")

@@ -73,11 +73,12 @@ class Teller:
             explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
             around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
             decision = notices.decide(incident, around, self._policy, now_ns)
+            why = Why.AFTER_MUTE if incident.told.muted and incident.closed_ns is None else decision.why
             if (decision.why is Why.MUTED) is not incident.told.muted:
                 incident = replace(incident, told=replace(incident.told, muted=decision.why is Why.MUTED))
                 self._book.put(incident)
             if decision.kind is not None:
-                self._send(incident, decision.kind, decision.why.value, now_ns)
+                self._send(incident, decision.kind, why.value, now_ns)
                 sends += 1
                 if sends >= SENDS_A_STEP:
                     break
