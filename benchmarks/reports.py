@@ -155,9 +155,8 @@ def main() -> None:
     print("| figure | measured | goal |\n|---|---|---|")
     for name, value in found.items():
         print(f"| {name} | {value} | at most {goals[name]:g} |")
-    print(
-        f"\nPython {platform.python_version()}, polars {pl.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    )
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"\nPython {platform.python_version()}, polars {pl.__version__}, {machine}")
     if asked.json:
         print(json.dumps(found | {"scaled_from_tenants": QUICK_TENANTS if asked.quick else TENANTS}))
 

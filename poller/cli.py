@@ -12,6 +12,7 @@ from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
 from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
+from poller.cli_probe import probe
 from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
@@ -29,6 +30,7 @@ app.command()(run)
 app.command()(check)
 app.command()(poll)
 app.command()(report)
+app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
 for name, command in PEOPLE_COMMANDS.items():

@@ -2,6 +2,7 @@
 
 What is built here is built once and handed down; no module keeps state of its own. Tasks:
     rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
+    services   checks of services, each its own task
     beat       pipeline.tick once a second            outbox   mails, from disk
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
 """
@@ -32,6 +33,7 @@ from poller.rounds import Answer, Rounds
 from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
+from poller.services import Services
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
@@ -107,6 +109,7 @@ class Daemon:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
+                    group.create_task(self._services(pipeline).run(), name="services"),
                     group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
                     group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
@@ -164,6 +167,14 @@ class Daemon:
             pipeline.accept(answer, self._clock_ns())
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
+
+    def _services(self, pipeline: Pipeline) -> Services:
+        return Services(
+            self._estate,
+            self._configuration.directory,
+            lambda samples: pipeline.publish(samples, self._clock_ns()),
+            self._clock_ns,
+        )
 
     async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
         """Give the wall the last hours of its lines, so that a restart does not empty the picture.

@@ -114,9 +114,16 @@ class Pipeline:
         self._append(samples)
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
-                self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
+                self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def _stands_for_ns(self, sample: Sample) -> int:
+        """The interval of whatever asks about the sample's subject."""
+        subject = sample.tags[0][1]
+        if sample.measurement == "service" and subject in self._estate.services:
+            return int(self._estate.services[subject].interval * 10**9)
+        return self.contracts.interval_ns.get(subject, SLOT_NS) if sample.measurement == "device" else SLOT_NS
 
     def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
         """States go into the journal and to alerting; the wall is shown them every second."""

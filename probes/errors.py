@@ -22,7 +22,11 @@ class LocalError(ProbeError):
 
 
 class BadQuestion(LocalError):  # noqa: N818 - it says what is the matter
-    """The question itself cannot be asked, whoever is asked."""
+    """The question itself cannot be asked, whoever is asked; about names the field of Question that is at fault."""
+
+    def __init__(self, text: str, about: str = "target") -> None:
+        self.about = about
+        super().__init__(text)
 
 
 class Fault(ProbeError):  # noqa: N818 - it says whose matter it is

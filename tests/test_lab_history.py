@@ -227,4 +227,4 @@ def test_the_past_has_no_digits_that_nobody_reads(frames: _Frames) -> None:
             part = {"_bits_per_second": 1000.0, "_ratio": 0.001}.get(next(iter(_KINDS.findall(column)), ""))
             if part is not None and column != "coverage_ratio" and "loss" not in column:
                 kept = frame[column].drop_nulls() / part
-                assert (kept - kept.round(0)).abs().max() < 1e-6, (name, column)
+                assert kept.is_empty() or (kept - kept.round(0)).abs().max() < 1e-6, (name, column)

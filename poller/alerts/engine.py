@@ -13,10 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, IncidentBook, Remark
-from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
+from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
 from poller.alerts.pictured import Pictures
@@ -49,7 +50,7 @@ _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value
 REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
 """What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
 out of the service level (R60a)."""
-_SPEAKING: Final = frozenset({"device", "interface", "circuit"})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service"})
 """Measurements that evidence is made of."""
 
 
@@ -72,7 +73,7 @@ class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
     def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
-        estate = estate.model_copy(update={"rules": {ISOLATED.id: ISOLATED, **estate.rules}})
+        estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)

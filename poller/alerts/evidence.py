@@ -10,7 +10,7 @@ from poller.estate import Estate
 from poller.readings import ISOLATED
 from poller.sample import FieldValue, Sample
 
-_TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state"}
+_TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state", "service": "up"}
 """The field that speaks for a subject."""
 LINES: Final = 12
 
@@ -24,6 +24,7 @@ class Witnesses:
         self._names: dict[tuple[tuple[str, str], ...], str] = {}
         self._last: dict[str, tuple[FieldValue, int]] = {}
         self._answering: dict[str, bool] = {}
+        self._words: dict[str, tuple[str, str]] = {}
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
@@ -36,6 +37,8 @@ class Witnesses:
         name = self._names.get(sample.tags)
         if name is None:
             name = self._names[sample.tags] = str(subject_of(sample))
+        if sample.measurement == "service":
+            self._words[name] = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
         before = self._last.get(name)
         if before is None or before[0] != value:
             self._last[name] = (value, sample.time_ns)
@@ -54,7 +57,11 @@ class Witnesses:
             if member.inhibited_by is None or member.key == incident.root:
                 wanted.update(dict.fromkeys(self._near(Subject.parse(member.subject))))
         known = [name for name in wanted if name in self._last][:LINES]
-        return tuple(Evidence(name, _TELLING[name.partition("/")[0]], *self._last[name]) for name in known)
+        return tuple(self._evidence(name) for name in known)
+
+    def _evidence(self, name: str) -> Evidence:
+        field = _TELLING[name.partition("/")[0]]
+        return Evidence(name, field, *self._last[name], words=self._words.get(name, ("", "")))
 
     def _near(self, subject: Subject) -> list[str]:
         """The subject and what speaks for or against it, nearest first."""

@@ -23,6 +23,8 @@ class Evidence:
     value: FieldValue | None
     at_ns: int
     reason: str = ""
+    words: tuple[str, str] = ("", "")
+    """What was found, as a sentence, Japanese and English; empty where the value says it all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,8 @@ class Page:
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
             since = self.times.near(entry.at_ns, self.mark.now_ns)
             lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
+            if words := self.say(*entry.words):
+                lines.append(f"    {clean(words)}")
         return lines
 
     def _readings(self) -> list[str]:

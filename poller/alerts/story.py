@@ -111,7 +111,8 @@ def _evidence(story: Story, estate: Estate, lang: str, times: Times) -> list[str
     for entry in story.incident.evidence:
         subject = Subject.parse(entry.subject)
         value = value_text(subject.kind, entry.field, entry.value, lang)
-        lines.append(f"  {times.full(entry.at_ns)}  {subject_name(subject, estate, lang)}  {value}")
+        words = pick(lang, *entry.words)
+        lines.append(f"  {times.full(entry.at_ns)}  {subject_name(subject, estate, lang)}  {value}  {words}".rstrip())
     return ["", pick(lang, "■ 根拠", "# Evidence"), *lines] if lines else []
 
 

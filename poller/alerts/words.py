@@ -45,6 +45,8 @@ _DOWN: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
 _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("up", True): ("応答あり", "answering"),
     ("up", False): ("応答なし", "not answering"),
+    ("service.up", True): ("利用可", "usable"),
+    ("service.up", False): ("利用不可", "not usable"),
     ("oper_status", 1): ("リンク up", "link up"),
     ("oper_status", 2): ("リンク down", "link down"),
     ("state", "up"): ("正常", "up"),
@@ -124,7 +126,7 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
-    known = _VALUES.get((field, value))
+    known = _VALUES.get((f"{measurement}.{field}", value)) or _VALUES.get((field, value))
     if known is not None:
         return pick(lang, *known)
     if isinstance(value, str | bool):

@@ -217,7 +217,10 @@ class LiveState:
         self._touch("tenants", tenant)
 
     def _take_service(self, sample: Sample) -> None:
-        self._put("services", sample.tags[0][1], sample, {"up": "up", "response_seconds": "response_seconds"})
+        self._put("services", sample.tags[0][1], sample, _SERVICE_FIELDS)
+        entry = self._sections["services"].get(sample.tags[0][1])
+        if entry is not None:
+            entry["text"] = {lang: sample.fields.get(f"text_{lang}") for lang in ("ja", "en")}
 
     def _take_daemon(self, sample: Sample) -> None:
         self._daemon[sample.tags[1][1]] = {"time_ns": sample.time_ns, **sample.fields}
@@ -258,6 +261,9 @@ _TRAFFIC_FIELDS: Final = {
     "in_ceiling_ratio": "in_ceiling_ratio",
     "out_ceiling_ratio": "out_ceiling_ratio",
     "coverage_ratio": "coverage",
+}
+_SERVICE_FIELDS: Final = {
+    name: name for name in ("up", "response_seconds", "certificate_days", "in_service_hours", "quality", "reason")
 }
 _FLOWING: Final = frozenset(("in", "out"))
 """Shown as of the last polls; a slot that closes later does not take them back."""
@@ -342,7 +348,8 @@ def _service_entry(service: Service) -> Entry:
         "limit": service.response_seconds,
         "interval": service.interval,
         "time_ns": 0,
-        **dict.fromkeys(("up", "response_seconds")),
+        "quality": Quality.NEVER_SEEN,
+        **dict.fromkeys(("up", "response_seconds", "certificate_days", "in_service_hours", "reason", "text")),
     }
 
 
