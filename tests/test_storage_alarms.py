@@ -109,7 +109,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         pipeline = Pipeline(estate, journal.append, alerting, LiveState(estate))
         deliveries = {"influx": DeliveryState()}
         rounds = Rounds(Schedule(), _Nobody(), lambda _answer: None)
-        watch = SelfWatch(pipeline, journal, rounds, deliveries)
+        watch = SelfWatch(pipeline, journal, rounds, deliveries, store)
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon
