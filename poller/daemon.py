@@ -19,6 +19,7 @@ from typing import Any, Final
 from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.pictured import Pictures
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -100,6 +101,7 @@ class Daemon:
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
+            alerting.illustrate(Pictures(self._estate, history))
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
             wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)

@@ -73,8 +73,10 @@ class Rollups:
         told: list[Sample] = []
         for (measurement, tags), windows in self._windows.items():
             for start_ns, window in windows.items():
+                if window.told:
+                    continue
                 whole = sum(covered for covered, _ in window.samples.values()) >= WINDOW_NS
-                if not window.told and (whole or now_ns >= start_ns + WINDOW_NS + DEADLINE_NS):
+                if whole or now_ns >= start_ns + WINDOW_NS + DEADLINE_NS:
                     window.told = True
                     told.append(Sample(f"{measurement}_5m", tags, _roll_up(measurement, window), start_ns))
             keep_ns = (KEEP_WINDOWS if measurement in _AMENDED else 1) * WINDOW_NS

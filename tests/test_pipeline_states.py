@@ -141,24 +141,24 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 def test_a_line_that_fails_is_told_at_its_times_and_fires_when_raise_for_has_passed(
     begin: Begin, example: str, first: str, second: str, line: str
 ) -> None:
-    """The examples' rules say raise_for 15s; times are those of the readings, not of their slots (R51, R56)."""
+    """The examples' rules say raise_for 3s; times are those of the readings, not of their slots (R51, R56)."""
     scene = begin(example)
     one, two = scene.watch(first, 7), scene.watch(second, 31)
     scene.run(180)
     scene.says[one] = 2
-    scene.run(200)
+    scene.run(189)
     assert [(7, "up"), (67, "up"), (127, "up"), (187, "down")] == scene.states("circuit", first)
     assert [(188, "circuit-down", "pending")] == scene.alerts(f"circuit/{first}")
     assert [] == scene.alerting.open_incidents()
     scene.run(205)
-    assert [(188, "circuit-down", "pending"), (202, "circuit-down", "firing")] == scene.alerts(f"circuit/{first}")
+    assert [(188, "circuit-down", "pending"), (190, "circuit-down", "firing")] == scene.alerts(f"circuit/{first}")
     (incident,) = scene.alerting.open_incidents()
     assert 187 == _second(incident.begun_ns)
 
     scene.says[two] = 2
     scene.run(300)
     assert [(187, "degraded"), (211, "down"), (247, "down"), (271, "down")] == scene.states("line_group", line)[-4:]
-    assert [(212, "line-down", "pending"), (226, "line-down", "firing")] == scene.alerts(f"line_group/{line}")
+    assert [(212, "line-down", "pending"), (214, "line-down", "firing")] == scene.alerts(f"line_group/{line}")
 
     scene.says[one] = scene.says[two] = 1
     scene.run(900)
@@ -176,12 +176,12 @@ def test_a_far_edge_that_falls_silent_is_told_at_the_end_of_its_minute(begin: Be
     scene.watch("int-1", 7)
     scene.run(121)
     scene.pipeline.see_probe("int-1", ProbeEvidence(START + 120 * SECOND, 1.0), START + 121 * SECOND)
-    scene.run(134)
-    assert [(7, "up"), (67, "up"), (120, "down"), (127, "down")] == scene.states("circuit", "int-1")
+    scene.run(122)
+    assert [(7, "up"), (67, "up"), (120, "down")] == scene.states("circuit", "int-1")
     assert [] == scene.alerting.open_incidents()
     scene.run(136)
     (incident,) = scene.alerting.open_incidents()
-    assert (120, 135) == (_second(incident.begun_ns), _second(incident.opened_ns))
+    assert (120, 123) == (_second(incident.begun_ns), _second(incident.opened_ns))
 
 
 def test_a_router_that_does_not_answer_leaves_its_circuit_unknown_from_that_poll_on(begin: Begin) -> None:
@@ -206,7 +206,7 @@ def test_a_circuit_asked_every_five_minutes_clears_when_it_has_been_up_for_clear
     scene.run(1000)
     assert [
         (308, "circuit-down", "pending"),
-        (322, "circuit-down", "firing"),
+        (310, "circuit-down", "firing"),
         (908, "circuit-down", "resolved"),
     ] == scene.alerts("circuit/int-1")
 

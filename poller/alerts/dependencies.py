@@ -193,15 +193,17 @@ class Dependencies:
         reached, and the fault is among the causes; or when it is itself the subject. A redundant path keeps it out.
         """
         asked = [self.standing_for(subject) for subject in subjects]
-        asked += [
+        within = [
             Subject("circuit", circuit)
             for subject in asked
             if subject.kind == "line_group" and str(subject) in down
             for circuit in self.circuits_of(subject.id)
         ]
+        asked += within
+        down = {*down, *map(str, within)}  # a line that is down as a whole has no circuit left
         tenants = {subject.id for subject in asked if subject.kind == "tenant"}
         services = {subject.id for subject in asked if subject.kind == "service"}
-        causes = {str(subject) for subject in asked if subject.kind in {"device", "circuit", "interface"}} & set(down)
+        causes = {str(subject) for subject in asked if subject.kind in {"device", "circuit", "interface"}} & down
         if causes:
             tenants.update(self._tenants_cut_off(causes, down))
             services.update(

@@ -21,6 +21,7 @@ from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
+from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
 from poller.alerts.silences import SILENCE_ACTIONS
@@ -168,6 +169,10 @@ class Alerting:
         self._do(entry)
         self._batch.audit.append(entry)
         self._follow([], entry.at_ns)
+
+    def illustrate(self, pictures: Pictures) -> None:
+        """Put pictures from a history into the mails, from now on."""
+        self._teller.pictures = pictures
 
     def windows(self) -> dict[str, Maintenance]:
         """All windows of maintenance, by id: of the configuration, and planned by people."""
