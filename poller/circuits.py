@@ -4,110 +4,28 @@
              see_point, see_isolation                what is known between slots
     Circuits.state_samples(at, circuits)             what that evidence says, stamped with its moment: state, active
     Circuits.samples(totals, now)                    one Sample a closed slot of a circuit or line group: traffic
-    Circuits.not_delivered()                         circuits that are held below their committed rate
+    Circuits.not_delivered(), switch_overs()         what was found on the way, for the wall
 
 Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summed per slot over its members first (R62).
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from poller.accounts import SlotTotals
+from poller.circuit_state import STALE_NS, Evidence, PointEvidence, ProbeEvidence, judge_circuit, judge_group
 from poller.contracts import CircuitContract, Contracts, LineGroupContract, circuit_account, line_group_account
 from poller.delivery import DeliveryWatch, LineSlot, NotDelivered
-from poller.faults import Answer, Fault, FaultClass, Vector, classify
+from poller.faults import Answer, Fault, FaultClass, classify
 from poller.readings import DeviceReading, FailedPoll
 from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
 from poller.sample import FieldValue, Sample
 
-STALE_NS: Final = 150 * 10**9
-"""Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""
-LOSS_DOWN: Final = 1.0
-POINTS: Final = ("near", "far", "beyond")
-"""The places at which a circuit is probed (R41)."""
+VERSION: Final = 2
+"""Of the saved form."""
+_WAYS_JA: Final = {"in": "下り", "out": "上り"}
 _INTERFACE_UP: Final[Mapping[int, bool]] = {1: True, 2: False, 3: False, 6: False, 7: False}
 """ifOperStatus (IF-MIB): up, down, testing, notPresent, lowerLayerDown; unknown and dormant say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeEvidence:
-    """What echoes to the far edge of the contract say of one minute; delay is None where nothing came back.
-
-    lossy: more is being lost than chance explains (poller.echoloss).
-    """
-
-    seen_ns: int
-    loss_ratio: float
-    delay_seconds: float | None = None
-    lossy: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PointEvidence:
-    """The last word on one probe point, and when it was confirmed."""
-
-    answer: Answer
-    seen_ns: int
-
-
-@dataclass(slots=True)
-class Evidence:
-    """The latest that is known of one circuit; interface_up None is unknown, and counts for stale_ns."""
-
-    interface_up: bool | None = None
-    interface_ns: int = 0
-    probe: ProbeEvidence | None = None
-    bits_per_second: float | None = None
-    slot_ns: int = 0
-    stale_ns: int = STALE_NS
-    points: dict[str, PointEvidence] = field(default_factory=dict)
-    scope: str = "outside"
-
-    def vector(self, at_ns: int, *, isolated: bool = False) -> Vector:
-        """What is known at a moment; what is older than its time is unknown."""
-        known = {point: each.answer for point, each in self.points.items() if abs(at_ns - each.seen_ns) <= STALE_NS}
-        interface = self.interface_up if at_ns - self.interface_ns <= self.stale_ns else None
-        return Vector(
-            **known,
-            interface=Answer.UNKNOWN if interface is None else Answer.UP if interface else Answer.DOWN,
-            gateway=Answer.DOWN if isolated else Answer.UNKNOWN,
-        )
-
-
-def judge_circuit(evidence: Evidence, at_ns: int, *, isolated: bool = False) -> tuple[State, str]:  # noqa: PLR0911 - one a case
-    """The state of a circuit at a moment, with the sentence behind it.
-
-    A far edge that answers while nothing behind it does leaves a circuit that runs and serves nobody: degraded.
-    """
-    if isolated:
-        return State.UNKNOWN, "monitoring is isolated"
-    vector = evidence.vector(at_ns)
-    probe = evidence.probe
-    if probe is not None and at_ns - probe.seen_ns > STALE_NS:
-        probe = None
-    if vector.interface is Answer.DOWN:
-        return State.DOWN, "its interface is down"
-    if vector.far is Answer.DOWN or (probe is not None and probe.loss_ratio >= LOSS_DOWN):
-        near = " and neither does our edge" if vector.near is Answer.DOWN else ""
-        return State.DOWN, f"the far edge does not answer{near}"
-    if vector.far is Answer.UP and vector.beyond is Answer.DOWN:
-        return State.DEGRADED, "the far edge answers, but nothing beyond it"
-    if probe is not None and probe.lossy:
-        return State.DEGRADED, f"echoes to the far edge are being lost, {probe.loss_ratio:.1%} in the last minute"
-    if vector.interface is Answer.UP:
-        return State.UP, "its interface is up"
-    if probe is not None or vector.far is Answer.UP:
-        return State.UP, "the far edge answers"
-    return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
-
-
-def judge_group(states: Iterable[State]) -> State:
-    """Up when all members are, down when all are, unknown when nothing is known of any; degraded between."""
-    found = set(states)
-    if len(found) == 1:
-        return found.pop()
-    return State.DEGRADED if found else State.UNKNOWN
 
 
 class Circuits:
@@ -128,6 +46,7 @@ class Circuits:
             group.id: RedundancyTracker(group, contracts.circuits) for group in contracts.redundancy_groups.values()
         }
         self._views: dict[str, RedundancyView] = {}
+        self._untold: list[SwitchOver] = []
         self._watches = {
             (each.id, way): DeliveryWatch(each.committed_rate)
             for each in contracts.circuits.values()
@@ -206,7 +125,11 @@ class Circuits:
         """Update every redundancy group to a moment: call when a state may have changed."""
         states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
         traffic = {circuit: each.bits_per_second for circuit, each in self._evidence.items()}
-        self._views = {group: each.update(at_ns, states, traffic) for group, each in self._trackers.items()}
+        for group, tracker in self._trackers.items():
+            before = tracker.history[-1:]
+            self._views[group] = tracker.update(at_ns, states, traffic)
+            if tracker.history[-1:] != before:
+                self._untold.append(tracker.history[-1])
         return list(self._views.values())
 
     def switch_overs(self) -> list[SwitchOver]:
@@ -225,11 +148,14 @@ class Circuits:
                     evidence.slot_ns, evidence.bits_per_second = each.start_ns, _both_ways(each)
                     self._watch(circuit, evidence, each)
         self.follow(now_ns)
-        samples = [
-            Sample("circuit", _circuit_tags(contract), traffic_fields(contract, each), each.start_ns)
-            for contract in self._contracts.circuits.values()
-            for each in by_account.get(circuit_account(contract.id), ())
-        ]
+        delivery = self._delivery()
+        samples = []
+        for contract in self._contracts.circuits.values():
+            for each in by_account.get(circuit_account(contract.id), ()):
+                fields = traffic_fields(contract, each)
+                if each.start_ns == self._evidence[contract.id].slot_ns and each.observed_ns:
+                    fields |= delivery.get(contract.id, {})
+                samples.append(Sample("circuit", _circuit_tags(contract), fields, each.start_ns))
         samples += [
             Sample("line_group", (("line_group", group.id),), traffic_fields(group, each), each.start_ns)
             for group in self._contracts.line_groups.values()
@@ -251,6 +177,9 @@ class Circuits:
         if not concerned:
             return []
         self.follow(at_ns)
+        switched = {each.after or each.before: each.reason for each in self._untold}
+        self._untold.clear()
+        concerned |= switched.keys()
         states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
         active = self.active()
         samples: list[Sample] = []
@@ -259,6 +188,10 @@ class Circuits:
                 fields: dict[str, FieldValue] = {"state": str(states[contract.id])}
                 if contract.id in active:
                     fields["active"] = active[contract.id]
+                    if not contract.preferred_active and self._is_standby(contract):
+                        fields["standby_carries"] = active[contract.id]
+                if contract.id in switched:
+                    fields["switch_over"] = switched[contract.id]
                 fields |= self._fault_fields(contract.id, at_ns)
                 samples.append(self._stamped("circuit", _circuit_tags(contract), fields, at_ns))
         for group in self._contracts.line_groups.values():
@@ -286,6 +219,10 @@ class Circuits:
         self._told_ns[measurement, tags[0][1]] = at_ns
         return Sample(measurement, tags, fields, at_ns)
 
+    def _is_standby(self, contract: CircuitContract) -> bool:
+        tracker = self._trackers.get(contract.redundancy_group or "")
+        return tracker is not None and tracker.contract.mode == "active_standby"
+
     def active(self) -> dict[str, bool]:
         """Who carries the traffic of its redundancy group, as last followed; absent while that is unknown."""
         return {
@@ -309,22 +246,47 @@ class Circuits:
         found = {key: watch.judge() for key, watch in self._watches.items()}
         return {key: each for key, each in found.items() if each is not None}
 
+    def _delivery(self) -> dict[str, dict[str, FieldValue]]:
+        """Of every circuit with a committed rate, whether it is delivered, and the evidence where it is not."""
+        found: dict[str, dict[str, FieldValue]] = {
+            circuit: {"committed_delivered": True} for circuit, way in self._watches if way == "in"
+        }
+        for (circuit, way), each in self.not_delivered().items():
+            before = found[circuit]
+            ja, en = f"{_WAYS_JA[way]}：{each.sentence('ja')}", f"{way}: {each.sentence('en')}"
+            found[circuit] = {
+                "committed_delivered": False,
+                "text_ja": f"{before['text_ja']}。{ja}" if "text_ja" in before else ja,
+                "text_en": f"{before['text_en']}; {en}" if "text_en" in before else en,
+            }
+        return found
+
     def save(self) -> dict[str, Any]:
-        """Active members and switch-overs as plain JSON types; evidence is seen again within a minute."""
+        """What cannot be seen again within a minute, as plain JSON types: switch-overs, and the hours of the lines."""
         return {
-            "version": 1,
+            "version": VERSION,
             "groups": {group: tracker.save() for group, tracker in self._trackers.items()},
+            "watches": [[circuit, way, watch.save()] for (circuit, way), watch in self._watches.items()],
+            "slots": {circuit: each.slot_ns for circuit, each in self._evidence.items()},
             "answered": sorted(self._answered),
+            "untold": [[each.group, each.at_ns, each.before, each.after, each.reason] for each in self._untold],
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what save gave, for the groups that still exist; ValueError for another version."""
-        if saved["version"] != 1:
-            raise ValueError(f"circuits of version {saved['version']} cannot be read, only 1")
+        if saved["version"] != VERSION:
+            raise ValueError(f"circuits of version {saved['version']} cannot be read, only {VERSION}")
         self._answered.update((circuit, point) for circuit, point in saved.get("answered", ()))
         for group, entry in saved["groups"].items():
             if group in self._trackers:
                 self._trackers[group].restore(entry)
+        for circuit, way, entry in saved["watches"]:
+            if (circuit, way) in self._watches:
+                self._watches[circuit, way].restore(entry)
+        for circuit, slot_ns in saved["slots"].items():
+            if circuit in self._evidence:
+                self._evidence[circuit].slot_ns = slot_ns
+        self._untold = [SwitchOver(*each) for each in saved["untold"] if each[3] in self._evidence]
 
 
 def _both_ways(totals: SlotTotals) -> float | None:

@@ -8,9 +8,12 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
+from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
+from poller.cli_probe import probe
 from poller.cli_rehearse import rehearse
 from poller.cli_report import report
 from poller.cli_rules import rules
@@ -30,8 +33,13 @@ app.command()(check)
 app.command()(poll)
 app.command()(rehearse)
 app.command()(report)
+app.command("forecast")(forecast_command)
+app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
+for name, command in PEOPLE_COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(maintenance_app, name="maintenance")
 app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)

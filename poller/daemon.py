@@ -2,6 +2,7 @@
 
 What is built here is built once and handed down; no module keeps state of its own. Tasks:
     rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
+    services   checks of services, each its own task
     beat       pipeline.tick once a second            outbox   mails, from disk
     paths      how far packets get, when asked
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
@@ -19,6 +20,7 @@ from typing import Any, Final
 from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.pictured import Pictures
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -33,6 +35,7 @@ from poller.rounds import Answer, Rounds
 from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
+from poller.services import Services
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
@@ -42,6 +45,7 @@ from poller.targets import snmp_target
 from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
+from poller.wall.people import People
 from poller.wall.server import WallServer
 from probes.snmp import Snmp, SnmpTarget
 
@@ -93,14 +97,16 @@ class Daemon:
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
             await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
-            rounds = self._rounds(asking, pipeline, first_start=not saved)
+            rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             paths = PathFinder(self._estate, pipeline.see_path, clock_ns=self._clock_ns)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
+            alerting.illustrate(Pictures(self._estate, history))
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
+            wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -108,6 +114,7 @@ class Daemon:
                     group.create_task(
                         run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now), name="echoes"
                     ),
+                    group.create_task(self._services(pipeline).run(), name="services"),
                     group.create_task(self._beat(pipeline, watch, rounds, paths), name="beat"),
                     group.create_task(paths.run(), name="paths"),
                     group.create_task(self._save(pipeline, asking), name="saver"),
@@ -155,7 +162,7 @@ class Daemon:
             return mail
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
-    def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
+    def _rounds(self, asking: Asking, pipeline: Pipeline, alerting: Alerting, *, first_start: bool) -> Rounds:
         """Every device that is asked by SNMP, in its rhythm."""
         default = self._estate.polling.interval
         asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
@@ -165,7 +172,15 @@ class Daemon:
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
 
-        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
+        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
+
+    def _services(self, pipeline: Pipeline) -> Services:
+        return Services(
+            self._estate,
+            self._configuration.directory,
+            lambda samples: pipeline.publish(samples, self._clock_ns()),
+            self._clock_ns,
+        )
 
     async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
         """Give the wall the last hours of its lines, so that a restart does not empty the picture.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from poller.estate import Device
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, MAINTENANCE, DeviceReading, FailedPoll
 from poller.sample import FieldValue, Quality, Sample
 from poller.schema import SCHEMA
 
@@ -33,18 +33,15 @@ def device_sample(device: Device, reading: DeviceReading) -> Sample:
     return Sample("device", _tags(device), fields, reading.due_ns)
 
 
-def failed_sample(device: Device, failed: FailedPoll, *, isolated: bool = False) -> Sample:
+def failed_sample(device: Device, failed: FailedPoll) -> Sample:
     """The device did not answer as it should: up is False only where nobody answered (R35).
 
     A device that refuses us is up, and one that we could not ask is unknown: neither is made a fault of the network.
-    While monitoring itself is isolated, silence says nothing of the device (R54).
     """
-    if isolated and not failed.answered:
-        return Sample(
-            "device", _tags(device), {"quality": Quality.SUPPRESSED.value, "reason": "isolated"}, failed.due_ns
-        )
     fields: dict[str, FieldValue] = {"quality": Quality.FAILED.value, "reason": failed.reason}
-    if failed.answered is None:
+    if failed.reason in {MAINTENANCE, ISOLATED}:
+        fields["quality"] = Quality.SUPPRESSED.value
+    elif failed.answered is None:
         fields["quality"] = Quality.UNKNOWN.value
     else:
         fields["up"] = failed.answered

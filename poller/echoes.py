@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
-from poller.circuits import POINTS, ProbeEvidence
+from poller.circuit_state import POINTS, ProbeEvidence
 from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
 from poller.faults import Answer

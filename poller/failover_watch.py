@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from poller.alerts.words import clean
 from poller.asking import Asking
-from poller.circuits import POINTS
+from poller.circuit_state import POINTS
 from poller.estate import Device, Estate
 from poller.failover import EchoTick, MemberReading, Recorder
 from poller.profiles import load_profiles

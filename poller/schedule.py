@@ -136,7 +136,7 @@ def start_schedule(intervals: Mapping[str, float], now_ns: int, *, first_start: 
     schedule = Schedule()
     for device, interval_seconds in intervals.items():
         schedule.add(device, interval_seconds, now_ns)
-        if first_start:
+        if first_start and interval_seconds > FIRST_MINUTE_SECONDS:
             schedule.hasten(device, FIRST_MINUTE_SECONDS, now_ns + FIRST_MINUTE_NS, now_ns)
         schedule.ask_soon(device, now_ns)
     return schedule

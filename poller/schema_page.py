@@ -28,6 +28,7 @@ _MEANINGS: Final = {
     "notification": "One trap or inform.",
     "echo": "One minute of echoes: to a device (`point` is `device`), a point of a circuit, or a gateway of ours.",
     "alert": "One change of one alert.",
+    "incident": "One incident, under the moment it began; written again whenever it changes.",
     "daemon": "One minute of one part of the daemon itself.",
 }
 _KINDS: Final = {int: "whole number", float: "number", bool: "true or false", str: "text"}

@@ -57,7 +57,6 @@ class SelfWatch:
 
     def _samples(self, time_ns: int) -> list[Sample]:
         rounds = self._rounds.statistics.take()
-        journal = self._journal.state
         outbox = self._alerts.outbox
         parts: dict[str, dict[str, FieldValue]] = {
             "rounds": {
@@ -76,12 +75,29 @@ class SelfWatch:
                 "failed_total": outbox.dead_total,
                 "trouble": outbox.oldest_ns is not None and time_ns - outbox.oldest_ns > LATE_MAIL_NS,
             },
-            "journal": {"queue_depth": journal.depth, "drops_total": journal.drops_total},
-            **{
-                name: {"done_total": delivery.done_total, "failed_total": delivery.failed_total}
-                for name, delivery in self._deliveries.items()
-            },
+            "journal": self._journal_fields(),
+            **{name: _delivery_fields(delivery) for name, delivery in self._deliveries.items()},
         }
         return [
             Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns) for part, fields in parts.items()
         ]
+
+    def _journal_fields(self) -> dict[str, FieldValue]:
+        state = self._journal.state
+        full = state.last_error is not None and "full" in state.last_error
+        fields: dict[str, FieldValue] = {
+            "queue_depth": state.depth,
+            "drops_total": state.drops_total,
+            "disk_full": full,
+            "not_durable": state.last_error is not None and not full,
+        }
+        return fields if state.last_error is None else {**fields, "reason": state.last_error}
+
+
+def _delivery_fields(delivery: DeliveryState) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {
+        "done_total": delivery.done_total,
+        "failed_total": delivery.failed_total,
+        "undelivered": delivery.last_error is not None,
+    }
+    return fields if delivery.last_error is None else {**fields, "reason": delivery.last_error}

@@ -60,13 +60,13 @@ def check_dns(question: Question) -> None:
 def make_query(question: Question) -> QueryMessage:
     """The query, with a random id, recursion desired and EDNS; raises BadQuestion."""
     if not question.query:
-        raise BadQuestion("DNS needs a name to ask for (query)")
+        raise BadQuestion("a DNS server is asked for a name: write it as query", "query")
     try:
         return dns.message.make_query(
             question.query, record_type_of(question), use_edns=0, payload=_PAYLOAD, id=secrets.randbits(16)
         )
     except (dns.exception.DNSException, UnicodeError) as error:
-        raise BadQuestion(f"{question.query!r} cannot be asked of a DNS server: {error}") from None
+        raise BadQuestion(f"{question.query!r} cannot be asked of a DNS server: {error}", "query") from None
 
 
 def record_type_of(question: Question) -> dns.rdatatype.RdataType:
@@ -78,7 +78,7 @@ def record_type_of(question: Question) -> dns.rdatatype.RdataType:
     try:
         return dns.rdatatype.from_text(word)
     except (dns.exception.DNSException, ValueError):
-        raise BadQuestion(f"{word!r} is no type of DNS records, such as A, AAAA, MX") from None
+        raise BadQuestion(f"{word!r} is no type of DNS records, such as A, AAAA, MX", "record_type") from None
 
 
 def judge(reply: Message, question: Question, observation: Observation) -> str:

@@ -50,11 +50,17 @@ async def ask_http(question: Question, observation: Observation) -> Found:
 
 def check_http(question: Question) -> tuple[URL, URL | None]:
     """The URL and the proxy's; raises BadQuestion where there is no sense in asking."""
-    return _url(question.target), None if question.proxy is None else _url(question.proxy)
+    return _url(question.target, "target"), None if question.proxy is None else _url(question.proxy, "proxy")
 
 
 async def _get(url: URL, proxy: URL | None, question: Question, observation: Observation) -> tuple[int, bytes, URL]:
-    connector = _Connector(observation, ssl=context_for(question.ca_file), use_dns_cache=False, force_close=True)
+    connector = _Connector(
+        observation,
+        ssl=context_for(question.ca_file),
+        family=observation.family,
+        use_dns_cache=False,
+        force_close=True,
+    )
     async with (
         aiohttp.ClientSession(
             connector=connector,
@@ -158,14 +164,14 @@ def has_text(page: bytes, text: str) -> bool:
     return False
 
 
-def _url(text: str) -> URL:
+def _url(text: str, about: str) -> URL:
     try:
         url = URL(text)
         if url.scheme in {"http", "https"} and url.host and url.port:
             return url
     except ValueError:
         pass
-    raise BadQuestion(f"{text!r} is no URL: write http://HOST/ or https://HOST:PORT/PATH")
+    raise BadQuestion(f"{text!r} is no URL: write http://HOST/ or https://HOST:PORT/PATH", about)
 
 
 def _status_text(status: int) -> tuple[str, str]:

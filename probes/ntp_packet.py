@@ -67,6 +67,16 @@ def decode_reply(datagram: bytes, now_seconds: float) -> NtpReply:
     )
 
 
+def encode_reply(query: bytes, now_seconds: float, stratum: int) -> bytes | None:
+    """A server's answer; stratum 0 is that of a clock which is not synchronised. None where there is no query."""
+    if len(query) < _PACKET.size:
+        return None
+    stamp = int((now_seconds + UNIX_EPOCH) * _ERA) % (1 << 64)
+    (nonce,) = struct.unpack_from("!Q", query, _PACKET.size - 8)
+    leap = 0 if stratum else UNSYNCHRONISED
+    return _PACKET.pack(leap << 6 | _VERSION << 3 | _SERVER, stratum, 6, -20, 0, 0, 0, stamp, nonce, stamp, stamp)
+
+
 def _unix(stamp: int, now_seconds: float) -> float:
     """Unix seconds of a 64-bit time, in the era nearest to now (2036 is one era's end)."""
     seconds = (stamp >> 32) - UNIX_EPOCH + (stamp & 0xFFFFFFFF) / _ERA

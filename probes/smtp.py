@@ -47,9 +47,9 @@ async def ask_smtp(question: Question, observation: Observation) -> Found:
 
 def check_smtp(question: Question) -> tuple[str, int]:
     """Host and port; raises BadQuestion where there is no sense in asking."""
-    for address in (question.sender, question.recipient or ""):
+    for field, address in (("sender", question.sender), ("recipient", question.recipient or "")):
         if any(sign.isspace() or sign in "<>" or not sign.isprintable() for sign in address):
-            raise BadQuestion(f"{address!r} is no mail address")
+            raise BadQuestion(f"{address!r} is no mail address", field)
     return split_target(question.target, PORT)
 
 

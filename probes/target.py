@@ -10,8 +10,11 @@ _TARGET: Final = re.compile(r"\[([^\]\s]+)\](?::([0-9]{1,5}))?|([^:\[\]/\s]+)(?:
 _LARGEST_PORT: Final = 65_535
 
 
-def split_target(text: str, default_port: int) -> tuple[str, int]:
-    """Host and port of "host", "host:port", "IPv6" or "[IPv6]:port"; raises BadQuestion."""
+def split_target(text: str, default_port: int | None) -> tuple[str, int]:
+    """Host and port of "host", "host:port", "IPv6" or "[IPv6]:port"; raises BadQuestion.
+
+    default_port: what stands for a port that is not named; None where one must be.
+    """
     match = _TARGET.fullmatch(text.strip())
     if match is None or "://" in text:
         raise BadQuestion(f"{text!r} is no target: write HOST, HOST:PORT or [IPv6]:PORT")
@@ -19,6 +22,8 @@ def split_target(text: str, default_port: int) -> tuple[str, int]:
     if ":" in host and not is_address(host):
         raise BadQuestion(f"{host!r} is no IPv6 address")
     port = int(port_text) if port_text else default_port
+    if port is None:
+        raise BadQuestion(f"{text!r} names no port, and there is no usual one: write HOST:PORT")
     if not 1 <= port <= _LARGEST_PORT:
         raise BadQuestion(f"port {port} is not between 1 and {_LARGEST_PORT}")
     return host, port

@@ -11,7 +11,7 @@ from poller.alerts.engine import Alerting
 from poller.alerts.incidents import Incident
 from poller.alerts.store import Store
 from poller.alerts.words import value_text
-from poller.circuits import STALE_NS
+from poller.circuit_state import STALE_NS
 from poller.config import load
 from poller.echoes import Asked, Echoes, Part, echo_targets, run_echoes
 from poller.estate import Estate

@@ -161,7 +161,9 @@ def records(folder: Path) -> Records:
 def network(estate: Estate, records: Records, period: Period = HALF, lang: str = "ja") -> Document:
     shared = gather_shared(estate, records, period)
     figures = [
-        one for ids in in_parts(list(estate.tenants), period) for one in tenant_figures(estate, records, period, ids)
+        one
+        for ids in in_parts(list(estate.tenants), period)
+        for one in tenant_figures(estate, records, period, ids, with_before=True)
     ]
     return network_report(gather(shared, records, figures, lambda _: None), lang)
 
@@ -169,7 +171,7 @@ def network(estate: Estate, records: Records, period: Period = HALF, lang: str =
 def of_tenant(estate: Estate, records: Records, tenant: str) -> Document:
     shared = gather_shared(estate, records, HALF)
     touched = incidents_by_tenant(shared.incidents, estate)[tenant]
-    lines = tenant_figures(estate, records, HALF, [tenant])
+    lines = tenant_figures(estate, records, HALF, [tenant], with_before=False)
     return tenant_report(TenantReport(estate, HALF, tenant, lines, shared.services, touched), "ja")
 
 

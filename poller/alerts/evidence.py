@@ -9,6 +9,7 @@ from poller.alerts.isolation import ISOLATION
 from poller.alerts.subjects import Subject, subject_of
 from poller.estate import Estate
 from poller.faults import Answer
+from poller.readings import ISOLATED
 from poller.sample import FieldValue, Sample
 from probes.path import Path
 
@@ -16,6 +17,7 @@ _TELLING: Final[Mapping[str, tuple[str, ...]]] = {
     "device": ("up",),
     "interface": ("oper_status",),
     "circuit": ("state", "near", "far", "beyond"),
+    "service": ("up",),
     "gateway": ("up",),
 }
 """The fields that speak for a subject, in the order of telling."""
@@ -36,25 +38,32 @@ class Witnesses:
         self._answering: dict[str, bool] = {}
         self._gateways: tuple[str, ...] = ()
         self._paths: dict[str, tuple[str, int]] = {}
+        self._words: dict[str, tuple[str, str]] = {}
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
+        if "committed_delivered" in sample.fields or sample.measurement == "service":
+            said = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
+            self._words[str(subject_of(sample))] = said
+        if sample.measurement == "device":
+            self._see_answer(sample)
         for field in _TELLING.get(sample.measurement, ()):
             value = sample.fields.get(field)
-            if value is None:
-                continue
-            name = self._names.get(sample.tags)
-            if name is None:
-                name = self._names[sample.tags] = str(subject_of(sample))
-            if self._note(name, field, value, sample.time_ns) and sample.measurement == "device":
-                self._answering[name.partition("/")[2]] = value is True
+            if value is not None:
+                name = self._names.get(sample.tags)
+                if name is None:
+                    name = self._names[sample.tags] = str(subject_of(sample))
+                self._note(name, field, value, sample.time_ns)
 
-    def _note(self, name: str, field: str, value: FieldValue, at_ns: int) -> bool:
+    def _see_answer(self, sample: Sample) -> None:
+        up = sample.fields.get("up")
+        if up is not None or sample.fields.get("reason") == ISOLATED:
+            self._answering[dict(sample.tags)["device"]] = up is True
+
+    def _note(self, name: str, field: str, value: FieldValue, at_ns: int) -> None:
         before = self._last.get((name, field))
-        if before is not None and before[0] == value:
-            return False
-        self._last[name, field] = (value, at_ns)
-        return True
+        if before is None or before[0] != value:
+            self._last[name, field] = (value, at_ns)
 
     def see_gateways(self, gateways: Mapping[str, Answer], now_ns: int) -> None:
         """Take what our own gateways say; one of which nothing is known says nothing."""
@@ -91,11 +100,15 @@ class Witnesses:
         return [name for name in circuits if subject.kind == "device" and (name, "far") in self._last]
 
     def _known_of(self, name: str, begun_ns: int) -> list[Evidence]:
-        fields = _TELLING.get(name.partition("/")[0], ())
-        found = [Evidence(name, field, *self._last[name, field]) for field in fields if (name, field) in self._last]
-        words, at_ns = self._paths.get(name, ("", 0))
-        if words and at_ns >= begun_ns - FRESH_NS:
-            found.append(Evidence(name, PATH, words, at_ns))
+        fields = [each for each in _TELLING.get(name.partition("/")[0], ()) if (name, each) in self._last]
+        words = self._words.get(name, ("", ""))
+        found = [
+            Evidence(name, field, *self._last[name, field], words=words if number == 0 else ("", ""))
+            for number, field in enumerate(fields)
+        ]
+        path, at_ns = self._paths.get(name, ("", 0))
+        if path and at_ns >= begun_ns - FRESH_NS:
+            found.append(Evidence(name, PATH, path, at_ns))
         return found
 
     def _near(self, subject: Subject) -> list[str]:

@@ -92,6 +92,11 @@ class Inquiry:
             ).fetchall()
             return [decode_incident(row[0]) for row in rows]
 
+    def plans(self) -> list[AuditEntry]:
+        """What people planned and ended of maintenance, in its order."""
+        with self._open() as connection:
+            return read_audit(connection, "action IN ('maintenance', 'end_maintenance') ORDER BY id")
+
     def story(self, id_: str) -> Story | None:
         """One incident with its transitions, mails and remarks; None where there is no such incident."""
         with self._open() as connection:

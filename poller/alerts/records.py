@@ -116,6 +116,7 @@ class Batch:
 class Saved:
     """What the store remembers at a start.
 
+    standing: what people asked for that may still hold (silences, maintenance), in its order.
     mails: the latest, as contact, Message-ID, subject, created_ns, and whether it is held by the storm cap.
     """
 
@@ -124,7 +125,7 @@ class Saved:
     commands_done: int
     last_incident: str | None
     mails: tuple[tuple[str, str, str, int, bool], ...] = ()
-    silences: tuple[AuditEntry, ...] = ()
+    standing: tuple[AuditEntry, ...] = ()
 
 
 def connect(path: Path, patience: float = PATIENCE) -> sqlite3.Connection:

@@ -83,14 +83,19 @@ class Store:
             " WHERE state = 'held' OR id > (SELECT max(id) - ? FROM outbox) ORDER BY id",
             (REMEMBERED_MAILS,),
         )
-        silences = read_audit(self._reader, "action IN ('silence', 'unsilence') AND (command = 0 OR id <= ?)", (done,))
+        standing = read_audit(
+            self._reader,
+            "action IN ('silence', 'unsilence', 'maintenance', 'end_maintenance') AND (command = 0 OR id <= ?)"
+            " ORDER BY id",
+            (done,),
+        )
         return Saved(
             tuple(alerts),
             tuple(decode_incident(row[0]) for row in incidents),
             done,
             last,
             tuple((*row[:4], bool(row[4])) for row in mails),
-            tuple(silences),
+            tuple(standing),
         )
 
     def submit(self, batch: Batch) -> Future[None]:

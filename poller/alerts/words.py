@@ -45,6 +45,8 @@ _DOWN: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
 _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("up", True): ("応答あり", "answering"),
     ("up", False): ("応答なし", "not answering"),
+    ("service.up", True): ("利用可", "usable"),
+    ("service.up", False): ("利用不可", "not usable"),
     ("oper_status", 1): ("リンク up", "link up"),
     ("oper_status", 2): ("リンク down", "link down"),
     ("state", "up"): ("正常", "up"),
@@ -66,6 +68,19 @@ _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("beyond", "unknown"): ("その先 不明", "beyond unknown"),
 }
 _SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
+EXCLUSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "planned": ("計画作業", "planned"),
+    "other_party": ("回線事業者など他者の障害", "another party's fault"),
+    "disaster": ("災害", "disaster"),
+    "unknown": ("監視の断", "not watched"),
+}
+"""Why an outage is left out of the service level."""
+REMARKS: Final[Mapping[str, tuple[str, str]]] = {
+    "acknowledge": ("確認", "acknowledged"),
+    "comment": ("記録", "comment"),
+    "second_notice": ("二次通知", "second notice"),
+    "exclude": ("稼働率の扱い", "service level"),
+}
 _SCOPES: Final = {"inside": "範囲内", "outside": "範囲外"}
 
 
@@ -120,7 +135,7 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
-    worded = _worded(field, value, lang)
+    worded = _worded(measurement, field, value, lang)
     if worded is not None:
         return worded
     if isinstance(value, str | bool):
@@ -142,11 +157,11 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
 
 
-def _worded(field: str, value: FieldValue, lang: str) -> str | None:
+def _worded(measurement: str, field: str, value: FieldValue, lang: str) -> str | None:
     """A value that has words of its own; None for the others."""
     if field == "path":
         return path_text(str(value), lang)
-    known = _VALUES.get((field, value))
+    known = _VALUES.get((f"{measurement}.{field}", value)) or _VALUES.get((field, value))
     return pick(lang, *known) if known is not None else None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from poller.config.places import Path_, dotted
 from poller.config.problems import Problem, did_you_mean
 from poller.config.rulecheck import check_calendars, check_maintenance, check_rotations, check_rules
+from poller.config.servicecheck import check_services
 from poller.estate import Credentials, Estate, MeasuredBy
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def _check_tenants(check: _Check) -> None:
 
 
 def _check_services_and_contacts(check: _Check) -> None:
+    check_services(check.estate, check.tree)
     for key, service in check.estate.services.items():
         for index, device in enumerate(service.devices):
             check.known(("services", key, "devices", index), ("device",), device)

@@ -127,7 +127,7 @@ def gather_shared(
 ) -> Gathered:
     """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
-    incidents = past_incidents(records.alerts(span), span)
+    incidents = past_incidents(records.alerts(span), records.incidents(span), span)
     down = outages(incidents, estate, period.end_ns)
 
     def level(kind: str, id_: str) -> ServiceLevel:
@@ -257,9 +257,14 @@ def in_parts(ids: list[str], period: Period) -> list[list[str]]:
     return [ids[at : at + size] for at in range(0, len(ids), size)]
 
 
-def tenant_figures(estate: Estate, records: Records, period: Period, ids: list[str]) -> list[TenantFigures]:
-    """The figures of some tenants, line by line in the order of their attachments, "total" last."""
-    rows = records.tenants(ids, (period.before.start_ns, period.end_ns))
+def tenant_figures(
+    estate: Estate, records: Records, period: Period, ids: list[str], *, with_before: bool
+) -> list[TenantFigures]:
+    """The figures of some tenants, line by line in the order of their attachments, "total" last.
+
+    with_before: those of the period before as well, which cost as much again.
+    """
+    rows = records.tenants(ids, (period.before.start_ns if with_before else period.start_ns, period.end_ns))
     found: list[TenantFigures] = []
     for id_ in ids:
         tenant = estate.tenants[id_]

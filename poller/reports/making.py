@@ -41,7 +41,7 @@ class Order:
     period: Period
     tenants: Sequence[str]
     network: bool
-    formats: Sequence[str]
+    formats: tuple[str, ...]
     out: Path
     lang: str
     raw: bool = False
@@ -97,19 +97,32 @@ def _make_in(
     folder: Path, estate: Estate, records: Records, order: Order, progress: Callable[[str, int, int], None]
 ) -> list[Made]:
     total = len(order.tenants) + order.network
+    documents = _documents(estate, records, order, progress)
+    if total == 1:  # a process of its own would only cost its start
+        names = {name: tenant for tenant, document in documents for name in render(document, order.formats, folder)}
+    else:
+        names = _render_side_by_side(documents, order, folder, lambda done: progress("rendering", done, total))
+    return [_made(folder, name, names[name]) for name in sorted(names)]
+
+
+def _render_side_by_side(
+    documents: Iterator[tuple[str, Document]], order: Order, folder: Path, progress: Callable[[int], None]
+) -> dict[str, str]:
+    """Render in as many processes as there are cores to gain by, never holding more than a few documents."""
     waiting: list[tuple[str, Future[list[str]]]] = []
     names: dict[str, str] = {}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(_WORKERS, total), mp_context=context) as pool:
-        for tenant, document in _documents(estate, records, order, progress):
-            waiting.append((tenant, pool.submit(render, document, tuple(order.formats), folder)))
+    begun = 0
+    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
+        for tenant, document in documents:
+            waiting.append((tenant, pool.submit(render, document, order.formats, folder)))
+            begun += 1
             while len(waiting) > 2 * _WORKERS:
                 _collect(waiting, names)
-                progress("rendering", total - len(waiting), total)
+                progress(begun - len(waiting))
         while waiting:
             _collect(waiting, names)
-            progress("rendering", total - len(waiting), total)
-    return [_made(folder, name, names[name]) for name in sorted(names)]
+            progress(begun - len(waiting))
+    return names
 
 
 def _collect(waiting: list[tuple[str, Future[list[str]]]], names: dict[str, str]) -> None:
@@ -136,7 +149,7 @@ def _documents(
     touched = incidents_by_tenant(shared.incidents, estate)
     all_figures: list[TenantFigures] = []
     for ids in in_parts(everybody, period):
-        figures = tenant_figures(estate, records, period, ids)
+        figures = tenant_figures(estate, records, period, ids, with_before=order.network)
         all_figures += figures
         for tenant in [each for each in ids if each in order.tenants]:
             own = [each for each in figures if each.tenant == tenant]

@@ -36,7 +36,7 @@ LARGEST_DATAGRAM = 65535
 FIRST_REQUEST_ID, LAST_REQUEST_ID = 0x0100_0000, 0x7FFF_FFFF
 """All these take four octets in BER, so that a prepared request can be patched in place."""
 
-FRESH_REQUESTS, FRESH_SECONDS = 128, 0.02
+FRESH_REQUESTS, FRESH_SECONDS = 32, 0.005
 
 _REMEMBERED_LATE = 4096
 _ID_WITHIN = 64
