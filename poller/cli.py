@@ -8,6 +8,7 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
+from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
 from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
@@ -30,6 +31,7 @@ app.command()(run)
 app.command()(check)
 app.command()(poll)
 app.command()(report)
+app.command("forecast")(forecast_command)
 app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)

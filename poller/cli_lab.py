@@ -21,6 +21,7 @@ from poller.lab.server import CannotSimulate, Lab, LabOptions, simulated
 from poller.secrets import SecretUnavailable
 from poller.storage.parquet import ParquetStore
 
+_YEARS = range(2000, 2100)
 AUTHORITY = "lab-authority.pem"
 """In the state directory: the authority that the lab's certificates come from."""
 lab_app = typer.Typer(help="Simulate the estate's devices on loopback, for the demo, for training and for tests.")
@@ -117,7 +118,9 @@ def history(
     try:
         end_ns = time.time_ns() if end is None else _moment_ns(end)
     except ValueError:
-        typer.echo(f"--end {end}: write a moment with its zone, such as 2026-11-21T18:00+09:00", err=True)
+        typer.echo(
+            f"--end {end}: write a moment of 2000 to 2099 with its zone, such as 2026-11-21T18:00+09:00", err=True
+        )
         raise typer.Exit(2) from None
     estate = simulated(configuration.estate)
     if not (estate.devices or estate.circuits or estate.services):
@@ -147,6 +150,6 @@ def history(
 
 def _moment_ns(text: str) -> int:
     moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no zone")
+    if moment.tzinfo is None or moment.year not in _YEARS:
+        raise ValueError("no zone, or no year of this network")
     return int(moment.timestamp()) * 10**9

@@ -255,6 +255,8 @@ class Service(Model):
     interval: Period = 60.0
     timeout: Period = 10.0
     """How long the whole answer may take before the service counts as not answering."""
+    family: Literal["any", "ipv4", "ipv6"] = "any"
+    """By which of its addresses a name is asked; write two services to check both apart."""
     query: str | None = None
     """DNS: the name asked for."""
     record_type: str | None = None

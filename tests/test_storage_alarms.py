@@ -198,7 +198,7 @@ async def test_what_is_lost_is_told_by_mail(tmp_path: Path, begin: Callable[[Jou
         daemon.run(2)
         assert 11 <= journal.state.drops_total
     assert [] == quiet
-    assert any("失われている" in subject for _, _, subject in daemon.mails())
+    assert any("取りこぼし" in subject for _, _, subject in daemon.mails())
 
 
 async def test_a_store_that_takes_nothing_is_told_after_ten_minutes_by_its_name(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.alerts.isolation import ISOLATED
-from poller.estate import Rule, Severity
+from poller.estate import Rule, Selector, Severity
 from poller.settings import Name
 
 _DISK_FULL: Final = Rule(
@@ -29,10 +29,11 @@ _NOT_DURABLE: Final = Rule(
     runbook="監視と通報は続いている。理由はログの journal state の行にある\nディスクの故障と権限を確認する",
 )
 _LOSING: Final = Rule(
-    id="storage-losing",
-    name=Name(ja="保存しきれず測定値が失われている", en="measurements are being lost"),
-    on="daemon.losing",
-    equals=True,
+    id="self-loss",
+    name=Name(ja="測定値の取りこぼし", en="measurements were lost"),
+    on="daemon.drops_total",
+    changes=True,
+    where=Selector(parts=("journal",)),
     clear_for="5m",
     severity=Severity.SERIOUS,
     runbook="ログの journal drop の行で、失われた数と場所（memory、disk）を確認する\n"

@@ -25,12 +25,20 @@ _DOWN: Final = frozenset(
     }
 )
 _ISOLATION: Final = str(ISOLATION)
-_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"})
+_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"}) | {
+    "standby_carries",
+    "committed_delivered",
+}
 
 
 def is_fault(rule: Rule) -> bool:
     """True for rules on reachability and state; the others are about load. A fault and an overload have two causes."""
     return rule.on.rpartition(".")[2] in _FAULT_FIELDS
+
+
+def standby_helps(rule: Rule) -> bool:
+    """True for faults that weigh less while a standby serves; a line that carries and is held back has no such help."""
+    return is_fault(rule) and not rule.on.endswith(".committed_delivered")
 
 
 def says_down(rule: Rule) -> bool:

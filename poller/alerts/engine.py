@@ -16,6 +16,7 @@ from typing import Any, Final
 from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
+from poller.alerts.incident_samples import incident_sample
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
@@ -87,6 +88,7 @@ class Alerting:
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
         self._suspects: dict[str, None] = {}
+        self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
@@ -192,6 +194,11 @@ class Alerting:
             for change in changes
         ]
 
+    def take_incident_samples(self) -> list[Sample]:
+        """Every incident that changed since the last call, as a sample of the measurement "incident"."""
+        taken, self._records = self._records, []
+        return taken
+
     @property
     def _batch(self) -> Batch:
         """What this step changes; one transaction."""
@@ -277,7 +284,9 @@ class Alerting:
             self._batch.transitions.append((step, change.incident))
         self._teller.tell(now_ns)
         self._name()
-        self._batch.incidents.extend(self._book.incidents[id_] for id_ in sorted(self._book.changed))
+        changed = [self._book.incidents[id_] for id_ in sorted(self._book.changed)]
+        self._batch.incidents.extend(changed)
+        self._records.extend(incident_sample(incident, now_ns) for incident in changed)
         self._book.changed.clear()
         if self._batch:
             self.committed = self._store.submit(self._batch)

@@ -6,7 +6,7 @@ page does that, and greys what is old.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
@@ -92,6 +92,15 @@ class LiveState:
             if entry["active"] is not active.get(circuit):
                 entry["active"] = active.get(circuit)
                 self._touch("circuits", circuit)
+
+    def show(self, section: str, word: str, of: Callable[[str], Any], otherwise: Any) -> None:  # noqa: ANN401 - JSON
+        """Put a further word into every entry of a section, of(id) or, where that is None, otherwise."""
+        for key, entry in self._sections[section].items():
+            value = of(key)
+            value = otherwise if value is None else value
+            if word not in entry or entry[word] != value:
+                entry[word] = value
+                self._touch(section, key)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
