@@ -30,7 +30,10 @@ AUTHS = {
     "MD5": AuthProtocol.MD5, "SHA": AuthProtocol.SHA1, "SHA-224": AuthProtocol.SHA224, "SHA-256": AuthProtocol.SHA256,
     "SHA-384": AuthProtocol.SHA384, "SHA-512": AuthProtocol.SHA512,
 }  # fmt: skip
-PRIVS = {"DES": PrivProtocol.DES, "AES": PrivProtocol.AES128}
+PRIVS = {
+    "DES": PrivProtocol.DES, "AES": PrivProtocol.AES128, "AES-192": PrivProtocol.AES192, "AES-256": PrivProtocol.AES256,
+    "AES-192-C": PrivProtocol.AES192_REEDER, "AES-256-C": PrivProtocol.AES256_REEDER,
+}  # fmt: skip
 PAIRS = [(None, None), *((auth, None) for auth in AUTHS), *product(AUTHS, PRIVS)]
 
 

@@ -118,7 +118,7 @@ class Catalogue:
 
         v1 traps whose v2 form has no zero arrive with one (RFC 3584 adds it), and the other way round.
         """
-        found = self._meanings.get(_without_zero(oid))
+        found = self._meanings.get(_without_zero(oid)) or self._meanings.get(oid)
         if found is not None:
             return found
         number = format_oid(oid)
