@@ -42,7 +42,11 @@ def demo(
     start_logging()
     with ExitStack() as stack:
         stack.callback(typer.echo, "The demo has stopped.")
-        _start(stack, laid.lab(configuration.estate.polling.port), "the simulated network")
+        _start(
+            stack,
+            laid.lab(configuration.estate.polling.port, configuration.estate.notifications.port),
+            "the simulated network",
+        )
         if laid.snmpd is not None:
             _start(stack, laid.snmpd, None)
         run_daemon(configuration, _tell)
@@ -64,8 +68,11 @@ def _on_free_ports(configuration: Configuration) -> Configuration:
     estate = configuration.estate
     wall = estate.wall.model_copy(update={"port": layout.free_port(estate.wall.port)})
     agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
+    told = layout.free_port(estate.notifications.port, socket.SOCK_DGRAM)
     polling = estate.polling.model_copy(update={"port": agents})
-    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling}))
+    notifications = estate.notifications.model_copy(update={"port": told})
+    changed = {"wall": wall, "polling": polling, "notifications": notifications}
+    return replace(configuration, estate=estate.model_copy(update=changed))
 
 
 def _tell(url: str) -> None:

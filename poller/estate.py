@@ -8,7 +8,7 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     tenants (attachments, caps)                        who uses it (接続団体)
     services                                           what they use it for
     contacts, calendars, rules, maintenance            whom to tell, when, about what
-    organisation, polling, mail, storage, wall         how this daemon runs
+    organisation, polling, notifications, mail, storage, wall         how this daemon runs
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from poller.settings import (
     Mail,
     Model,
     Name,
+    Notifications,
     Organisation,
     Period,
     Polling,
@@ -301,6 +302,10 @@ class Selector(Model):
     line_groups: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    notifications: tuple[str, ...] = ()
+    """Names or numbers of notifications, for rules on notification.*; that of the beginning stands for its end too."""
+    varbinds: Mapping[str, str] = {}
+    """Patterns on values of varbinds by their names, for rules on notification.*."""
 
 
 class Rule(Model):
@@ -348,6 +353,7 @@ class Estate(Model):
 
     organisation: Organisation
     polling: Polling = Polling()
+    notifications: Notifications = Notifications()
     mail: Mail = Mail()
     storage: Storage = Storage()
     wall: Wall = Wall()

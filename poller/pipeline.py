@@ -4,6 +4,7 @@
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
                    oper status, also see_probe(): states of circuits and line groups, as of that moment
+        publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -31,6 +32,7 @@ from poller.readings import DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
+from poller.storms import StormRemark
 from poller.tenants import Tenants
 from poller.wall.flows import Flows
 from poller.wall.incidents import incident_entry
@@ -113,6 +115,13 @@ class Pipeline:
                 self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def remark(self, remarks: Sequence[StormRemark], now_ns: int) -> None:
+        """Write remarks of our own under the open incidents of their rules; without such an incident they are lost."""
+        for remark in remarks:
+            for incident in self._alerting.open_incidents():
+                if any(member.rule == remark.rule for member in incident.members):
+                    self._alerting.comment(incident.id, "hinomi", remark.text, now_ns)
 
     def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
         """States go into the journal and to alerting; the wall is shown them every second."""

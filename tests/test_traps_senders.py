@@ -71,10 +71,10 @@ class Listener:
     def where(self) -> str:
         return f"udp:127.0.0.1:{self.receiver.address[1]}"
 
-    def deliver(self, accepted: list[Accepted], answers: list[Answer]) -> None:
+    def deliver(self, accepted: list[Accepted], answers: list[Answer], receiver: Receiver) -> None:
         self.got += accepted
         if self.durable:
-            self.intake.funnel.acknowledged += self.receiver.send(answers)
+            self.intake.funnel.acknowledged += receiver.send(answers)
         else:
             self.waiting += answers
         self.came.set()

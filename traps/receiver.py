@@ -32,7 +32,7 @@ _ROOM: Final = socket.CMSG_SPACE(4)
 _FIRST_INHERITED: Final = 3
 """SD_LISTEN_FDS_START (sd_listen_fds(3))."""
 
-Deliver: TypeAlias = Callable[[list[Accepted], list[Answer]], None]
+Deliver: TypeAlias = Callable[[list[Accepted], list[Answer], "Receiver"], None]
 """Called on the loop with what one wake-up brought: notifications, and responses to send when they are durable."""
 
 
@@ -55,17 +55,20 @@ class Buffer:
         )
 
 
-def inherited_socket(environment: Mapping[str, str] = os.environ, pid: int | None = None) -> socket.socket | None:
-    """The UDP socket that systemd handed over (LISTEN_FDS), so that port 162 needs no privilege; None without one."""
+def inherited_sockets(environment: Mapping[str, str] = os.environ, pid: int | None = None) -> list[socket.socket]:
+    """UDP sockets that systemd handed over (LISTEN_FDS), so that port 162 needs no privilege; mostly none."""
     if environment.get("LISTEN_PID") != str(os.getpid() if pid is None else pid):
-        return None
-    count = int(environment.get("LISTEN_FDS", "0"))
+        return []
+    text = environment.get("LISTEN_FDS", "")
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    sockets = []
     for number in range(_FIRST_INHERITED, _FIRST_INHERITED + count):
         found = socket.socket(fileno=os.dup(number))
         if found.type == socket.SOCK_DGRAM and found.family in {socket.AF_INET, socket.AF_INET6}:
-            return found
-        found.close()
-    return None
+            sockets.append(found)
+        else:
+            found.close()
+    return sockets
 
 
 def open_socket(address: str, port: int) -> socket.socket:
@@ -97,7 +100,7 @@ def ask_for_buffer(opened: socket.socket, octets: int) -> Buffer:
 
 
 class Receiver:
-    """Receives until closed; made on a running loop. The socket is its own from then on."""
+    """Receives by one socket until closed; made on a running loop. Several may share an intake (IPv4 and IPv6)."""
 
     def __init__(
         self,
@@ -168,7 +171,7 @@ class Receiver:
         at_once = [answer for answer in answers if answer.window is None]
         if at_once:
             self.send(at_once)
-        self._deliver(accepted, [answer for answer in answers if answer.window is not None])
+        self._deliver(accepted, [answer for answer in answers if answer.window is not None], self)
 
     def _note_overflow(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         """The kernel's counter is of 32 bits and counts since the socket was opened."""
