@@ -80,6 +80,10 @@ class _Read(NamedTuple):
     response: bytes | None = None
 
 
+_new: Final = tuple.__new__
+"""Makes a named tuple without the call of its own __new__."""
+
+
 @dataclass(slots=True)
 class Intake:
     """Everything between the socket and the pipeline; one per receiver.
@@ -153,7 +157,9 @@ class Intake:
             differs = self._differing(source, notification.agent_address)
         window = self.flood.begin(source, key, time_ns)
         storm = source.calm_after_ns is not None
-        told = Accepted(time_ns, device, sender, shape.version, notification, shape.meaning, window, storm, differs)
+        told: Accepted = _new(
+            Accepted, (time_ns, device, sender, shape.version, notification, shape.meaning, window, storm, differs)
+        )
         window.subject = told
         self.funnel.told += 1
         self.accepted.append(told)

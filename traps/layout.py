@@ -111,6 +111,7 @@ class Shape:
         "_kind",
         "_plan",
         "_unpack",
+        "_uptime",
         "fixed",
         "gap",
         "head",
@@ -132,7 +133,7 @@ class Shape:
         self.version = ""
         self.size = len(octets)
         self.oid = notification.oid
-        self.head = encode_oid(notification.oid)
+        self.head = encode_oid(notification.oid) + (notification.agent_address or b"")
         self._kind = notification.kind
         self._agent_address = notification.agent_address
         told = [row for row in layout.rows if not _is_frame(octets, row)] if layout.uptime is None else layout.rows
@@ -140,7 +141,8 @@ class Shape:
         self._added = notification.varbinds[len(layout.rows) :] if layout.uptime is not None else ()
         self.mask, self.fixed = 0, 0
         self._plan: list[tuple[Oid, int]] = []
-        self._unpack = struct.Struct("").unpack
+        self._unpack = struct.Struct("").unpack_from
+        self._uptime = (0, 0)
         self._learn(octets, layout, catalogue)
 
     def _learn(self, octets: bytes, layout: Layout, catalogue: Catalogue) -> None:
@@ -151,24 +153,23 @@ class Shape:
         mask = bytearray(b"\xff") * len(octets)
         if not _open_number(mask, *layout.request_id):
             return
-        formats, done = [">"], 0
         if layout.uptime is not None:
-            start, stop = layout.uptime
-            if not _open_number(mask, start, stop):
+            self._uptime = layout.uptime
+            if not _open_number(mask, *layout.uptime):
                 return
-            self._plan.append((SYS_UPTIME, Tag.TIME_TICKS))
-            formats.append(f"{start}x0s{stop - start}s")
-            done = stop
+        formats, done = [">"], 0
         for row in layout.rows:
-            suffix_at = _open_instance(octets, row, mask, catalogue)
             if not _open_value(octets, row, mask):
                 return
+            if _is_frame(octets, row):
+                self._uptime = (row.start, row.stop) if row.tag == Tag.TIME_TICKS else self._uptime
+                continue
+            suffix_at = _open_instance(octets, row, mask, catalogue)
             formats.append(f"{suffix_at - done}x{row.oid_stop - suffix_at}s")
             formats.append(f"{row.start - row.oid_stop}x{row.stop - row.start}s")
             done = row.stop
             self._plan.append((decode_oid(octets[row.oid_start : suffix_at]), row.tag))
-        formats.append(f"{len(octets) - done}x")
-        self._unpack = struct.Struct("".join(formats)).unpack
+        self._unpack = struct.Struct("".join(formats)).unpack_from
         self.mask = int.from_bytes(mask, "big")
         self.fixed = int.from_bytes(octets, "big") & self.mask
 
@@ -183,18 +184,23 @@ class Shape:
     def read(self, octets: bytes) -> Notification:
         """The notification in octets that fit this shape."""
         varbinds = []
-        uptime: int | None = None
         fields = iter(self._unpack(octets))
-        for (prefix, tag), suffix, content in zip(self._plan, fields, fields, strict=True):
+        number = int.from_bytes
+        for (prefix, tag), suffix, content in zip(self._plan, fields, fields):  # noqa: B905 - two fields each, by _learn
             oid = prefix + _suffix(suffix) if suffix else prefix
             if tag == 0x02:  # noqa: PLR2004 INTEGER, most of all
-                varbinds.append(VarBind(oid, int.from_bytes(content, "big", signed=True), 0x02))
-            elif oid == SYS_UPTIME and uptime is None and tag == Tag.TIME_TICKS:
-                uptime = int.from_bytes(content, "big")
-            elif oid != TRAP_OID:
-                value: Value = content if tag == 0x04 else decode_value(tag, content)  # noqa: PLR2004 OCTET STRING
-                varbinds.append(VarBind(oid, value, tag))
-        return Notification(self._kind, self.oid, uptime, (*varbinds, *self._added), self._agent_address)
+                value: Value = number(content, "big", signed=True)
+            else:
+                value = content if tag == 0x04 else decode_value(tag, content)  # noqa: PLR2004 OCTET STRING
+            varbinds.append(_new(VarBind, (oid, value, tag)))
+        start, stop = self._uptime
+        uptime = number(octets[start:stop], "big")
+        told = (*varbinds, *self._added) if self._added else tuple(varbinds)
+        return _new(Notification, (self._kind, self.oid, uptime, told, self._agent_address))
+
+
+_new: Final = tuple.__new__
+"""Makes a named tuple without the call of its own __new__: half the time of reading a notification."""
 
 
 def _is_frame(octets: bytes, row: Row) -> bool:
