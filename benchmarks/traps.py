@@ -274,7 +274,11 @@ def summary(figures: dict[tuple[str, str], list[Figure]]) -> dict[str, float]:
         "over_snmptrapd": round(over[0], 2),
         "over_pysnmp": round(over[1], 1),
         "v3_traps_per_second": round(median(figures["ours", "v3"])),
-        **{"durable_traps_per_second": round(median(runs)) for (which, _), runs in figures.items() if which == "durable"},
+        **{
+            "durable_traps_per_second": round(median(runs))
+            for (which, _), runs in figures.items()
+            if which == "durable"
+        },
         "snmptrapd_per_second": round(median(trapd)),
         "pysnmp_per_second": round(median(pysnmp_)),
         "lost": sum(figure.lost for run in figures.values() for figure in run),

@@ -120,7 +120,6 @@ class Intake:
             for shape in shapes:
                 if number & shape.mask == shape.fixed:
                     funnel.decoded += 1
-                    funnel.accepted += 1
                     self._sort(source, shape, datagram, time_ns)
                     return
         try:
@@ -142,6 +141,7 @@ class Intake:
         if not within:
             self.funnel.dropped[Drop.LIMITED] += 1
             return None
+        self.funnel.accepted += 1
         key = shape.head if flood.is_coarse(source) else shape.key(octets)
         window = flood.window(source, key, time_ns)
         if window is not None:
@@ -218,7 +218,6 @@ class Intake:
             for shape in source.shapes.get(which, ()):
                 if number & shape.mask == shape.fixed:
                     self.funnel.decoded += 1
-                    self.funnel.accepted += 1
                     self._sort(source, shape, octets, arrival.time_ns)
                     return
         scoped = _read_scoped(opened)
@@ -248,7 +247,6 @@ class Intake:
         return shape
 
     def _accept(self, source: Source, read: _Read, arrival: _Arrival) -> None:
-        self.funnel.accepted += 1
         if read.response is None:
             self._sort(source, read.shape, read.octets, arrival.time_ns, read.notification)
             return
@@ -258,7 +256,6 @@ class Intake:
         window = self._informs.before(key, arrival.time_ns)
         if window is not None:
             self.funnel.repeated_informs += 1
-            self.funnel.summed += 1
         else:
             window = self._sort(source, read.shape, read.octets, arrival.time_ns, read.notification)
             if window is None:  # beyond the limit: not acknowledged, so that it comes again when there is room
