@@ -171,7 +171,7 @@ def test_soon_after_a_reboot_nothing_opens_an_incident(tmp_path: Path, journal: 
     place = Place(tmp_path, journal, rule())
     place.link("fw-1", 3, uptime=29_000)
     place.send("fw-2", (*TRAPS, 1))
-    place.link("fw-2", 3, at_ns=NOON_NS + 299 * SECOND_NS)
+    place.link("fw-2", 3, at_ns=NOON_NS + 290 * SECOND_NS)
     assert [] == place.titles()
     place.link("fw-2", 3, at_ns=NOON_NS + 301 * SECOND_NS)
     assert 1 == len(place.titles())

@@ -1,7 +1,8 @@
 """The funnel: what became of every datagram, in counters that never lose one (R49). Pure.
 
-received = decoded + the drops before it            decoded = accepted + the drops behind it
-accepted = told + summed                            told notifications are committed when they are durable
+received = decoded + the drops before it
+decoded = accepted + informs sent again + the drops behind it
+accepted = told + summed; committed follows accepted, when it is durable
 """
 
 from collections import Counter
