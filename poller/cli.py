@@ -10,10 +10,12 @@ from poller.cli_check import check
 from poller.cli_demo import demo
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_mib import mib_app
 from poller.cli_poll import poll
 from poller.cli_rules import rules
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
+from poller.cli_traps import traps
 
 app = typer.Typer(
     name="hinomi",
@@ -32,6 +34,8 @@ app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)
+app.command()(traps)
+app.add_typer(mib_app, name="mib")
 app.add_typer(lab_app, name="lab")
 
 

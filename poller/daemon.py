@@ -109,7 +109,7 @@ class Daemon:
             watch = SelfWatch(pipeline, journal, rounds, deliveries)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
-            wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
+            wall = WallServer(live, listen, port, history=history, notified=notified, clock_ns=self._clock_ns)
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
