@@ -151,7 +151,7 @@ class Notified:
         about = subject_of(one.meaning, told, more)
         self._number += 1
         self.recent.append(Entry(self._number, one, told, about, more))
-        self._published += 1
+        self._published += one.window.count  # repeats of the same wake-up are in it already
         if one.device in self._estate.devices:
             self._act(one)
         return self._sample(one, told, about, more)

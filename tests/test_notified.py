@@ -257,3 +257,19 @@ def test_every_address_of_the_estate_is_a_source(tmp_path: Path, journal: Journa
     for device in place.estate.devices.values():
         for address in device.addresses:
             assert device.id == place.intake.sources.devices[ip_address(str(address))]
+
+
+async def test_repeats_of_one_wake_up_are_committed_with_the_first(tmp_path: Path, journal: Journal) -> None:
+    """R49: whatever is summed before it is delivered counts all the same."""
+    place = Place(tmp_path, journal)
+    for number in range(50):
+        place.intake.take(link_down(number + 1), (str(place.estate.devices["fw-1"].addresses[0]), 1), NOON_NS + number)
+    place.notified.deliver(place.intake.accepted, [], None)
+    await place.notified.commit(lambda: NOON_NS)
+    assert 50 == place.intake.funnel.committed == place.intake.funnel.accepted
+
+
+def link_down(request_id: int) -> bytes:
+    frame = [VarBind(SYS_UPTIME, 10**8, Tag.TIME_TICKS), VarBind(TRAP_OID, (*TRAPS, 3), Tag.OBJECT_IDENTIFIER)]
+    index = VarBind((*IF_ENTRY, 1, 7), 7, 2)
+    return encode_message(CommunityMessage(1, b"public", Pdu(PduKind.TRAP_V2, request_id, [*frame, index])))

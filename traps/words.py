@@ -32,8 +32,8 @@ def name_varbinds(notification: Notification, meaning: Meaning, catalogue: Catal
     """Every varbind with its name, or its number where nobody knows one, and its value as people read it."""
     told = []
     for place, varbind in enumerate(notification.varbinds):
-        name = catalogue.name_varbind(meaning, place, varbind.oid)
         known = catalogue.object_of(varbind.oid)
+        name = known.name if known is not None else catalogue.name_varbind(meaning, place, varbind.oid)
         instance = format_oid(varbind.oid[len(known.oid) :]) if known is not None else ""
         words = known.values if known is not None else {}
         told.append(Told(name, instance, format_oid(varbind.oid), value_text(varbind, words)))
@@ -64,13 +64,15 @@ def _octets(value: bytes, tag: int) -> str:
         text = value.rstrip(b"\0").decode("utf-8")
     except UnicodeDecodeError:
         text = ""
-    if (text or not value) and all(sign.isprintable() or sign in "\r\n\t" for sign in text):
+    if (text or not value) and (text.isprintable() or all(sign.isprintable() or sign in "\r\n\t" for sign in text)):
         return clean(text, _LONGEST_VALUE)
     return value[: _LONGEST_VALUE // 3].hex(":")
 
 
 def clean(text: str, longest: int = _LONGEST) -> str:
     """One line without control, format or private characters, cut at `longest`."""
+    if text.isprintable() and len(text) <= longest and "  " not in text:  # as good as always
+        return text.strip()
     flat = " ".join(text.split())
     kept = "".join(sign for sign in flat if unicodedata.category(sign)[0] != "C")
     return kept if len(kept) <= longest else kept[: longest - 1] + "…"
