@@ -105,7 +105,7 @@ def run(addresses: list[str], ports: tuple[int, int], seconds: float) -> None:
         sockets.append(opened)
     count = int(RATE * seconds)
     datagrams = [
-        encode_message(CommunityMessage(1, b"public", link_down(200 + number // len(sockets), number)))
+        encode_message(CommunityMessage(1, b"lab-only-notify", link_down(200 + number // len(sockets), number)))
         for number in range(count + BURST)
     ]
     time.sleep(15)  # the first round of polls and discoveries

@@ -54,7 +54,7 @@ async def watched(tmp_path: Path):
     chosen_devices = {key: one.model_copy(update={"redundancy_group": None}) for key, one in chosen.items()}
     estate = estate.model_copy(update={**changed, "devices": chosen_devices})
     full = load(share("config/examples/prefecture")).estate
-    options = LabOptions(port=0, notifications=Notifications(receiver=f"127.0.0.1:{told}"))
+    options = LabOptions(port=0, notifications=Notifications(receiver=f"127.0.0.1:{told}", community="lab-only-notify"))
     async with Lab(full, share("config/examples/prefecture"), options) as lab:
         polling = estate.polling.model_copy(update={"port": lab.ports[0]})
         estate = estate.model_copy(update={"polling": polling})
