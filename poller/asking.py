@@ -11,9 +11,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
-from poller import discovery as kept
+import msgspec
+
 from poller.discovery import INDEXES_MOVED, Discovery, Question, Rediscovery, discover, needs_rediscovery
 from poller.estate import Device
 from poller.log import tell
@@ -22,6 +23,7 @@ from poller.profiles import BadProfile, Profiles
 from poller.readings import DeviceReading, FailedPoll
 from poller.rounds import Answer
 from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget
+from probes.snmp.device import LARGEST_PDU_VARBINDS
 
 _log: Final = logging.getLogger(__name__)
 
@@ -38,6 +40,13 @@ class _Watched:
     before: DeviceReading | None = None
     look_again: str = ""
     """Why it is to be discovered anew with the next poll, although nothing in its answers says so."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What a restart takes up of a device; request_size in varbinds."""
+
+    discovery: Discovery
+    request_size: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_PDU_VARBINDS)]
 
 
 class Asking:
@@ -97,9 +106,11 @@ class Asking:
         return watched.before.device_uptime_ticks, watched.before.device_received_ns
 
     def save(self) -> dict[str, bytes]:
-        """Every discovery, so that a restart polls at once."""
+        """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""
         return {
-            key: kept.dump(watched.discovery) for key, watched in self._watched.items() if watched.discovery is not None
+            key: msgspec.json.encode(_Kept(watched.discovery, self._snmp.device(watched.target).size.limit))
+            for key, watched in self._watched.items()
+            if watched.discovery is not None
         }
 
     def restore(self, saved: Mapping[str, bytes]) -> None:
@@ -109,8 +120,10 @@ class Asking:
             if watched is None:
                 continue
             try:
-                self._take(watched, kept.load(content))
-            except (ValueError, BadProfile) as error:
+                found = msgspec.json.decode(content, type=_Kept)
+                self._snmp.device(watched.target).size.limit = found.request_size
+                self._take(watched, found.discovery)
+            except (msgspec.MsgspecError, BadProfile) as error:
                 tell(_log, logging.INFO, "discovery_not_kept", device=key, reason=str(error))
 
     async def _ask(self, watched: _Watched, due_ns: int) -> Answer:

@@ -52,6 +52,15 @@ class CapStatus:
         return self.value / self.limit
 
 
+@dataclass(frozen=True, slots=True)
+class PastUse:
+    """What an account used before until_ns: parts of local days for volumes, 5-minute windows for a percentile."""
+
+    until_ns: int
+    days: tuple[SlotTotals, ...]
+    windows: tuple[SlotTotals, ...] = ()
+
+
 @dataclass(slots=True)
 class Usage:
     """What is kept of one account of a tenant: the last slots' rates, days, and the month's bins for a percentile."""
@@ -71,6 +80,17 @@ class Usage:
             self.recent[totals.start_ns] = (into, out)
         for start_ns in [start_ns for start_ns in self.recent if start_ns <= self.last_ns - _RECENT * SLOT_NS]:
             del self.recent[start_ns]
+        self._bin(totals, zone)
+
+    def remember(self, past: PastUse, zone: ZoneInfo) -> None:
+        """Enter what was used before anything was counted here."""
+        for day in past.days:
+            self.volumes.add(day, zone)
+        for window in past.windows:
+            self._bin(window, zone)
+        self.last_ns = max(self.last_ns, past.until_ns - SLOT_NS)
+
+    def _bin(self, totals: SlotTotals, zone: ZoneInfo) -> None:
         if self.keeps_bins:
             if self.bins is None or totals.start_ns >= self.bins.end_ns:
                 self.bins = MonthBins(*month_bounds_ns(local_date(totals.start_ns, zone), zone))

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -25,7 +25,8 @@ from poller.secrets import SecretReference, SecretUnavailable
 from poller.settings import Polling
 from poller.targets import snmp_target
 from poller.units import format_rate
-from probes.snmp import Snmp, SnmpError, SnmpTarget
+from poller.variables import as_plain, read_variables
+from probes.snmp import Snmp, SnmpError, SnmpTarget, parse_oid
 from probes.snmp.errors import BadRequest, NoAnswer, Refused
 
 T = TypeVar("T")
@@ -74,6 +75,9 @@ def poll(  # noqa: PLR0917 - a command has as many options as its users need
     timeout: Annotated[float, typer.Option("--timeout", min=0.05, help="Seconds of the first try.")] = 1.5,
     tries: Annotated[int, typer.Option("--tries", min=1, max=10, help="Tries.")] = 3,
     unverified: Annotated[bool, typer.Option("--unverified", help="Use readings marked unverified too.")] = False,
+    oid: Annotated[
+        list[str] | None, typer.Option("--oid", help="Only this variable, or all below; repeatable.")
+    ] = None,
     recording: Annotated[Path | None, typer.Option("--recording", help="Ask a .snmprec file instead.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Take a device from a configuration.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show detection, questions and datagrams.")] = False,
@@ -107,6 +111,9 @@ def poll(  # noqa: PLR0917 - a command has as many options as its users need
         return Request(device, target, repeat, interval, unverified)
 
     lid = _Lid(to_stderr=as_json)
+    if oid:
+        run_or_exit(lambda: _show_variables(make(), oid, lid if explain else None, as_json=as_json))
+        return
     polled = run_or_exit(lambda: _poll(make(), lid if explain else None))
     if lid.reader_left:
         raise BrokenPipeError
@@ -162,6 +169,21 @@ async def _poll(request: Request, explain: Callable[[str], None] | None) -> Poll
         if explain:
             explain(explain_statistics(snmp.statistics))
         return polled
+
+
+async def _show_variables(
+    request: Request, texts: Sequence[str], explain: Callable[[str], None] | None, *, as_json: bool
+) -> None:
+    oids = [parse_oid(text) for text in texts]
+    if request.agent is not None:
+        raise BadInput("--oid asks a device, not a recording: grep the recording instead")
+    async with Snmp(trace=Tracer(request.target, explain, every_varbind=True) if explain else None) as snmp:
+        found = [as_plain(one) async for one in read_variables(snmp, request.target, oids)]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for one in found:
+        typer.echo(f"{one['oid']} = {'(does not exist)' if one['value'] is None else one['value']}")
 
 
 # ---- from the command line to a request

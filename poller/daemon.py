@@ -2,6 +2,7 @@
 
 What is built here is built once and handed down; no module keeps state of its own. Tasks:
     rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
+    services   checks of services, each its own task
     beat       pipeline.tick once a second            outbox   mails, from disk
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
     notified   notifications: durable, then acknowledged
@@ -18,8 +19,10 @@ from typing import Any, Final
 
 from poller import checkpoint
 from poller.alerts.engine import Alerting
-from poller.alerts.outbox import run_outbox
+from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.pictured import Pictures
 from poller.alerts.store import Store as AlertStore
+from poller.alerts.ways import ways_of
 from poller.asking import Asking
 from poller.config import Configuration
 from poller.echoes import run_echoes
@@ -29,9 +32,10 @@ from poller.notified import Notified
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
-from poller.schedule import Schedule
+from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
+from poller.services import Services
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import open_history
 from poller.storage.journal import Journal, JournalLimits
@@ -39,8 +43,10 @@ from poller.stores import open_stores, store_names
 from poller.systemd import Systemd
 from poller.targets import snmp_target
 from poller.trap_sources import load_installed_catalogue, start_engine, trap_sources
+from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
+from poller.wall.people import People
 from poller.wall.server import WallServer
 from probes.snmp import Snmp, SnmpTarget
 from traps.catalogue import Catalogue
@@ -53,7 +59,6 @@ from traps.sources import Sources
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
-FIRST_MINUTE_NS: Final = 60 * 10**9
 LATE_SECONDS: Final = 30.0
 """A schedule further behind than this is not kept: the watchdog is no longer fed."""
 
@@ -102,25 +107,26 @@ class Daemon:
             notified = self._notified(catalogue, pipeline, journal, asking)
             stack.callback(notified.close)
             notified.restore(saved.get("notifications", {}), self._clock_ns())
-            await self._remember(live)
-            rounds = self._rounds(asking, pipeline, first_start=not saved)
+            await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
+            rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
-            watch = SelfWatch(pipeline, journal, rounds, deliveries)
+            watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
+            alerting.illustrate(Pictures(self._estate, history))
             wall = WallServer(live, listen, port, history=history, notified=notified, clock_ns=self._clock_ns)
+            wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
+                    group.create_task(self._services(pipeline).run(), name="services"),
                     group.create_task(self._beat(pipeline, watch, rounds, notified), name="beat"),
                     group.create_task(self._save(pipeline, asking, notified), name="saver"),
                     group.create_task(notified.run(self._clock_ns), name="notified"),
-                    group.create_task(
-                        run_outbox(alerts, self._mail(), self._configuration.directory, self._clock_ns), name="outbox"
-                    ),
+                    group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
                         group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
                         for name, store in stores.items()
@@ -172,30 +178,41 @@ class Daemon:
         storage = self._estate.storage
         return JournalLimits(max_octets=storage.journal_bytes, max_age_seconds=storage.journal_days * 86400.0)
 
+    def _outbox(self, alerts: AlertStore) -> Outbox:
+        directory = self._configuration.directory
+        return Outbox(alerts, self._mail(), directory, ways=ways_of(self._estate, directory))
+
     def _mail(self) -> Any:  # noqa: ANN401 - the settings with the maildir made absolute
         mail = self._estate.mail
         if mail.maildir is None:
             return mail
         return mail.model_copy(update={"maildir": str(self._state / mail.maildir)})
 
-    def _rounds(self, asking: Asking, pipeline: Pipeline, *, first_start: bool) -> Rounds:
-        """Every device soon and then in its rhythm; on a first start every 10 s at first, for rates within a minute."""
-        schedule = Schedule()
-        now_ns = self._clock_ns()
-        for key, device in self._estate.devices.items():
-            if device.credentials is not None:
-                schedule.add(key, device.interval or self._estate.polling.interval, now_ns)
-                if first_start:
-                    schedule.hasten(key, 10, now_ns + FIRST_MINUTE_NS, now_ns)
-                schedule.ask_soon(key, now_ns)
+    def _rounds(self, asking: Asking, pipeline: Pipeline, alerting: Alerting, *, first_start: bool) -> Rounds:
+        """Every device that is asked by SNMP, in its rhythm."""
+        default = self._estate.polling.interval
+        asked = {key: each for key, each in self._estate.devices.items() if each.credentials is not None}
+        intervals = {key: each.interval or default for key, each in asked.items()}
+        schedule = start_schedule(intervals, self._clock_ns(), first_start=first_start)
 
         def accept(answer: Answer) -> None:
             pipeline.accept(answer, self._clock_ns())
 
-        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns)
+        return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
 
-    async def _remember(self, live: LiveState) -> None:
-        """Give the wall the last hours of its lines, so that a restart does not empty the picture."""
+    def _services(self, pipeline: Pipeline) -> Services:
+        return Services(
+            self._estate,
+            self._configuration.directory,
+            lambda samples: pipeline.publish(samples, self._clock_ns()),
+            self._clock_ns,
+        )
+
+    async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:
+        """Give the wall the last hours of its lines, so that a restart does not empty the picture.
+
+        A pipeline that begins without a checkpoint learns what tenants have used: no month begins in its middle.
+        """
         directory = self._state / "store"
         if not directory.is_dir():
             return
@@ -203,6 +220,8 @@ class Daemon:
         past = await asyncio.to_thread(past_of_lines, history, list(self._estate.line_groups), self._clock_ns())
         for group, points in past.items():
             live.remember(group, points)
+        if beginner is not None:
+            beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
     async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds, notified: Notified) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""

@@ -25,14 +25,25 @@ credentials:
   this-machine:
     version: "2c"
     community: file:secrets/this-machine
+sites:
+  here: {{name: {{ja: この計算機の設置場所, en: Where this machine stands}}}}
 devices:
   this-machine:
     name: {{ja: この計算機, en: This machine}}
     addresses: [127.0.0.1]
     port: {port}
     role: server
-    site: {site}
+    site: here
     credentials: this-machine
+rules:
+  this-machine-down:
+    name: {{ja: この計算機の応答なし, en: This machine does not answer}}
+    on: device.up
+    equals: false
+    where: {{devices: [this-machine]}}
+    raise_for: 30s
+    clear_for: 2m
+    severity: minor
 """
 _SNMPD: Final = """\
 agentaddress udp:127.0.0.1:{port}
@@ -116,7 +127,7 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_hex(12) + "\n", encoding="ascii")
     community = secret.read_text(encoding="ascii").strip()
-    local.write_text(_THIS_MACHINE.format(port=port, site=_first_site(config)), encoding="utf-8")
+    local.write_text(_THIS_MACHINE.format(port=port), encoding="utf-8")
     snmpd_config = state / "snmpd.conf"
     snmpd_config.touch(mode=0o600)
     snmpd_config.write_text(_SNMPD.format(port=port, community=community), encoding="ascii")
@@ -133,13 +144,6 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
         "-p",
         str(state / "snmpd.pid"),
     )
-
-
-def _first_site(config: Path) -> str:
-    for line in (config / "sites.yaml").read_text(encoding="utf-8").splitlines():
-        if line.startswith("  ") and line.rstrip().endswith(":") and not line.strip().startswith("#"):
-            return line.strip().rstrip(":")
-    return "dc"
 
 
 def free_port(wanted: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

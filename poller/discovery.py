@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-import msgspec
-
 from poller.iftable import COLUMNS, IF_ENTRY, IF_X_ENTRY, Interface, Kept, build_interfaces
 from poller.profile_readings import Object, Reading
 from poller.profile_values import as_text, bind_first
@@ -76,19 +74,6 @@ class Discovery:
     def narrow_only(self) -> bool:
         """Interfaces, and none with 64-bit octets: 32 bits wrap every 34 s at 1 Gbps (R25)."""
         return bool(self.interfaces) and not any(interface.wide for interface in self.interfaces)
-
-
-def dump(discovery: Discovery) -> bytes:
-    """A Discovery as JSON."""
-    return msgspec.json.encode(discovery)
-
-
-def load(content: bytes) -> Discovery:
-    """What dump wrote; ValueError where it is something else (another version, a damaged file)."""
-    try:
-        return msgspec.json.decode(content, type=Discovery)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a kept discovery: {error}") from None
 
 
 class Agent(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from poller.log import tell
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import MAINTENANCE, DeviceReading, FailedPoll
 from poller.schedule import SECOND_NS, Due, Schedule
 
 _log: Final = logging.getLogger(__name__)
@@ -73,7 +73,10 @@ class Rounds:
         accept: Callable[[Answer], None],
         *,
         clock_ns: Callable[[], int] = time.time_ns,
+        stopped: Callable[[str, int], str | None] = lambda _device, _now_ns: None,
     ) -> None:
+        """Stopped says why a device must not be asked at a moment (the id of a maintenance window), or None."""
+        self._stopped = stopped
         self._schedule = schedule
         self._asker = asker
         self._accept = accept
@@ -131,6 +134,10 @@ class Rounds:
         if due.device in self._running:
             statistics.overruns[due.device] += 1
             tell(_log, logging.WARNING, "overrun", device=due.device, total=statistics.overruns[due.device])
+            return
+        window = self._stopped(due.device, now_ns)
+        if window is not None:
+            self._accept(FailedPoll(due.device, due.due_ns, MAINTENANCE, window, None))
             return
         statistics.started += 1
         statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)

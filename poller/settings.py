@@ -5,10 +5,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 from poller.secrets import SecretReference
 from poller.units import Duration, Volume
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
 
 
 def parse_address(value: object) -> IPv4Address | IPv6Address:
@@ -190,6 +193,8 @@ class MqttBroker(Model):
     user: str | None = None
     password: SecretReference | None = None
     tls: Flag = False
+    alerts: Flag = True
+    """Also publishes every incident, for whoever subscribes to hinomi/alerts/#."""
 
 
 class Storage(Model):

@@ -1,6 +1,6 @@
 """Asking the lab's agents by the production path: discovered once, asked by name, looked at again when they changed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -8,12 +8,13 @@ import pytest
 
 from poller.asking import Asking
 from poller.config import load
+from poller.estate import Device
 from poller.lab.server import Lab, LabOptions
 from poller.profiles import load_profiles
 from poller.readings import COUNTERS, DeviceReading, FailedPoll
 from poller.rounds import Answer
 from poller.targets import snmp_target
-from probes.snmp import Snmp
+from probes.snmp import Snmp, SnmpTarget
 
 PREFECTURE = Path(__file__).resolve().parent.parent / "config" / "examples" / "prefecture"
 CONFIGURATION = load(PREFECTURE)
@@ -34,15 +35,21 @@ class Minutes:
 class Watch:
     """One device of the lab, asked once a minute."""
 
-    def __init__(self, lab: Lab, asking: Asking, clock: Minutes, device: str) -> None:
+    def __init__(self, lab: Lab, snmp: Snmp, clock: Minutes, entry: Device, target: SnmpTarget) -> None:
         self.lab = lab
-        self.asking = asking
-        self._clock = clock
-        self._device = device
+        self.clock = clock
+        self._device = entry.id
+        self._targets = {entry.id: (entry, target)}
+        self.start(snmp)
+
+    def start(self, snmp: Snmp) -> None:
+        """Begin with nothing known, as a daemon does."""
+        self.asking = Asking(snmp, load_profiles(), self._targets, clock_ns=self.clock)
+        self.size = snmp.device(self._targets[self._device][1]).size
 
     async def ask(self, seconds: int = 60) -> Answer:
-        self._clock.now_ns += seconds * SECOND_NS
-        return await self.asking.ask(self._device, self._clock.now_ns, 20.0)
+        self.clock.now_ns += seconds * SECOND_NS
+        return await self.asking.ask(self._device, self.clock.now_ns, 20.0)
 
     async def read(self, seconds: int = 60) -> DeviceReading:
         answer = await self.ask(seconds)
@@ -54,15 +61,15 @@ class Watch:
 async def watching(device: str) -> AsyncIterator[Watch]:
     clock = Minutes()
     estate = CONFIGURATION.estate
-    async with Lab(estate, CONFIGURATION.directory, LabOptions(port=0), clock=clock) as lab, Snmp() as snmp:
+    options = LabOptions(port=0)
+    async with Lab(estate, CONFIGURATION.directory, options, clock=clock) as lab, Snmp(wall_clock_ns=clock) as snmp:
         address, port = lab.address(device)
         entry = estate.devices[device].model_copy(update={"port": port})
         assert entry.credentials is not None
         polling = estate.polling.model_copy(update={"timeout": 0.2, "tries": 2})
         target = snmp_target(entry, estate.credentials[entry.credentials], polling, CONFIGURATION.directory)
         assert (address, port) == (target.address, target.port)
-        asking = Asking(snmp, load_profiles(), {device: (entry, target)}, clock_ns=clock)
-        yield Watch(lab, asking, clock, device)
+        yield Watch(lab, snmp, clock, entry, target)
 
 
 def octets_by_name(reading: DeviceReading) -> dict[str, int | None]:
@@ -106,20 +113,40 @@ async def test_a_silent_device_is_silent_and_its_return_is_seen() -> None:
         assert again.answered is False
 
 
-async def test_discoveries_survive_a_restart() -> None:
+async def test_discoveries_and_request_sizes_survive_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+    """What a device has taught about the size of requests is kept (R14), and the first poll needs no discovery."""
     async with watching("fw-1") as watch:
         await watch.read()
+        watch.size.halve(20)
         saved = watch.asking.save()
+        async with Snmp(wall_clock_ns=watch.clock) as snmp:
+            watch.start(snmp)
+            watch.asking.restore(saved)
+            assert saved == watch.asking.save()
+            assert 10 == watch.size.limit
+            with caplog.at_level("INFO"):
+                await watch.read()
+    assert "discovered" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"{",
+        lambda saved: saved.replace(b'"device":"fw-1"', b'"device":7'),
+        lambda saved: saved.replace(b'"request_size":512', b'"request_size":0'),
+    ],
+)
+async def test_a_damaged_discovery_is_made_anew(
+    caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
     async with watching("fw-1") as watch:
-        watch.asking.restore(saved)
-        assert saved == watch.asking.save()
         await watch.read()
-
-
-async def test_a_damaged_discovery_is_made_anew(caplog: pytest.LogCaptureFixture) -> None:
+        saved = watch.asking.save()["fw-1"]
+    assert damage(saved) != saved
     async with watching("fw-1") as watch:
         with caplog.at_level("INFO"):
-            watch.asking.restore({"fw-1": b"{", "gone": b""})
+            watch.asking.restore({"fw-1": damage(saved), "gone": b""})
         assert "discovery_not_kept device=fw-1" in caplog.text
         await watch.read()
 

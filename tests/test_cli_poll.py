@@ -101,6 +101,16 @@ def test_an_expression_chooses_interfaces(snmpd: int) -> None:
 
 
 @needs_snmpd
+def test_a_single_variable_or_all_below_an_oid_is_shown(snmpd: int) -> None:
+    done = hinomi(f"127.0.0.1:{snmpd}", "--community", "tower", "--oid", "1.3.6.1.2.1.1.5.0", "--oid", "1.3.6.1.3.9")
+    assert (0, "1.3.6.1.2.1.1.5.0 = fire-tower\n1.3.6.1.3.9 = (does not exist)\n") == (done.returncode, done.stdout)
+    done = hinomi(f"127.0.0.1:{snmpd}", "--community", "tower", "--oid", ".1.3.6.1.2.1.2.2.1.2", "--json")
+    told = json.loads(done.stdout)
+    assert {"oid": "1.3.6.1.2.1.2.2.1.2.1", "value": "lo"} in told
+    assert all(one["oid"].startswith("1.3.6.1.2.1.2.2.1.2.") for one in told)
+
+
+@needs_snmpd
 def test_version_3_with_passwords_from_the_environment(snmpd: int) -> None:
     done = hinomi(
         *(f"127.0.0.1:{snmpd}", "--json", "--v3-user", "watch", "--v3-auth", "SHA-256"),
@@ -182,6 +192,11 @@ def test_nobody_listens() -> None:
         (("127.0.0.1", "--community-file", "/nowhere/x"), "file:/nowhere/x: /nowhere/x: No such file or directory"),
         (("127.0.0.1", "--v3-user", "x", "--v3-auth", "MD5"), "--v3-auth and --v3-auth-password-file belong together"),
         (("127.0.0.1", "--community", "x", "--interface", "("), "--interface '(' is not a regular expression:"),
+        (
+            ("127.0.0.1", "--community", "x", "--oid", "ifTable"),
+            "'ifTable' is not an OID: write it as numbers with dots",
+        ),
+        (("127.0.0.1", "--community", "x", "--oid", "3.1"), "3.1 is not an OID: it has 2 to 128 numbers"),
         (("127.0.0.1", "--recording", "/nowhere.snmprec"), "/nowhere.snmprec: No such file or directory"),
         (("nosuch.invalid", "--recording", "/nowhere.snmprec"), "/nowhere.snmprec: No such file or directory"),
     ],

@@ -10,8 +10,6 @@ from poller.discovery import (
     Discovery,
     Question,
     discover,
-    dump,
-    load,
     needs_rediscovery,
 )
 from poller.iftable import IF_ENTRY, IF_X_ENTRY, build_interfaces, unique_names
@@ -60,16 +58,6 @@ async def test_a_device_is_found_with_family_interfaces_and_what_its_profile_rea
     assert [("ex3", 3, 10**9, True)] == [(one.name, one.if_index, one.speed, one.wide) for one in found.interfaces]
     assert {} == found.missing
     assert not found.narrow_only
-
-
-async def test_a_discovery_survives_a_restart_of_the_daemon() -> None:
-    found = await found_on(agent_of("panos"))
-    assert found == load(dump(found))
-
-
-def test_a_damaged_discovery_is_told_and_not_believed() -> None:
-    with pytest.raises(ValueError, match="not a kept discovery"):
-        load(b'{"device": "x"}')
 
 
 async def test_a_profile_named_in_the_configuration_is_used_without_asking_who_it_is() -> None:

@@ -241,7 +241,7 @@ async def test_two_missed_canaries_raise_an_alert_and_one_that_comes_through_cle
     receiver._loop.remove_reader(opened.fileno())
     for number in range(3):
         place.notified.tick(NOON_NS + number * 300 * SECOND_NS)
-    assert ["notifications (traps) do not come through"] == [
+    assert ["notifications (traps) do not come through (notifications)"] == [
         title for title in place.titles() if "notifications" in title
     ]
     receiver._drain()

@@ -42,8 +42,6 @@ CANARY_LOST: Final = Rule(
     runbook="受信口（UDP）が開いているか、受信バッファーがあふれていないかを確認する\n"
     "ディスクの空きと、ジャーナルへの書込みを確認する",
 )
-BUILT_IN: Final[Mapping[str, Rule]] = {rule.id: rule for rule in (STORM, CANARY_LOST)}
-"""Rules that need no configuration; a rule of the same id in the configuration replaces one."""
 
 
 class _Compiled(NamedTuple):
@@ -62,7 +60,11 @@ class NotificationRules:
         self._with_end = frozenset(with_end)
         self._rules = [
             _Compiled(
-                rule, rule.on.partition(".")[2], compile_judge(rule), selected_lines(rule.where), rule.where.varbinds
+                rule,
+                rule.on.partition(".")[2],
+                compile_judge(rule).judge,
+                selected_lines(rule.where),
+                rule.where.varbinds,
             )
             for rule in estate.rules.values()
             if rule.on.partition(".")[0] == MEASUREMENT

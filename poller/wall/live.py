@@ -6,7 +6,7 @@ page does that, and greys what is old.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
@@ -92,6 +92,15 @@ class LiveState:
             if entry["active"] is not active.get(circuit):
                 entry["active"] = active.get(circuit)
                 self._touch("circuits", circuit)
+
+    def show(self, section: str, word: str, of: Callable[[str], Any], otherwise: Any) -> None:  # noqa: ANN401 - JSON
+        """Put a further word into every entry of a section, of(id) or, where that is None, otherwise."""
+        for key, entry in self._sections[section].items():
+            value = of(key)
+            value = otherwise if value is None else value
+            if word not in entry or entry[word] != value:
+                entry[word] = value
+                self._touch(section, key)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
@@ -222,7 +231,10 @@ class LiveState:
         self._touch("tenants", tenant)
 
     def _take_service(self, sample: Sample) -> None:
-        self._put("services", sample.tags[0][1], sample, {"up": "up", "response_seconds": "response_seconds"})
+        self._put("services", sample.tags[0][1], sample, _SERVICE_FIELDS)
+        entry = self._sections["services"].get(sample.tags[0][1])
+        if entry is not None:
+            entry["text"] = {lang: sample.fields.get(f"text_{lang}") for lang in ("ja", "en")}
 
     def _take_daemon(self, sample: Sample) -> None:
         self._daemon[sample.tags[1][1]] = {"time_ns": sample.time_ns, **sample.fields}
@@ -263,6 +275,9 @@ _TRAFFIC_FIELDS: Final = {
     "in_ceiling_ratio": "in_ceiling_ratio",
     "out_ceiling_ratio": "out_ceiling_ratio",
     "coverage_ratio": "coverage",
+}
+_SERVICE_FIELDS: Final = {
+    name: name for name in ("up", "response_seconds", "certificate_days", "in_service_hours", "quality", "reason")
 }
 _FLOWING: Final = frozenset(("in", "out"))
 """Shown as of the last polls; a slot that closes later does not take them back."""
@@ -347,7 +362,8 @@ def _service_entry(service: Service) -> Entry:
         "limit": service.response_seconds,
         "interval": service.interval,
         "time_ns": 0,
-        **dict.fromkeys(("up", "response_seconds")),
+        "quality": Quality.NEVER_SEEN,
+        **dict.fromkeys(("up", "response_seconds", "certificate_days", "in_service_hours", "reason", "text")),
     }
 
 

@@ -6,7 +6,7 @@ JSON that the page puts in place as text, never as markup (R77).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
@@ -80,8 +80,13 @@ class WallServer:
                 *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
+        self._application = application
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         self.url = ""
+
+    def serve_also(self, routes: Iterable[web.RouteDef]) -> None:
+        """Routes of other parts, before it is entered."""
+        self._application.add_routes(routes)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()

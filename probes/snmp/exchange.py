@@ -72,16 +72,15 @@ class Exchange(Generic[T]):
         if not transport.has_room():
             transport.when_room(self._send)
             return
-        request_id = transport.next_request_id()
+        request_id = next(transport.request_ids)
+        due = now + self._timeout if deadline is None else min(now + self._timeout, deadline)
         try:
             datagram = self._question.write(request_id)
-            transport.send(self._socket, datagram, request_id, (self, 0, now, self._address))
+            transport.send(self._socket, datagram, request_id, (self, 0, now, self._address, due))
         except SnmpError as error:
             self._fail(error)
             return
         self._sent_ids.append(request_id)
-        cut = deadline is not None and now + self._timeout > deadline
-        transport.watch(request_id, now, deadline - now if cut and deadline is not None else self._timeout, odd=cut)
 
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
         """Read an answer to any try."""

@@ -1,8 +1,11 @@
 """What a device is asked at each poll, packed into PDUs, and what a poll brings back."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from probes.snmp.device import Device
 from probes.snmp.errors import SnmpError
@@ -10,8 +13,11 @@ from probes.snmp.oid import Oid
 from probes.snmp.prepared import FastValue, Shape, ShapeCache, Template
 from probes.snmp.reply_size import reply_octets, room_for_varbinds
 from probes.snmp.target import SnmpTarget
-from probes.snmp.transport import resolve
+from probes.snmp.transport import Transport, resolve
 from probes.snmp.values import Missing
+
+if TYPE_CHECKING:
+    from probes.snmp.session import Snmp
 
 SYS_UPTIME: Final[Oid] = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 """sysUpTime.0 (SNMPv2-MIB)."""
@@ -20,6 +26,22 @@ ASK_MISSING_EVERY = 30
 """Polls after which variables that did not exist are asked for again."""
 
 WIRE_VERSIONS: Final = {"1": 0, "2c": 1, "3": 3}
+
+
+T = TypeVar("T")
+
+
+class ByGroup(Protocol):
+    """Turns a list by PDU into one by group."""
+
+    def __call__(self, by_pdu: Sequence[T], /) -> Sequence[T]:
+        """Give each group what its PDU has."""
+
+
+@lru_cache(maxsize=1024)
+def _pick(owners: tuple[int, ...]) -> ByGroup:
+    """Equal ones are one object, because devices of one kind have them in common."""
+    return itemgetter(*owners) if len(owners) > 1 else lambda by_pdu: [by_pdu[owner] for owner in owners]
 
 
 class PreparedPdu:
@@ -50,6 +72,7 @@ class PreparedPoll:
         "_groups_in",
         "_missing_oids",
         "_polls",
+        "_route",
         "_stops",
         "address",
         "count",
@@ -70,20 +93,29 @@ class PreparedPoll:
         self.missing: dict[int, Missing] = {}
         self._missing_oids: dict[int, Oid] = {}
         self._stops = tuple(stops)
-        self._groups_in: tuple[Sequence[PreparedPdu], list[int]] | None = None
+        self._groups_in: tuple[Sequence[PreparedPdu], ByGroup] | None = None
+        self._route: tuple[Transport, socket.socket, Device] | None = None
         self._cut_for = 0
         self._polls = 0
 
-    def pdu_of_group(self, pdus: Sequence[PreparedPdu]) -> list[int]:
-        """For each group the PDU that holds its first value; -1 where all its values are missing."""
+    def route(self, snmp: "Snmp") -> tuple[Transport, socket.socket, Device]:
+        """What is used to ask this target; looked up once, and again when the sessions were opened anew."""
+        if self._route is None or self._route[0] is not snmp.transport:
+            self._route = (snmp.transport, snmp.transport.socket_for(self.target), snmp.device(self.target))
+        return self._route
+
+    def by_group(self, pdus: Sequence[PreparedPdu]) -> ByGroup:
+        """What turns a list by PDU, whose last item is None, into one by group: the PDU of its first value counts."""
         if self._groups_in is not None and self._groups_in[0] is pdus:
             return self._groups_in[1]
         owner = {place: index for index, pdu in enumerate(pdus) for place in pdu.all_places()}
         begins = (0, *self._stops[:-1])
-        found = [
-            next((owner[place] for place in range(begin, stop) if place in owner), -1)
-            for begin, stop in zip(begins, self._stops, strict=True)
-        ]
+        found = _pick(
+            tuple(
+                next((owner[place] for place in range(begin, stop) if place in owner), -1)
+                for begin, stop in zip(begins, self._stops, strict=True)
+            )
+        )
         self._groups_in = (pdus, found)
         return found
 
@@ -188,15 +220,13 @@ class PollAnswer:
     """
 
     values: list[FastValue | None]
-    uptime_ticks: list[FastValue | None]
-    received_ns: list[int | None]
+    uptime_ticks: Sequence[FastValue | None]
+    received_ns: Sequence[int | None]
     missing: dict[int, Missing] = field(default_factory=dict)
     failures: dict[int, SnmpError] = field(default_factory=dict)
     requests: int = 0
     retries: int = 0
     fallbacks: int = 0
-    octets_sent: int = 0
-    octets_received: int = 0
     seconds: float = 0.0
     round_trip_seconds: float | None = None
     engine_changed: bool = False

@@ -43,34 +43,25 @@ class PollRun:
     """One poll under way: an Owner of its requests, which sends the next one from within the answer to the last."""
 
     __slots__ = (
-        "_address", "_aside", "_deadline", "_device", "_ended", "_failures", "_fast", "_future", "_lane",
-        "_last_sent_at", "_left", "_next", "_octets_received", "_octets_sent", "_paced", "_pdus", "_prepared",
-        "_received", "_requests", "_resynchronised", "_retried", "_retries", "_round_trip_seconds", "_sealed",
-        "_simple", "_snmp", "_socket", "_timeout", "_transport", "_unanswered", "_uptimes", "_values",
-        "_wall_clock_ns", "addresses",
+        "_address", "_aside", "_deadline", "_device", "_ended", "_failures", "_fast", "_future", "_last_sent_at",
+        "_left", "_next", "_pdus", "_prepared", "_received", "_requests", "_resynchronised", "_retried", "_retries",
+        "_round_trip_seconds", "_sealed", "_simple", "_snmp", "_socket", "_timeout", "_transport", "_unanswered",
+        "_uptimes", "_values", "addresses",
     )  # fmt: skip
 
     def __init__(self, snmp: "Snmp", prepared: PreparedPoll, deadline: float | None) -> None:
         target = prepared.target
         self.addresses = target.reply_addresses
         self._snmp, self._prepared, self._deadline = snmp, prepared, deadline
-        self._transport = snmp.transport
-        self._device = snmp.device(target)
-        self._socket = self._transport.socket_for(target)
+        self._transport, self._socket, self._device = prepared.route(snmp)
         self._address = prepared.address
-        self._wall_clock_ns = snmp.wall_clock_ns
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timeout = target.timeout_seconds
-        self._lane = self._transport.lane(self._timeout)
-        self._paced = target.packets_per_second is not None
-        # Whether all requests so far are first tries that no deadline can cut short.
-        self._simple = not self._paced and (
+        # Whether all requests so far are first tries, unpaced, that no deadline can cut short.
+        self._simple = target.packets_per_second is None and (
             deadline is None or deadline > snmp.clock() + SIMPLE_TIMEOUTS * self._timeout
         )
         self._sealed: SealedConversation | None = None
-        self._pdus: list[PreparedPdu] = []
-        self._next = self._left = self._fast = 0
-        self._requests = self._retries = self._octets_sent = self._octets_received = 0
+        self._next = self._left = self._fast = self._requests = self._retries = 0
         self._retried: dict[int, list[int]] = {}
         self._aside: list[int] = []
         self._failures: dict[int, SnmpError] = {}
@@ -79,13 +70,12 @@ class PollRun:
         self._last_sent_at: float | None = None
         self._round_trip_seconds: float | None = None
         self._values: list[FastValue | None] = [None] * prepared.count
-        self._uptimes: list[FastValue | None] = []
-        self._received: list[int | None] = []
 
     async def result(self) -> PollAnswer:
         """Run to the end. Raises SnmpError when the device as a whole cannot be asked."""
         target, device, clock = self._prepared.target, self._device, self._snmp.clock
         began = clock()
+        self._future: asyncio.Future[None] = self._transport.loop.create_future()
         if not device.slots.try_take(target.in_flight, target.in_flight):
             await device.slots.take(target.in_flight, target.in_flight)
         try:
@@ -116,8 +106,9 @@ class PollRun:
     async def _ask_all(self) -> None:
         pdus = self._pdus = self._prepared.pdus
         self._left = len(pdus)
-        self._uptimes = [None] * len(pdus)
-        self._received = [None] * len(pdus)
+        # The last place stands for groups of which nothing exists.
+        self._uptimes: list[FastValue | None] = [None] * (len(pdus) + 1)
+        self._received: list[int | None] = [None] * (len(pdus) + 1)
         if not pdus:
             return
         if self._prepared.target.version == "3":
@@ -140,10 +131,7 @@ class PollRun:
     def _send_next(self) -> None:
         index = self._next
         self._next = index + 1
-        if self._paced:
-            self._pace(index)
-        else:
-            self._send(index)
+        self._pace(index)
 
     def _pace(self, index: int) -> None:
         rate = self._prepared.target.packets_per_second
@@ -154,50 +142,42 @@ class PollRun:
             self._send(index)
 
     def _send(self, index: int) -> None:
-        transport, template = self._transport, self._pdus[index].template
+        transport = self._transport
         if self._ended:
             return
-        if len(transport.pending) >= transport.window:
+        if not transport.has_room():
             transport.when_room(partial(self._send, index))
             return
-        request_id = transport.next_request_id()
-        now = transport.clock()
-        if self._sealed is None:
-            datagram = template.prefix + request_id.to_bytes(4, "big") + template.suffix
-        else:
-            datagram = self._sealed.seal(template, request_id, now, self._snmp.next_salt())
-        transport.send(self._socket, datagram, request_id, (self, index, now, self._address))
+        request_id, now = next(transport.request_ids), transport.clock()
+        datagram = self._write(index, request_id, now)
+        due = self._ends_at(index, request_id, now)
+        transport.send(self._socket, datagram, request_id, (self, index, now, self._address, due))
         self._requests += 1
-        self._octets_sent += len(datagram)
-        if self._simple:
-            self._lane.append((now + self._timeout, request_id))
-        else:
-            self._watch(index, request_id, now)
 
-    def _watch(self, index: int, request_id: int, now: float) -> None:
-        """Time a try that is not the first, or that the deadline may cut short."""
-        tries = self._retried.get(index)
-        timeout = self._timeout
+    def _write(self, index: int, request_id: int, now: float) -> bytes:
+        template = self._pdus[index].template
+        if self._sealed is not None:
+            return self._sealed.seal(template, request_id, now, self._snmp.next_salt())
+        return template.prefix + request_id.to_bytes(4, "big") + template.suffix
+
+    def _ends_at(self, index: int, request_id: int, now: float) -> float:
+        """When this try is over; remembers it when it is not the first."""
+        tries, timeout = self._retried.get(index), self._timeout
         if tries is not None:
             timeout *= 2 ** len(tries)
             tries.append(request_id)
-        deadline = self._deadline
-        if deadline is not None and now + timeout > deadline:
-            self._transport.watch(request_id, now, deadline - now, odd=True)
-        else:
-            self._transport.watch(request_id, now, timeout)
+        return now + timeout if self._deadline is None else min(now + timeout, self._deadline)
 
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
         """Read a reply the fast way, or put its PDU aside; then send the next."""
-        pdu = self._pdus[index]
-        self._octets_received += len(datagram)
-        if self._sealed is not None:
-            plain = self._sealed.open_reply(datagram, self._transport.clock())
+        transport, pdu, sealed = self._transport, self._pdus[index], self._sealed
+        if sealed is not None:
+            plain = sealed.open_reply(datagram, transport.now)
             if plain is None:
                 return self._read_refusal(index, datagram, request_id)
             datagram = plain
         shape = pdu.shape
-        values = None if shape is None else shape.read(datagram)
+        values = None if shape is None else shape.read_backwards(datagram)
         if values is None:
             values = self._read_in_order(pdu, datagram)
         else:
@@ -206,21 +186,28 @@ class PollRun:
         if values is None:
             self._aside.append(index)
         else:
-            self._uptimes[index] = values[0]
-            self._received[index] = self._wall_clock_ns()
+            self._uptimes[index] = values[-1]
+            self._received[index] = transport.now_ns
             if pdu.places is None:
-                self._values[pdu.first : pdu.stop] = values[1:]
+                self._values[pdu.first : pdu.stop] = values[-2::-1]
             else:
-                for place, value in zip(pdu.places, values[1:], strict=True):
+                for place, value in zip(pdu.places, values[-2::-1], strict=True):
                     self._values[place] = value
         if self._retried:
             self._forget_tries(index, request_id)
-        if self._paced or self._next == len(self._pdus):
+        index = self._next
+        if not self._simple or index == len(self._pdus):
             self._one_done()
-        else:
-            self._left -= 1
-            self._next += 1
-            self._send(self._next - 1)
+            return True
+        # As _one_done, _send and Transport.send, without their questions: the place of the answered request is free,
+        # the timer is on since it was sent, and what is sent from here is flushed when all replies are read.
+        self._next = index + 1
+        self._left -= 1
+        self._requests += 1
+        request_id, now = next(transport.request_ids), transport.now
+        datagram = self._write(index, request_id, now)
+        entry = transport.pending[request_id] = (self, index, now, self._address, now + self._timeout)
+        transport.outbox.append((self._socket, datagram, request_id, entry))
         return True
 
     def _read_in_order(self, pdu: PreparedPdu, datagram: bytes) -> Sequence[FastValue] | None:
@@ -230,7 +217,7 @@ class PollRun:
             return None
         self._transport.statistics.in_order += 1
         pdu.shape = self._prepared.shapes.learn(datagram, found.id_at, found.spans)
-        return found.values
+        return found.values[::-1]
 
     def _read_refusal(self, index: int, datagram: bytes, request_id: int) -> bool:
         """Take a v3 message that is no plain reply: a report, a message that is not authentic, or a new outside."""
@@ -366,21 +353,16 @@ class PollRun:
         if device.size.limit < LARGEST_PDU_VARBINDS and not self._aside:
             device.size.succeeded(device.size.limit if len(pdus) > 1 else 0)
         changed, device.engine_changed = device.engine_changed, False
-        # The last place stands for groups of which nothing exists.
-        self._uptimes.append(None)
-        self._received.append(None)
-        owners = prepared.pdu_of_group(pdus)
+        by_group = prepared.by_group(pdus)
         return PollAnswer(
             values=self._values,
-            uptime_ticks=[self._uptimes[owner] for owner in owners],
-            received_ns=[self._received[owner] for owner in owners],
+            uptime_ticks=by_group(self._uptimes),
+            received_ns=by_group(self._received),
             missing=dict(prepared.missing),
             failures=self._failures,
             requests=self._requests,
             retries=self._retries,
             fallbacks=len(self._aside),
-            octets_sent=self._octets_sent,
-            octets_received=self._octets_received,
             seconds=seconds,
             round_trip_seconds=self._round_trip_seconds,
             engine_changed=changed,

@@ -1,7 +1,11 @@
 """The shared UDP sockets: datagrams out, replies matched by request id and address, timeouts, a common window.
 
 One socket per address family and source address serves all devices (R78). It is drained per wake-up. Replies are given
-to the Owner of their request. The window keeps the outstanding replies within what the receive buffer holds.
+to the Owner of their request.
+
+Two limits hold requests back. The window is what the receive buffer holds of replies. Within it, FRESH_REQUESTS may be
+younger than FRESH_SECONDS: more than that would only wait in queues, here and at the agents, while values and datagrams
+leave the processor's cache (a fifth of the cost of a burst). What is older is slow or silent and holds up nobody.
 """
 
 import asyncio
@@ -12,14 +16,13 @@ import random
 import socket
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from probes.snmp.errors import SendFailed
 from probes.snmp.prepared import find_request_id
 from probes.snmp.statistics import Statistics
 from probes.snmp.target import SnmpTarget
-from probes.snmp.timers import Timers
 
 SockAddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 Trace: TypeAlias = Callable[[str, SockAddr, bytes, float], None]
@@ -33,12 +36,13 @@ LARGEST_DATAGRAM = 65535
 FIRST_REQUEST_ID, LAST_REQUEST_ID = 0x0100_0000, 0x7FFF_FFFF
 """All these take four octets in BER, so that a prepared request can be patched in place."""
 
+FRESH_REQUESTS, FRESH_SECONDS = 32, 0.005
+
 _REMEMBERED_LATE = 4096
 _ID_WITHIN = 64
 """Octets of a message that hold its request id, with a community of common length."""
 _SHORTEST_TIMER_SECONDS = 0.01
-_WAITING_TIMER_SECONDS = 1.0
-"""While somebody waits for room, the timer stays on, because what is sent then does not set it."""
+_read_request_id = struct.Struct(">I").unpack_from
 
 _DRAIN_AT_MOST = 1024
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
@@ -52,7 +56,11 @@ class Owner(Protocol):
     addresses: frozenset[str]
 
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
-        """Take a reply; False lets the request wait on, because this was not its answer."""
+        """Take a reply; False lets the request wait on, because this was not its answer.
+
+        It came at Transport.now, or now_ns in UTC unix nanoseconds. What is sent from within leaves with all that the
+        other replies lead to.
+        """
 
     def on_timeout(self, index: int, request_id: int) -> None:
         """Nobody answered within the timeout of this try."""
@@ -64,8 +72,11 @@ class Owner(Protocol):
         """The operating system did not take the datagram."""
 
 
-Entry: TypeAlias = tuple[Owner, int, float, SockAddr]
-"""A waiting request: its owner, the owner's index for it, when it was sent, where to."""
+Entry: TypeAlias = tuple[Owner, int, float, SockAddr, float]
+"""A waiting request: its owner, the owner's index for it, when it was sent, where to, when its try is over.
+
+The last is infinite once the owner was told; until the owner forgets it, a late reply is still taken (R13).
+"""
 
 
 def resolve(target: SnmpTarget) -> SockAddr:
@@ -79,41 +90,52 @@ def resolve(target: SnmpTarget) -> SockAddr:
 class Transport:
     """Sockets, waiting requests and their timers, within one event loop."""
 
-    def __init__(self, clock: Callable[[], float], statistics: Statistics, trace: Trace | None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        wall_clock_ns: Callable[[], int],
+        statistics: Statistics,
+        trace: Trace | None,
+    ) -> None:
         self.pending: dict[int, Entry] = {}
         self.clock = clock
+        self.now, self.now_ns = clock(), wall_clock_ns()
+        self._wall_clock_ns = wall_clock_ns
         self.statistics = statistics
         self.window = 0
         self.outbox: list[tuple[socket.socket, bytes, int, Entry]] = []
+        self.request_ids = self._count_request_ids()
+        self._room = 0
         self._draining = False
         self._id_at = 0
         self._trace = trace
-        self._loop = asyncio.get_running_loop()
-        self._timers = Timers(self.pending.__contains__)
+        self.loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = math.inf
         self._sockets: dict[tuple[int, str | None], socket.socket] = {}
-        self._next_id = random.SystemRandom().randint(FIRST_REQUEST_ID, LAST_REQUEST_ID)
         self._given_up: OrderedDict[int, None] = OrderedDict()
         self._waiting: deque[Callable[[], None]] = deque()
+        self._widening: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         """Close the sockets; requests still waiting are left to their owners."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._widening):
+            if timer is not None:
+                timer.cancel()
         for sock in self._sockets.values():
-            self._loop.remove_reader(sock.fileno())
+            self.loop.remove_reader(sock.fileno())
             sock.close()
         self._sockets.clear()
         self.pending.clear()
 
-    def next_request_id(self) -> int:
-        """A request id that nothing waits for."""
-        request_id = self._next_id
-        while request_id in self.pending or request_id > LAST_REQUEST_ID:
-            request_id = request_id + 1 if request_id < LAST_REQUEST_ID else FIRST_REQUEST_ID
-        self._next_id = request_id + 1
-        return request_id
+    def _count_request_ids(self) -> Iterator[int]:
+        """Request ids that nothing waits for, from a random one on."""
+        begin = random.SystemRandom().randint(FIRST_REQUEST_ID, LAST_REQUEST_ID)
+        while True:
+            for request_id in range(begin, LAST_REQUEST_ID + 1):
+                if request_id not in self.pending:
+                    yield request_id
+            begin = FIRST_REQUEST_ID
 
     def socket_for(self, target: SnmpTarget) -> socket.socket:
         """Shared socket for a target's family and source address."""
@@ -142,21 +164,35 @@ class Transport:
             raise SendFailed(f"No socket could be opened from {source_address or 'any address'}: {error}.") from error
         held = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // REPLY_FOOTPRINT_OCTETS
         self.window = min(self.window or held, held)
-        self._loop.add_reader(sock.fileno(), self._drain, sock)
+        self._room = min(self.window, FRESH_REQUESTS)
+        self.loop.add_reader(sock.fileno(), self._drain, sock)
         return sock
 
     def has_room(self) -> bool:
-        """Whether another reply still fits the receive buffer."""
-        return len(self.pending) < self.window
+        """Whether another request may leave now."""
+        return len(self.pending) < self._room
 
     def when_room(self, resume: Callable[[], None]) -> None:
-        """Call back once there is room in the window."""
+        """Call back once there is room."""
         self._waiting.append(resume)
+        if self._widening is None:
+            self._widening = self.loop.call_later(FRESH_SECONDS, self._widen)
 
     def let_waiting_go(self) -> None:
-        """Resume who waits for the window, as far as it goes."""
-        while self._waiting and len(self.pending) < self.window:
+        """Resume who waits for room, as far as it goes."""
+        while self._waiting and len(self.pending) < self._room:
             self._waiting.popleft()()
+
+    def _widen(self) -> None:
+        """Make room for those who wait, as much as older requests take up: those are slow or silent."""
+        before, old = self.clock() - FRESH_SECONDS, 0
+        for entry in self.pending.values():
+            if entry[2] > before:
+                break
+            old += 1
+        self._room = min(self.window, old + FRESH_REQUESTS)
+        self.let_waiting_go()
+        self._widening = self.loop.call_later(FRESH_SECONDS, self._widen) if self._waiting else None
 
     def send(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry) -> None:
         """Enter a request and send it with all others of this turn of the loop.
@@ -164,8 +200,9 @@ class Transport:
         Sending many together costs half: the peer is woken once, not for each datagram.
         """
         self.pending[request_id] = entry
+        self.wake_by(entry[4])
         if not self.outbox and not self._draining:
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
         self.outbox.append((sock, datagram, request_id, entry))
 
     def _flush(self) -> None:
@@ -195,19 +232,6 @@ class Transport:
             if self.pending.pop(request_id, None) is not None:
                 entry[0].on_send_failed(entry[1], SendFailed(f"A request to {entry[3][0]} could not be sent: {last}."))
 
-    def lane(self, timeout: float) -> "deque[tuple[float, int]]":
-        """Queue of requests with this timeout; append (due, request_id) at the time of sending, as watch does."""
-        self._wake_by(self.clock() + timeout)
-        return self._timers.lane(timeout)
-
-    def watch(self, request_id: int, sent_at: float, timeout: float, *, odd: bool = False) -> None:
-        """Have the owner told when a request is not answered within its timeout; odd: nobody else has this timeout."""
-        if odd:
-            self._timers.add_odd(sent_at + timeout, request_id)
-        else:
-            self._timers.lane(timeout).append((sent_at + timeout, request_id))
-        self._wake_by(sent_at + timeout)
-
     def forget(self, request_id: int) -> None:
         """Wait no longer for this request; its answer will count as late."""
         if self.pending.pop(request_id, None) is not None:
@@ -215,30 +239,28 @@ class Transport:
             if len(self._given_up) > _REMEMBERED_LATE:
                 self._given_up.popitem(last=False)
 
-    def _wake_by(self, due: float) -> None:
+    def wake_by(self, due: float) -> None:
         """See that the timer goes off by then; never later than it would have."""
         if due >= self._wakes_at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._wakes_at = due
-        self._timer = self._loop.call_later(max(due - self.clock(), _SHORTEST_TIMER_SECONDS), self._on_timer)
+        self._timer = self.loop.call_later(max(due - self.clock(), _SHORTEST_TIMER_SECONDS), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer, self._wakes_at = None, math.inf
-        now = self.clock()
-        self.expire(now)
-        due = self._timers.next_due()
-        if due is not None:
-            self._wake_by(due)
-        elif self._waiting:
-            self._wake_by(now + _WAITING_TIMER_SECONDS)
+        self.expire(self.clock())
+        # A look at all that wait is cheaper than an entry in a queue for each of the many that are answered in time.
+        due = min((entry[4] for entry in self.pending.values()), default=math.inf)
+        if due < math.inf:
+            self.wake_by(due)
 
     def expire(self, now: float) -> None:
-        """Tell the owners of all requests that are due."""
-        for request_id in list(self._timers.expired(now)):
-            entry = self.pending.get(request_id)
-            if entry is not None:
+        """Tell the owners of all requests that are due, once."""
+        for request_id, entry in [found for found in self.pending.items() if found[1][4] <= now]:
+            if request_id in self.pending:
+                self.pending[request_id] = (*entry[:4], math.inf)
                 self.statistics.timeouts += 1
                 entry[0].on_timeout(entry[1], request_id)
         self.let_waiting_go()
@@ -247,6 +269,7 @@ class Transport:
         """Take all that has come. The owners' next requests are sent together afterwards."""
         receive, pending, trace = sock.recvfrom, self.pending, self._trace
         self._draining = not self.outbox
+        self.now, self.now_ns = self.clock(), self._wall_clock_ns()
         count = octets = 0
         for _ in range(_DRAIN_AT_MOST):
             try:
@@ -260,15 +283,16 @@ class Transport:
             count += 1
             octets += len(datagram)
             if trace is not None:
-                trace("received", address, datagram, self.clock())
+                trace("received", address, datagram, self.now)
             # Replies of one kind of device have the request id at one place: look there first.
-            at = self._id_at
-            request_id = int.from_bytes(datagram[at : at + 4], "big")
-            entry = pending.pop(request_id, None)
-            if entry is None:
-                entry, request_id = self._look_up(datagram)
-                if entry is None:
+            try:
+                request_id = _read_request_id(datagram, self._id_at)[0]
+                entry = pending.pop(request_id)
+            except (KeyError, struct.error):
+                found, request_id = self._look_up(datagram)
+                if found is None:
                     continue
+                entry = found
             if address != entry[3] and address[0] not in entry[0].addresses:
                 self.statistics.unmatched += 1
                 pending[request_id] = entry

@@ -208,14 +208,14 @@ function meters(ratios) {
 }
 
 function serviceChip(service) {
-  const old = isOld(service);
+  const old = isOld(service) || service.up === null;
   const down = service.up === false;
   const slow = service.limit && service.response_seconds > service.limit;
   const look = old ? "unknown" : down ? "serious" : slow ? "minor" : "normal";
   const chip = element("span", old ? "device old" : "device");
   chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : slow ? SIGNS.minor : "●"), element("span", "", service.id),
-    element("span", down && !old ? "values serious" : "values", old ? ageOf(service) : down ? t("down") : response(service.response_seconds, t)));
-  chip.title = name(service);
+    element("span", down && !old ? "values serious" : "values", isOld(service) ? ageOf(service) : old ? t("unknown") : down ? t("down") : response(service.response_seconds, t)));
+  chip.title = [name(service), service.text?.[state.lang]].filter(Boolean).join(" ");
   return chip;
 }
 
