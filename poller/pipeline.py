@@ -4,6 +4,7 @@
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
                    oper status, also see_probe(): states of circuits and line groups, as of that moment
+        publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -21,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
 from poller.alerts.engine import Alerting, Change
+from poller.alerts.records import AuditEntry
 from poller.caps import PastUse
 from poller.circuits import Circuits, ProbeEvidence
 from poller.contracts import Contracts, contracts_of
@@ -33,6 +35,7 @@ from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
+from poller.storms import StormRemark
 from poller.tenants import Tenants
 from poller.wall.findings import show_findings
 from poller.wall.flows import Flows
@@ -120,6 +123,14 @@ class Pipeline:
                 self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def remark(self, remarks: Sequence[StormRemark], now_ns: int) -> None:
+        """Write remarks of our own under the open incidents of their rules; without such an incident they are lost."""
+        for remark in remarks:
+            for incident in self._alerting.open_incidents():
+                if any(member.rule == remark.rule for member in incident.members):
+                    entry = AuditEntry(now_ns, "hinomi", "daemon", "comment", incident.id, remark.text)
+                    self._alerting.carry_out(entry)
 
     def _stands_for_ns(self, sample: Sample) -> int:
         """The interval of whatever asks about the sample's subject."""

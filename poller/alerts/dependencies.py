@@ -25,7 +25,7 @@ _DOWN: Final = frozenset(
     }
 )
 _ISOLATION: Final = str(ISOLATION)
-_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"}) | {
+_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated", "raised"}) | {
     "standby_carries",
     "committed_delivered",
 }

@@ -8,7 +8,7 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,6 +21,7 @@ from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
+from poller.alerts.notifications import MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
@@ -73,11 +74,14 @@ class Change:
 class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
-    def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
+    def __init__(
+        self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
+    ) -> None:
         estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
+        self._notifications = NotificationRules(estate, alarms_with_end)
         saved = store.load()
         self._alerts: dict[Key, Alert] = {alert.key: alert for alert in saved.alerts}
         self._book = IncidentBook(estate, {incident.id: incident for incident in saved.incidents})
@@ -102,7 +106,8 @@ class Alerting:
         for sample in samples:
             if sample.measurement in _SPEAKING:
                 self._teller.witnesses.see(sample)
-            for watch in watches_of(sample):
+            told = sample.measurement == MEASUREMENT
+            for watch in self._notifications.watches(sample) if told else watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
@@ -119,6 +124,9 @@ class Alerting:
             if now_ns - heard_ns > self._stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
+        for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
+            current, rule = self._alerts[alert.key], self._estate.rules[alert.rule]
+            steps.extend(self._keep(current, *advance(current, rule, reading, now_ns)))
         self._carry_out_commands()
         steps.extend(self._watch_ourselves(now_ns))
         return self._follow(steps, now_ns)

@@ -133,6 +133,11 @@ class LiveState:
         return changed
 
     @property
+    def estate(self) -> Estate:
+        """What is watched."""
+        return self._estate
+
+    @property
     def newest_ns(self) -> int:
         """When the newest reading was taken, in UTC unix nanoseconds; 0 before the first."""
         return self._newest_ns
