@@ -2,6 +2,7 @@
 
 import json
 import random
+import random
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_an_amended_slot_corrects_its_bin() -> None:
     for each in (first, *(slot(number, 2e6) for number in range(1, 5)), slot(0, 2e6, previous=first)):
         bins.add(each)
     assert bins.rates(outward=False) == [2e6]
+
+
+def test_a_percentile_that_is_kept_is_the_one_that_is_computed() -> None:
+    """Whatever comes between, in order or late. (R63)"""
+    chance, bins = random.Random(3), MonthBins(START, START + 288 * 5 * MINUTE)
+    for number in range(400):
+        late = max(0, number - chance.choice([0, 0, 0, 7, 60]))
+        bins.add(slot(late, chance.random() * 1e9))
+        until_ns = START + (number + 1) * MINUTE
+        for outward in (False, True):
+            found = bins.percentile(outward=outward, until_ns=until_ns)
+            assert found == percentile(bins.rates(outward=outward, until_ns=until_ns))
 
 
 def test_slots_of_another_month_are_passed_over() -> None:
