@@ -7,6 +7,7 @@ import typer
 
 from poller import __version__
 from poller.cli_check import check
+from poller.cli_dashboards import dashboards_app
 from poller.cli_demo import demo
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
@@ -40,6 +41,7 @@ app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)
+app.add_typer(dashboards_app)
 app.add_typer(lab_app, name="lab")
 
 
