@@ -104,6 +104,14 @@ class Circuits:
         self._isolated = isolated
         return changed
 
+    def seen(self) -> list[str]:
+        """The circuits of which anything was ever known."""
+        return [
+            circuit
+            for circuit, each in self._evidence.items()
+            if each.interface_ns or each.points or each.probe is not None
+        ]
+
     def states(self, at_ns: int) -> dict[str, tuple[State, str]]:
         """Every circuit's state at a moment, with its reason."""
         return {

@@ -7,7 +7,7 @@ counted, because in a storm the first faults explain the others.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ _log: Final = logging.getLogger(__name__)
 ASK_AGAIN_SECONDS: Final = 600.0
 WORKERS: Final = 2
 WAITING: Final = 16
-_SNMP_PORT: Final = 161
+LOOK_SECONDS: Final = 1.0
 _DNS_PORT: Final = 53
 _PORTS: Final = {"dns": _DNS_PORT, "http": 80, "smtp": 25, "ntp": 123, "tls": HTTPS_PORT}
 _OVER_UDP: Final = frozenset({"dns", "ntp"})
@@ -66,22 +66,22 @@ def service_port(service: Service) -> int | None:
 
 
 class PathFinder:
-    """Takes subjects that were declared down and tells of each how far packets get."""
+    """Takes subjects that were declared down, once a second, and tells of each how far packets get."""
 
     def __init__(
         self,
         estate: Estate,
-        found: Callable[[str, Path, int], None],
+        take_lost: Callable[[], Iterable[str]],
+        found: Callable[[str, Path], None],
         *,
         trace: Callable[[PathQuestion], Awaitable[Path]] = trace_path,
         clock: Callable[[], float] = time.monotonic,
-        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._estate = estate
+        self._take_lost = take_lost
         self._found = found
         self._trace = trace
         self._clock = clock
-        self._clock_ns = clock_ns
         self._asked: dict[str, float] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue(WAITING)
         self.dropped = 0
@@ -103,6 +103,10 @@ class PathFinder:
         async with asyncio.TaskGroup() as group:
             for _ in range(WORKERS):
                 group.create_task(self._work(), name="path")
+            while True:
+                for subject in self._take_lost():
+                    self.ask(subject)
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _work(self) -> None:
         while True:
@@ -111,7 +115,7 @@ class PathFinder:
             if question is None:
                 continue
             try:
-                self._found(subject, await self._trace(question), self._clock_ns())
+                self._found(subject, await self._trace(question))
             except LocalError as error:
                 tell(_log, logging.WARNING, "no_path", subject=subject, reason=str(error))
             except OSError as error:

@@ -4,6 +4,7 @@
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
                    oper status, also see_point(): states of circuits and line groups, as of that moment
+        publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -21,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
 from poller.alerts.engine import Alerting, Change
+from poller.alerts.records import AuditEntry
 from poller.caps import PastUse
 from poller.circuit_state import ProbeEvidence
 from poller.circuits import Circuits
@@ -35,6 +37,7 @@ from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
+from poller.storms import StormRemark
 from poller.tenants import Tenants
 from poller.wall.findings import show_findings
 from poller.wall.flows import Flows
@@ -131,7 +134,7 @@ class Pipeline:
 
     def _see_isolation(self, now_ns: int) -> None:
         if self._circuits.see_isolation(isolated=self.isolated):
-            self._tell_states(now_ns, list(self.contracts.circuits), now_ns)
+            self._tell_states(now_ns, self._circuits.seen(), now_ns)
 
     def see_path(self, subject: str, path: Path, now_ns: int) -> None:
         """Keep how far packets still get as evidence of the subject's fault."""
@@ -144,7 +147,7 @@ class Pipeline:
     @property
     def isolated(self) -> bool:
         """Whether it is us: what cannot be reached now is unknown, and not down (R54)."""
-        return self._alerting.isolated or gateway_answer(self._gateways) is Answer.DOWN
+        return self._alerting.cut_off or gateway_answer(self._gateways) is Answer.DOWN
 
     def publish(self, samples: Sequence[Sample], now_ns: int) -> None:
         """Hand samples on: durable first, then to those who decide and show."""
@@ -154,6 +157,14 @@ class Pipeline:
                 self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def remark(self, remarks: Sequence[StormRemark], now_ns: int) -> None:
+        """Write remarks of our own under the open incidents of their rules; without such an incident they are lost."""
+        for remark in remarks:
+            for incident in self._alerting.open_incidents():
+                if any(member.rule == remark.rule for member in incident.members):
+                    entry = AuditEntry(now_ns, "hinomi", "daemon", "comment", incident.id, remark.text)
+                    self._alerting.carry_out(entry)
 
     def _stands_for_ns(self, sample: Sample) -> int:
         """The interval of whatever asks about the sample's subject."""

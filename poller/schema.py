@@ -162,7 +162,13 @@ _MEASUREMENTS: Final = (
         ("device", "name", "severity"),
         (
             Field("text", str, "1", "what it says, for people"),
-            Field("varbinds", str, "1", "all varbinds as JSON"),
+            Field("varbinds", str, "1", "all varbinds as JSON: name, instance, OID, value"),
+            Field("oid", str, "1", "its number (snmpTrapOID)"),
+            Field("source", str, "1", "address it came from"),
+            Field("version", str, "1", "SNMP version that carried it"),
+            Field("count", int, "1", "notifications that this one stands for: repeats within seconds are summed"),
+            Field("alarm", str, "1", "what begins or ends with it: the beginning's name, and what it is about"),
+            Field("raised", bool, "1", "it begins (or ends); absent where it should open no incident"),
         ),
     ),
     Measurement(
@@ -213,6 +219,28 @@ _MEASUREMENTS: Final = (
         ),
     ),
     Measurement(
+        "forecast",
+        ("line_group", "direction"),
+        (
+            Field(
+                "days_to_80", float, "days", "days until 80 % of the ceiling are expected; absent: not in three years"
+            ),
+            Field("days_to_100", float, "days", "days until the ceiling is expected; absent: not in three years"),
+            Field("trend_bits_per_second_per_day", float, "bits/s/day", "growth of the daily 95th percentile"),
+            Field("days_used", int, "days", "days of data that it rests on; below 30 it is provisional"),
+        ),
+    ),
+    Measurement(
+        "service_level",
+        ("kind", "subject"),
+        (
+            Field("availability_ratio", float, "ratio", "of the calendar month so far, within the service hours"),
+            Field("target_ratio", float, "ratio", "what was promised"),
+            Field("down_seconds", float, "s", "time lost in the month so far, exclusions taken out"),
+            Field("excluded_seconds", float, "s", "time down in the month so far that does not count"),
+        ),
+    ),
+    Measurement(
         "daemon",
         ("node", "part"),
         (
@@ -231,6 +259,9 @@ _MEASUREMENTS: Final = (
             Field("undelivered", bool, "1", "this store does not take what it is given; it waits in the journal"),
             Field("reason", str, "1", "why, where one of these is true"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
+            Field("accepted_total", int, "1", "notifications accepted since the start, repeats included"),
+            Field("storm", bool, "1", "notifications come in a storm; they are summed"),
+            Field("canary_misses", int, "1", "canaries in a row that did not come through"),
         ),
     ),
 )

@@ -47,7 +47,7 @@ async def settle(condition) -> None:
 
 async def test_many_that_fail_at_once_are_asked_few_at_a_time_and_the_rest_is_dropped_and_counted(estate) -> None:
     tracer, found = Tracer(), []
-    finder = PathFinder(estate, lambda subject, _path, _now: found.append(subject), trace=tracer)
+    finder = PathFinder(estate, tuple, lambda subject, _path: found.append(subject), trace=tracer)
     subjects = [f"device/{device}" for device in estate.devices]
     task = asyncio.create_task(finder.run())
     taken = [subject for subject in subjects if finder.ask(subject)]
@@ -62,7 +62,7 @@ async def test_many_that_fail_at_once_are_asked_few_at_a_time_and_the_rest_is_dr
 
 async def test_a_subject_is_asked_again_only_after_a_while(estate) -> None:
     now = 1000.0
-    finder = PathFinder(estate, lambda *_: None, clock=lambda: now)
+    finder = PathFinder(estate, tuple, lambda *_: None, clock=lambda: now)
     assert finder.ask("circuit/int-1")
     assert not finder.ask("circuit/int-1")
     now += ASK_AGAIN_SECONDS
@@ -77,10 +77,14 @@ async def test_a_path_that_cannot_be_asked_is_told_and_the_next_one_is_asked(est
             raise LocalError("not allowed")
         return path_of(question, [])
 
-    finder = PathFinder(estate, lambda subject, _path, _now: found.append(subject), trace=trace)
+    lost = ["circuit/int-1", "circuit/int-2"]
+
+    def take_lost() -> list[str]:
+        taken, lost[:] = lost[:], []
+        return taken
+
+    finder = PathFinder(estate, take_lost, lambda subject, _path: found.append(subject), trace=trace)
     task = asyncio.create_task(finder.run())
-    for circuit in ("int-1", "int-2"):
-        finder.ask(f"circuit/{circuit}")
     await settle(lambda: found)
     task.cancel()
     assert ["circuit/int-2"] == found

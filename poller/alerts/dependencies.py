@@ -28,7 +28,7 @@ _ISOLATION: Final = str(ISOLATION)
 _FAULT_FIELDS: Final = (
     frozenset({"up", "ipv4_up", "ipv6_up", "state", "oper_status", "ha_role", "active", "text", "isolated"})
     | frozenset({"near", "far", "beyond", "fault"})
-    | frozenset({"standby_carries", "committed_delivered"})
+    | frozenset({"standby_carries", "committed_delivered", "raised"})
 )
 
 

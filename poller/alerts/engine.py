@@ -8,7 +8,7 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,6 +21,7 @@ from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
+from poller.alerts.notifications import MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
@@ -75,11 +76,14 @@ class Change:
 class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
-    def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
+    def __init__(
+        self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
+    ) -> None:
         estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
+        self._notifications = NotificationRules(estate, alarms_with_end)
         saved = store.load()
         self._alerts: dict[Key, Alert] = {alert.key: alert for alert in saved.alerts}
         self._book = IncidentBook(estate, {incident.id: incident for incident in saved.incidents})
@@ -92,6 +96,7 @@ class Alerting:
         self._suspects: dict[str, None] = {}
         self._lost: dict[str, None] = {}
         self._gateways = Answer.UNKNOWN
+        self.cut_off = False
         self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
@@ -108,7 +113,8 @@ class Alerting:
                 self._teller.witnesses.see(sample)
                 if "fault" in sample.fields:
                     self._book.see_fault(str(subject_of(sample)), str(sample.fields["fault"]), now_ns)
-            for watch in watches_of(sample):
+            told = sample.measurement == MEASUREMENT
+            for watch in self._notifications.watches(sample) if told else watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
@@ -125,13 +131,16 @@ class Alerting:
             if now_ns - heard_ns > self._stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
+        for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
+            current, rule = self._alerts[alert.key], self._estate.rules[alert.rule]
+            steps.extend(self._keep(current, *advance(current, rule, reading, now_ns)))
         self._carry_out_commands()
         steps.extend(self._watch_ourselves(now_ns))
         return self._follow(steps, now_ns)
 
     @property
     def isolated(self) -> bool:
-        """True while most of what is watched cannot be reached: history should say unknown, not down (R54)."""
+        """True while that alarm is open; cut_off is so while it is true: history says unknown then, not down (R54)."""
         return str(ISOLATION) in self._down
 
     def take_suspects(self) -> tuple[str, ...]:
@@ -161,9 +170,8 @@ class Alerting:
         """Keep how far packets get to a subject; an incident about it has it among its evidence at once."""
         self._teller.witnesses.see_path(subject, path, now_ns)
         incident = self._book.about(subject)
-        if incident is None:
-            return []
-        self._book.put(replace(incident, evidence=self._teller.witnesses.about(incident)))
+        if incident is not None:
+            self._book.put(replace(incident, evidence=self._teller.witnesses.about(incident)))
         return self._follow([], now_ns)
 
     # What people ask and say
@@ -252,8 +260,8 @@ class Alerting:
     def _watch_ourselves(self, now_ns: int) -> list[Transition]:
         """Is it us? Judged as a sample of our own, by the built-in rule or the configuration's."""
         tags = (("node", ISOLATION.id), ("part", ISOLATION.part))
-        isolated = self._gateways is Answer.DOWN or is_isolated(self._teller.witnesses.answering(), self._estate)
-        sample = Sample("daemon", tags, {"isolated": isolated}, now_ns)
+        self.cut_off = self._gateways is Answer.DOWN or is_isolated(self._teller.witnesses.answering(), self._estate)
+        sample = Sample("daemon", tags, {"isolated": self.cut_off}, now_ns)
         steps = (self._judge(watch, sample, now_ns) for watch in self._index.watches(sample))
         return [step for step in steps if step is not None]
 
@@ -331,8 +339,7 @@ class Alerting:
             nodes = self._dependencies.ancestors(Subject.parse(step.subject))
             found = (node.partition("/")[2] for node in nodes if node.startswith("device/") and node not in self._down)
             self._suspects.update(dict.fromkeys(found))
-        if rule is not None:
-            self._miss(rule, step)
+        self._miss(rule, step)
         severity = rule.severity if rule is not None else Severity.NOTICE
         log.info(
             "alert rule=%s subject=%s before=%s after=%s incident=%s reason=%s",
@@ -347,12 +354,11 @@ class Alerting:
             now_ns, step.rule, step.subject, severity, step.before, step.after, step.reason, incident, step.value
         )
 
-    def _miss(self, rule: Rule, step: Transition) -> None:
+    def _miss(self, rule: Rule | None, step: Transition) -> None:
         """Have the path looked for where something is bad that nothing above it explains."""
         subject = Subject.parse(step.subject)
-        if subject.kind not in {"circuit", "device"} or step.after not in {State.PENDING, State.FIRING}:
-            return
-        if is_fault(rule) and self._dependencies.inhibitor(subject, self._down) is None:
+        bad = rule is not None and is_fault(rule) and step.after in {State.PENDING, State.FIRING}
+        if bad and subject.kind in {"circuit", "device"} and not self._dependencies.inhibitor(subject, self._down):
             self._lost[step.subject] = None
 
     def _name(self) -> None:

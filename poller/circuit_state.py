@@ -1,0 +1,98 @@
+"""What is known of a circuit between slots, and the state that follows. Pure; time is an argument.
+
+Three witnesses: our interface to it (SNMP), echoes to its three points as they fall silent and return (R41), and the
+share that is lost of those to its far edge. What is older than its time says nothing (R35).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from poller.faults import Answer, Vector
+from poller.redundancy import State
+
+STALE_NS: Final = 150 * 10**9
+"""Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""
+LOSS_DOWN: Final = 1.0
+POINTS: Final = ("near", "far", "beyond")
+"""The places at which a circuit is probed (R41)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEvidence:
+    """What echoes to the far edge of the contract say of one minute; delay is None where nothing came back.
+
+    lossy: more is being lost than chance explains (poller.echoloss).
+    """
+
+    seen_ns: int
+    loss_ratio: float
+    delay_seconds: float | None = None
+    lossy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PointEvidence:
+    """The last word on one probe point, and when it was confirmed."""
+
+    answer: Answer
+    seen_ns: int
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The latest that is known of one circuit; interface_up None is unknown, and counts for stale_ns."""
+
+    interface_up: bool | None = None
+    interface_ns: int = 0
+    probe: ProbeEvidence | None = None
+    bits_per_second: float | None = None
+    slot_ns: int = 0
+    stale_ns: int = STALE_NS
+    points: dict[str, PointEvidence] = field(default_factory=dict)
+    scope: str = "outside"
+
+    def vector(self, at_ns: int, *, isolated: bool = False) -> Vector:
+        """What is known at a moment; what is older than its time is unknown."""
+        known = {point: each.answer for point, each in self.points.items() if abs(at_ns - each.seen_ns) <= STALE_NS}
+        interface = self.interface_up if at_ns - self.interface_ns <= self.stale_ns else None
+        return Vector(
+            **known,
+            interface=Answer.UNKNOWN if interface is None else Answer.UP if interface else Answer.DOWN,
+            gateway=Answer.DOWN if isolated else Answer.UNKNOWN,
+        )
+
+
+def judge_circuit(evidence: Evidence, at_ns: int, *, isolated: bool = False) -> tuple[State, str]:  # noqa: PLR0911 - one a case
+    """The state of a circuit at a moment, with the sentence behind it.
+
+    A far edge that answers while nothing behind it does leaves a circuit that runs and serves nobody: degraded.
+    """
+    if isolated:
+        return State.UNKNOWN, "monitoring is isolated"
+    vector = evidence.vector(at_ns)
+    probe = evidence.probe
+    if probe is not None and at_ns - probe.seen_ns > STALE_NS:
+        probe = None
+    if vector.interface is Answer.DOWN:
+        return State.DOWN, "its interface is down"
+    if vector.far is Answer.DOWN or (probe is not None and probe.loss_ratio >= LOSS_DOWN):
+        near = " and neither does our edge" if vector.near is Answer.DOWN else ""
+        return State.DOWN, f"the far edge does not answer{near}"
+    if vector.far is Answer.UP and vector.beyond is Answer.DOWN:
+        return State.DEGRADED, "the far edge answers, but nothing beyond it"
+    if probe is not None and probe.lossy:
+        return State.DEGRADED, f"echoes to the far edge are being lost, {probe.loss_ratio:.1%} in the last minute"
+    if vector.interface is Answer.UP:
+        return State.UP, "its interface is up"
+    if probe is not None or vector.far is Answer.UP:
+        return State.UP, "the far edge answers"
+    return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
+
+
+def judge_group(states: Iterable[State]) -> State:
+    """Up when all members are, down when all are, unknown when nothing is known of any; degraded between."""
+    found = set(states)
+    if len(found) == 1:
+        return found.pop()
+    return State.DEGRADED if found else State.UNKNOWN
