@@ -32,7 +32,7 @@ from poller.storage.lines import LineEncoder
 _BUSY = 4
 
 
-def _polls(devices: int, at_ns: int, seed: int = 1) -> list[list[Sample]]:
+def polls_of(devices: int, at_ns: int, seed: int = 1) -> list[list[Sample]]:
     """What one poll yields: a list of samples a device, counters and rates of a busy network."""
     chance = random.Random(seed)
     fields = SCHEMA["interface"].fields
@@ -174,7 +174,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="only the last line")
     chosen = options.parse_args()
     devices, rounds, minutes = (250, 3, 2) if chosen.quick else (1_000, 7, 5)
-    polls = _polls(devices, int(time.time()) // 60 * 60 * 10**9 - 3600 * 10**9)
+    polls = polls_of(devices, int(time.time()) // 60 * 60 * 10**9 - 3600 * 10**9)
     gc.collect()
     gc.freeze()  # the workload itself is no garbage: walking it would be counted as a stall of storage
     report = Report()

@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from poller.sample import Sample
 from poller.storage.delivery import DeliveryState, Store, run_reader
@@ -89,10 +90,10 @@ def measure_stores(report: Report, polls: Sequence[Sequence[Sample]], minutes: i
     for kind, command in (("1", "influxd"), ("victoria", "victoria-metrics")):
         if shutil.which(command):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            with tempfile.TemporaryDirectory() as name, server(kind, Path(name)) as url:
-                rate, cpu = asyncio.run(_drain_influx(Path(name), kind, url, polls, minutes))
+            with tempfile.TemporaryDirectory() as name, Server(kind, Path(name)) as server:
+                rate, cpu = asyncio.run(_drain_influx(Path(name), kind, server.url, polls, minutes))
                 more = range(minutes + 1, minutes + 1 + (minutes + 1) // 2)
-                limit = _limit(kind, url, polls, more)
+                limit = _limit(kind, server.url, polls, more)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             theirs = spent / (more.stop * sum(map(len, polls))) * 1e6
@@ -144,36 +145,54 @@ def _add_rate(report: Report, name: str, rate: float, cpu: str) -> None:
     report.add(f"{name.replace('-', '_').replace(' ', '_')}_over_real_time", rate / REAL_TIME, text)
 
 
-@contextmanager
-def server(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of a fresh server of that kind ("1" or "victoria"), its files in the folder."""
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    if kind == "1":
-        config = folder / "influxdb.conf"
-        config.write_text(
-            f'reporting-enabled = false\nbind-address = "127.0.0.1:{rpc}"\n[meta]\n  dir = "{folder}/meta"\n'
-            f'[data]\n  dir = "{folder}/data"\n  wal-dir = "{folder}/wal"\n[monitor]\n  store-enabled = false\n'
-            f'[http]\n  bind-address = "127.0.0.1:{port}"\n  log-enabled = false\n'
-        )
-        command = ["influxd", "-config", str(config)]
-    else:
-        command = ["victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/victoria"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        ends = time.monotonic() + 30
+class Server:
+    """A fresh server of a kind ("1" or "victoria") with its files in the folder; killed, it can be started again."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+            port, rpc = first.getsockname()[1], second.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._kind = kind
+        self._running: subprocess.Popen[bytes] | None = None
+        if kind == "1":
+            config = folder / "influxdb.conf"
+            config.write_text(
+                f'reporting-enabled = false\nbind-address = "127.0.0.1:{rpc}"\n[meta]\n  dir = "{folder}/meta"\n'
+                f'[data]\n  dir = "{folder}/data"\n  wal-dir = "{folder}/wal"\n[monitor]\n  store-enabled = false\n'
+                f'[http]\n  bind-address = "127.0.0.1:{port}"\n  log-enabled = false\n'
+            )
+            self._command = ["influxd", "-config", str(config)]
+        else:
+            options = [f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/victoria"]
+            self._command = ["victoria-metrics", *options]
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._running = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ends = time.monotonic() + 120
         while True:
             try:
-                urllib.request.urlopen(f"{url}/ping", timeout=1).close()
+                urllib.request.urlopen(f"{self.url}/ping", timeout=1).close()
                 break
             except OSError:
-                if time.monotonic() > ends or running.poll() is not None:
+                if time.monotonic() > ends or self._running.poll() is not None:
                     raise
                 time.sleep(0.05)
-        if kind == "1":
-            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=10).close()
-        yield url
-    finally:
-        running.terminate()
-        running.wait()
+        if self._kind == "1":
+            urllib.request.urlopen(f"{self.url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=30).close()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait()
+            self._running = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()

@@ -26,6 +26,7 @@ STALE_NS: Final = 150 * 10**9
 LOSS_DEGRADED: Final = 0.01
 """Round trip loss from which a circuit is degraded."""
 LOSS_DOWN: Final = 1.0
+_WAYS_JA: Final = {"in": "下り", "out": "上り"}
 _INTERFACE_UP: Final[Mapping[int, bool]] = {1: True, 2: False, 3: False, 6: False, 7: False}
 """ifOperStatus (IF-MIB): up, down, testing, notPresent, lowerLayerDown; unknown and dormant say nothing."""
 
@@ -81,9 +82,8 @@ def judge_group(states: Iterable[State]) -> State:
 class Circuits:
     """Everything between slots and the samples of circuits and line groups."""
 
-    def __init__(self, contracts: Contracts, lang: str = "en") -> None:
+    def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
-        self._lang = lang
         self._evidence = {
             each.id: Evidence(stale_ns=max(STALE_NS, contracts.interval_ns.get(each.member.device, 0) * 5 // 2))
             for each in contracts.circuits.values()
@@ -247,11 +247,12 @@ class Circuits:
             circuit: {"committed_delivered": True} for circuit, way in self._watches if way == "in"
         }
         for (circuit, way), each in self.not_delivered().items():
-            text = f"{way}: {each.sentence(self._lang)}"
-            before = found[circuit].get("committed_evidence")
+            before = found[circuit]
+            ja, en = f"{_WAYS_JA[way]}：{each.sentence('ja')}", f"{way}: {each.sentence('en')}"
             found[circuit] = {
                 "committed_delivered": False,
-                "committed_evidence": text if before is None else f"{before}; {text}",
+                "text_ja": f"{before['text_ja']}。{ja}" if "text_ja" in before else ja,
+                "text_en": f"{before['text_en']}; {en}" if "text_en" in before else en,
             }
         return found
 

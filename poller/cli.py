@@ -8,8 +8,10 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
+from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_mib import mib_app
 from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
 from poller.cli_probe import probe
@@ -17,6 +19,7 @@ from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
+from poller.cli_traps import traps
 
 app = typer.Typer(
     name="hinomi",
@@ -30,6 +33,7 @@ app.command()(run)
 app.command()(check)
 app.command()(poll)
 app.command()(report)
+app.command("forecast")(forecast_command)
 app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
@@ -40,6 +44,8 @@ app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)
+app.command()(traps)
+app.add_typer(mib_app, name="mib")
 app.add_typer(lab_app, name="lab")
 
 

@@ -47,7 +47,11 @@ def demo(
     start_logging()
     with ExitStack() as stack:
         stack.callback(typer.echo, "The demo has stopped.")
-        _start(stack, laid.lab(configuration.estate.polling.port), "the simulated network")
+        _start(
+            stack,
+            laid.lab(configuration.estate.polling.port, configuration.estate.notifications.port),
+            "the simulated network",
+        )
         if laid.snmpd is not None:
             _start(stack, laid.snmpd, None)
         run_daemon(configuration, _tell)
@@ -76,8 +80,11 @@ def on_free_ports(configuration: Configuration) -> Configuration:
     wall_url = f"http://{wall.listen}:{wall.port}"
     mail = estate.mail.model_copy(update={"wall_url": wall_url})
     agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
+    told = layout.free_port(estate.notifications.port, socket.SOCK_DGRAM)
     polling = estate.polling.model_copy(update={"port": agents})
-    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling, "mail": mail}))
+    notifications = estate.notifications.model_copy(update={"port": told})
+    changed = {"wall": wall, "polling": polling, "mail": mail, "notifications": notifications}
+    return replace(configuration, estate=estate.model_copy(update=changed))
 
 
 def _tell(url: str) -> None:

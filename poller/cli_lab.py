@@ -57,7 +57,8 @@ def lab(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
-        to = play.notifications if notify is None else Notifications(receiver=notify)
+        told = {} if play.notifications is None else {"community": play.notifications.community}
+        to = play.notifications if notify is None else Notifications(receiver=notify, **told)
     except ValueError:
         typer.echo(f"--notify {notify}: write an IPv4 address and a port, such as 127.0.0.1:16162", err=True)
         raise typer.Exit(2) from None

@@ -29,6 +29,8 @@ _MARKS: Final = {
 _TOTAL: Final = ("全体", "in all")
 _DAYS: Final = ("証明書の残り日数", "days of the certificate")
 
+_CHOICES: Final = {"transport": ("both", "udp", "tcp"), "family": ("any", "ipv4", "ipv6")}
+
 KindArgument = Annotated[str, typer.Argument(help=f"{', '.join(PROBES)}; with -c a service's id alone.")]
 TargetArgument = Annotated[str | None, typer.Argument(help="HOST[:PORT], [IPv6]:PORT, or for http a URL.")]
 TransportOption = Annotated[str | None, typer.Option("--transport", help="dns: both, udp or tcp.")]
@@ -51,6 +53,7 @@ def probe(  # noqa: PLR0917 - a command has as many options as its users need
     ca_file: Annotated[Path | None, typer.Option("--ca-file", help="http, smtp, tls: authority to trust.")] = None,
     offset: Annotated[float | None, typer.Option("--offset", min=0, help="ntp: seconds it may be off.")] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=0.05, help="Seconds for the whole answer.")] = 10.0,
+    family: Annotated[str | None, typer.Option("--family", help="any, ipv4 or ipv6, for a name with both.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Take a service from it.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show every step as it happens.")] = False,
     as_json: JsonOption = False,
@@ -72,6 +75,7 @@ def probe(  # noqa: PLR0917 - a command has as many options as its users need
         "server_name": server_name,
         "ca_file": None if ca_file is None else str(ca_file),
         "offset_seconds": offset,
+        "family": family,
     }
     given = {name: value for name, value in options.items() if value is not None}
     try:
@@ -108,12 +112,12 @@ def _question(kind: str, target: str | None, given: dict[str, Any]) -> Question:
         raise BadQuestion(f"{kind!r} is no kind of service; it is one of {', '.join(PROBES)}")
     if target is None:
         raise BadQuestion(f"say whom to ask: hinomi probe {kind} TARGET")
-    for name in sorted(given.keys() - PROBES[kind].options - {"timeout_seconds"}):
+    for name in sorted(given.keys() - PROBES[kind].options - {"timeout_seconds", "family"}):
         kinds = " and ".join(one for one, probe in PROBES.items() if name in probe.options)
         raise BadQuestion(f"{_option(name)} belongs to {kinds}, and this is {kind}")
-    transport = given.get("transport", "both")
-    if transport not in {"both", "udp", "tcp"}:
-        raise BadQuestion(f"--transport is both, udp or tcp, not {transport!r}")
+    for option, words in _CHOICES.items():
+        if given.get(option, words[0]) not in words:
+            raise BadQuestion(f"--{option} is {', '.join(words[:-1])} or {words[-1]}, not {given[option]!r}")
     question = replace(Question(target), **given)
     PROBES[kind].check(question)
     return question

@@ -5,6 +5,7 @@ What is built here is built once and handed down; no module keeps state of its o
     services   checks of services, each its own task
     beat       pipeline.tick once a second            outbox   mails, from disk
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
+    notified   notifications: durable, then acknowledged
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, Final
 from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.pictured import Pictures
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -26,6 +28,7 @@ from poller.config import Configuration
 from poller.echoes import run_echoes
 from poller.estate import Device, Estate
 from poller.log import tell
+from poller.notified import Notified
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
@@ -39,12 +42,19 @@ from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
 from poller.systemd import Systemd
 from poller.targets import snmp_target
+from poller.trap_sources import load_installed_catalogue, start_engine, trap_sources
 from poller.usepast import past_use
 from poller.wall.live import LiveState
 from poller.wall.past import past_of_lines
 from poller.wall.people import People
 from poller.wall.server import WallServer
 from probes.snmp import Snmp, SnmpTarget
+from traps.catalogue import Catalogue
+from traps.flood import Flood, Limits
+from traps.intake import Intake
+from traps.receiver import inherited_sockets, open_socket
+from traps.security import Security
+from traps.sources import Sources
 
 _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
@@ -85,7 +95,8 @@ class Daemon:
             alerts = AlertStore(self._state / "alerts.sqlite")
             stack.callback(alerts.close)
             live = LiveState(self._estate)
-            alerting = Alerting(self._estate, alerts)
+            catalogue = load_installed_catalogue(self._configuration)
+            alerting = Alerting(self._estate, alerts, alarms_with_end={one.alarm for one in catalogue if one.has_end})
             pipeline = Pipeline(self._estate, journal.append, alerting, live)
             snmp = await stack.enter_async_context(Snmp())
             interval = self._estate.polling.interval
@@ -93,6 +104,9 @@ class Daemon:
             saved = checkpoint.load(self._state / "checkpoint")
             pipeline.restore(saved.get("pipeline", {}))
             asking.restore(saved.get("discoveries", {}))
+            notified = self._notified(catalogue, pipeline, journal, asking)
+            stack.callback(notified.close)
+            notified.restore(saved.get("notifications", {}), self._clock_ns())
             await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
             rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
@@ -100,7 +114,8 @@ class Daemon:
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
-            wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
+            alerting.illustrate(Pictures(self._estate, history))
+            wall = WallServer(live, listen, port, history=history, notified=notified, clock_ns=self._clock_ns)
             wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
@@ -108,8 +123,9 @@ class Daemon:
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(run_echoes(self._estate, pipeline, self._clock_ns), name="echoes"),
                     group.create_task(self._services(pipeline).run(), name="services"),
-                    group.create_task(self._beat(pipeline, watch, rounds), name="beat"),
-                    group.create_task(self._save(pipeline, asking), name="saver"),
+                    group.create_task(self._beat(pipeline, watch, rounds, notified), name="beat"),
+                    group.create_task(self._save(pipeline, asking, notified), name="saver"),
+                    group.create_task(notified.run(self._clock_ns), name="notified"),
                     group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
                         group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
@@ -123,7 +139,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
             await journal.flush()
-            self._save_now(pipeline.save(), asking.save())
+            self._save_now(pipeline.save(), asking.save(), notified.save(self._clock_ns()))
             tell(_log, logging.INFO, "stopped")
 
     def _targets(self) -> Mapping[str, tuple[Device, SnmpTarget]]:
@@ -139,6 +155,24 @@ class Daemon:
                 raise SecretUnavailable(f"credentials.{credentials.id}, needed for {key}: {error}") from None
             targets[key] = (device, target)
         return targets
+
+    def _notified(self, catalogue: Catalogue, pipeline: Pipeline, journal: Journal, asking: Asking) -> Notified:
+        """What receives notifications: by the sockets of systemd, else by one of our own where the settings say so."""
+        settings = self._estate.notifications
+        engine_id, boots = start_engine(self._state / "engine.json", settings.engine_id)
+        security = Security(engine_id, boots, self._clock_ns() / 1e9)
+        limits = Limits(settings.per_second, settings.storm_per_second, settings.sum_within, settings.storm_calm)
+        sockets = inherited_sockets()
+        sources = Sources()
+        if not sockets and settings.listen is not None:
+            sockets = [open_socket(str(settings.listen), settings.port)]
+        if sockets:
+            sources = trap_sources(self._configuration)
+        notified = Notified(
+            self._estate, Intake(sources, catalogue, security, Flood(limits)), pipeline, journal, asking
+        )
+        notified.listen(sockets, self._clock_ns)
+        return notified
 
     def _limits(self) -> JournalLimits:
         storage = self._estate.storage
@@ -189,7 +223,7 @@ class Daemon:
         if beginner is not None:
             beginner.remember(await asyncio.to_thread(past_use, history, self._estate, self._clock_ns()))
 
-    async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds) -> None:
+    async def _beat(self, pipeline: Pipeline, watch: SelfWatch, rounds: Rounds, notified: Notified) -> None:
         """Once a second; the time the loop did not turn shows as the beat's own lateness."""
         loop = asyncio.get_running_loop()
         expected = loop.time()
@@ -199,7 +233,7 @@ class Daemon:
             late = loop.time() - expected
             now_ns = self._clock_ns()
             try:
-                for suspect in pipeline.tick(now_ns):
+                for suspect in (*pipeline.tick(now_ns), *notified.tick(now_ns)):
                     rounds.ask_now(suspect)
                 watch.beat(now_ns, late)
                 self._feed_watchdog(rounds, now_ns)
@@ -214,13 +248,15 @@ class Daemon:
         else:
             tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
 
-    async def _save(self, pipeline: Pipeline, asking: Asking) -> None:
+    async def _save(self, pipeline: Pipeline, asking: Asking, notified: Notified) -> None:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             try:
-                await asyncio.to_thread(self._save_now, pipeline.save(), asking.save())
+                parts = pipeline.save(), asking.save(), notified.save(self._clock_ns())
+                await asyncio.to_thread(self._save_now, *parts)
             except OSError as error:
                 tell(_log, logging.ERROR, "checkpoint_failed", reason=str(error))
 
-    def _save_now(self, pipeline: dict[str, Any], discoveries: dict[str, bytes]) -> None:
-        checkpoint.save(Path(self._state / "checkpoint"), {"pipeline": pipeline, "discoveries": discoveries})
+    def _save_now(self, pipeline: dict[str, Any], discoveries: dict[str, bytes], notifications: dict[str, Any]) -> None:
+        parts = {"pipeline": pipeline, "discoveries": discoveries, "notifications": notifications}
+        checkpoint.save(Path(self._state / "checkpoint"), parts)

@@ -62,12 +62,12 @@ class Demo:
     snmpd: tuple[str, ...] | None
     lock: IO[bytes]
 
-    def lab(self, port: int) -> tuple[str, ...]:
-        """The command that simulates the network, every agent on this UDP port."""
+    def lab(self, port: int, notifications_port: int) -> tuple[str, ...]:
+        """The command that simulates the network, every agent on this UDP port; its notifications go to the other."""
         scenario = self.config / "scenario.yaml"
         extra = ("--scenario", str(scenario)) if scenario.is_file() else ()
         command = (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), "--port", str(port))
-        return (*command, *extra)
+        return (*command, *extra, "--notify", f"127.0.0.1:{notifications_port}")
 
     def history(self, days: int) -> tuple[str, ...]:
         """The command that invents so many days of the past, the same ones at every call."""

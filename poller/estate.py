@@ -9,7 +9,7 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     services                                           what they use it for
     contacts, rotations, webhooks, calendars           whom to tell, and when
     rules, maintenance                                 about what
-    organisation, polling, mail, storage, wall         how this daemon runs
+    organisation, polling, notifications, mail, storage, wall   how this daemon runs
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ from poller.settings import (
     Mail,
     Model,
     Name,
+    Notifications,
     Organisation,
     Period,
     Polling,
@@ -255,6 +256,8 @@ class Service(Model):
     interval: Period = 60.0
     timeout: Period = 10.0
     """How long the whole answer may take before the service counts as not answering."""
+    family: Literal["any", "ipv4", "ipv6"] = "any"
+    """By which of its addresses a name is asked; write two services to check both apart."""
     query: str | None = None
     """DNS: the name asked for."""
     record_type: str | None = None
@@ -325,6 +328,10 @@ class Selector(Model):
     line_groups: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    notifications: tuple[str, ...] = ()
+    """Names or numbers of notifications, for rules on notification.*; that of the beginning stands for its end too."""
+    varbinds: Mapping[str, str] = {}
+    """Patterns on values of varbinds by their names, for rules on notification.*."""
     parts: tuple[str, ...] = ()
     """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
 
@@ -383,6 +390,7 @@ class Estate(Model):
 
     organisation: Organisation
     polling: Polling = Polling()
+    notifications: Notifications = Notifications()
     mail: Mail = Mail()
     storage: Storage = Storage()
     wall: Wall = Wall()

@@ -11,6 +11,7 @@ def question_of(service: Service, directory: Path) -> Question:
     return Question(
         target=service.target,
         timeout_seconds=service.timeout,
+        family=service.family,
         query=service.query,
         record_type=service.record_type,
         transport=service.transport,

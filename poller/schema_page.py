@@ -27,6 +27,7 @@ _MEANINGS: Final = {
     "service": "One probe of one service.",
     "notification": "One trap or inform.",
     "alert": "One change of one alert.",
+    "incident": "One incident, under the moment it began; written again whenever it changes.",
     "daemon": "One minute of one part of the daemon itself.",
 }
 _KINDS: Final = {int: "whole number", float: "number", bool: "true or false", str: "text"}

@@ -37,7 +37,6 @@ class SelfWatch:
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
-        self._lost = 0
 
     def beat(self, now_ns: int, late_seconds: float) -> None:
         """Once a second, with how late that second was; publishes when a minute has ended."""
@@ -85,14 +84,12 @@ class SelfWatch:
 
     def _journal_fields(self) -> dict[str, FieldValue]:
         state = self._journal.state
-        lost, self._lost = state.drops_total - self._lost, state.drops_total
         full = state.last_error is not None and "full" in state.last_error
         fields: dict[str, FieldValue] = {
             "queue_depth": state.depth,
             "drops_total": state.drops_total,
             "disk_full": full,
             "not_durable": state.last_error is not None and not full,
-            "losing": lost > 0,
         }
         return fields if state.last_error is None else {**fields, "reason": state.last_error}
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from probes.errors import LocalError, RemoteError
+from probes.errors import NotAsked, RemoteError
 from probes.result import Observation
 from probes.sentences import Said
 from probes.text import printable
@@ -46,13 +46,14 @@ class ObservedTls(ssl.SSLObject):
 
 
 def context_for(ca_file: str | None, *, verify: bool = True) -> ssl.SSLContext:
-    """What a client trusts: the system's authorities, or those in the file; raises LocalError for a bad file."""
+    """What a client trusts: the system's authorities, or those in the file; raises NotAsked for a bad file."""
     stamp = 0
     if ca_file is not None and verify:
         try:
             stamp = Path(ca_file).stat().st_mtime_ns
         except OSError as error:
-            raise LocalError(f"ca_file {ca_file}: {error.strerror}") from None
+            detail = str(error.strerror).lower()
+            raise NotAsked("authority_unreadable", file=printable(ca_file), detail=detail) from None
     return _context(ca_file if verify else None, stamp, verify)
 
 
@@ -66,7 +67,8 @@ def _context(ca_file: str | None, _stamp: int, verify: bool) -> ssl.SSLContext: 
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except (ssl.SSLError, OSError) as error:
-            raise LocalError(f"ca_file {ca_file}: no certificate can be read from it") from error
+            detail = ("証明書がありません", "no certificate in it")
+            raise NotAsked("authority_unreadable", file=printable(ca_file or "-"), detail=detail) from error
     context.sslobject_class = ObservedTls
     return context
 

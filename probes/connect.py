@@ -52,7 +52,7 @@ async def addresses_of(host: str, port: int, kind: socket.SocketKind, observatio
     if is_address(host):
         return [host]
     observation.enter("resolve")
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind)
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=kind, family=observation.family)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))[:_MOST_ADDRESSES]
     observation.see("addresses", ", ".join(addresses))
     return addresses

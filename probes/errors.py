@@ -3,6 +3,7 @@
     ProbeError
         LocalError        we could not ask: no permission, no socket, a plan that cannot be kept
             BadQuestion   what is to be asked makes no sense: a target without a host, a port above 65535
+            NotAsked      a known hindrance of ours; reason and facts make the sentence
         Fault             the other side; reason and facts make the sentence (probes.sentences)
             NoAnswer      nobody answered in time
             RemoteError   it answered, and not as it should
@@ -27,6 +28,15 @@ class BadQuestion(LocalError):  # noqa: N818 - it says what is the matter
     def __init__(self, text: str, about: str = "target") -> None:
         self.about = about
         super().__init__(text)
+
+
+class NotAsked(LocalError):  # noqa: N818 - it says what is the matter
+    """Something of ours is in the way. reason: a key of SENTENCES; facts: what its sentence names."""
+
+    def __init__(self, reason: str, **facts: Said) -> None:
+        self.reason = reason
+        self.facts = facts
+        super().__init__(sentence(reason, facts, "en"))
 
 
 class Fault(ProbeError):  # noqa: N818 - it says whose matter it is

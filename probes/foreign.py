@@ -12,7 +12,7 @@ import aiohttp
 from dns.exception import DNSException
 
 from probes.certificates import distrust
-from probes.errors import LocalError, NoAnswer, ProbeError, RemoteError
+from probes.errors import LocalError, NoAnswer, NotAsked, ProbeError, RemoteError
 from probes.result import Observation
 from probes.sentences import Said
 from probes.text import printable
@@ -21,7 +21,9 @@ FOREIGN: Final = (OSError, EOFError, ssl.SSLError, aiohttp.ClientError, DNSExcep
 """What may come out of the libraries that probes use; TimeoutError is an OSError."""
 _UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 _CLOSED: Final = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ESHUTDOWN, errno.ENOTCONN})
-_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_NO_SUCH_NAME: Final = frozenset(
+    getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ def _inner(error: BaseException) -> BaseException:
 
 
 def _late(_error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401 - each row of the table knows its type
+    if at.observation.phase == "resolve":  # that is our name service and not the target
+        detail = (f"{at.seconds:g} 秒以内に応答なし", f"no answer within {at.seconds:g} s")
+        return NotAsked("name_unresolved", name=printable(at.host), detail=detail)
     return NoAnswer("no_answer", peer=at.peer, seconds=f"{at.seconds:g}", phase=at.phase)
 
 
@@ -83,7 +88,7 @@ def _unresolved(error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401
     name = printable(at.host)
     if error.errno in _NO_SUCH_NAME:
         return RemoteError("name_unknown", name=name)
-    return LocalError(f"the name {name} could not be resolved: {error.strerror}")
+    return NotAsked("name_unresolved", name=name, detail=printable(str(error.strerror).lower()))
 
 
 def _redirected(error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401
@@ -100,7 +105,8 @@ def _bad_dns(error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401
 
 
 def _unwritable(_error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401
-    return LocalError(f"the name {printable(at.host)} cannot be written in DNS")
+    detail = ("DNSの名前として書けません", "no name that DNS can hold")
+    return NotAsked("name_unresolved", name=printable(at.host), detail=detail)
 
 
 def _socket(error: Any, at: Circumstance) -> ProbeError:  # noqa: ANN401

@@ -54,7 +54,13 @@ def check_http(question: Question) -> tuple[URL, URL | None]:
 
 
 async def _get(url: URL, proxy: URL | None, question: Question, observation: Observation) -> tuple[int, bytes, URL]:
-    connector = _Connector(observation, ssl=context_for(question.ca_file), use_dns_cache=False, force_close=True)
+    connector = _Connector(
+        observation,
+        ssl=context_for(question.ca_file),
+        family=observation.family,
+        use_dns_cache=False,
+        force_close=True,
+    )
     async with (
         aiohttp.ClientSession(
             connector=connector,

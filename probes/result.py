@@ -1,5 +1,6 @@
 """What a probe of a service asks and what it found; the observation that is made in between."""
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class Question:
     """What is asked of one service; PROBES says which of these matter to a kind.
 
     target: "host", "host:port" or "[IPv6]:port", a URL for HTTP.
+    family: by which of its addresses a name is asked, where it has both (R38).
     expect: DNS: the record, or NXDOMAIN; HTTP: text in the page, with `blocked` in the block page.
     proxy: URL of the explicit proxy; blocked: the filter must not let it through.
     recipient: SMTP goes as far as RCPT for this address; nothing is delivered.
@@ -36,6 +38,7 @@ class Question:
 
     target: str
     timeout_seconds: float = 10.0
+    family: Literal["any", "ipv4", "ipv6"] = "any"
     query: str | None = None
     record_type: str | None = None
     transport: Literal["both", "udp", "tcp"] = "both"
@@ -87,11 +90,19 @@ class Found:
 class Observation:
     """One probe in the making: which phase it is in, what each took, what was seen; survives the failure of the probe.
 
+    family: of the addresses that a name may be asked by.
     peer: whom we speak to at the moment, for sentences: the target, a proxy, the target by TCP.
     """
 
-    def __init__(self, target: str, trace: Trace | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        target: str,
+        trace: Trace | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> None:
         self.target = target
+        self.family = family
         self.peer: Said = printable(target)
         self.phase = ""
         self.phases: dict[str, float] = {}

@@ -36,6 +36,14 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "The answer of {peer} cannot be read as {protocol} ({detail}).",
     ),
     "name_unknown": ("名前 {name} のアドレスが見つかりません。", "The name {name} has no address."),
+    "name_unresolved": (
+        "監視サーバーで名前 {name} を解決できず、確認できませんでした（{detail}）。",
+        "This machine cannot resolve the name {name}, so nobody was asked ({detail}).",
+    ),
+    "authority_unreadable": (
+        "認証局のファイル {file} を読めず、確認できませんでした（{detail}）。",
+        "The authority's file {file} cannot be read, so nobody was asked ({detail}).",
+    ),
     "not_asked": (
         "監視サーバー側の理由で確認できませんでした（{detail}）。",
         "We could not ask, for a reason on our own side ({detail}).",

@@ -1,13 +1,14 @@
 """The probes of services: one table, and the one way to ask."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from probes.dns import ask_dns, check_dns
-from probes.errors import BadQuestion, Fault, ProbeError
+from probes.errors import BadQuestion, Fault, NotAsked, ProbeError
 from probes.foreign import FOREIGN, Circumstance, mapped
 from probes.http import ask_http, check_http
 from probes.ntp import ask_ntp, check_ntp
@@ -45,6 +46,8 @@ PROBES: Final[Mapping[str, Probe]] = {
 }
 """Every kind of service that can be asked."""
 
+_FAMILIES: Final = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
 
 async def probe_service(kind: str, question: Question, trace: Trace | None = None) -> ProbeResult:
     """Ask once, within question.timeout_seconds. A service that is down is a result and no error.
@@ -52,7 +55,7 @@ async def probe_service(kind: str, question: Question, trace: Trace | None = Non
     Raises BadQuestion alone: what cannot be asked of anybody. KeyError for a kind that is not in PROBES.
     """
     ask = PROBES[kind].ask
-    observation = Observation(question.target, trace)
+    observation = Observation(question.target, trace, family=_FAMILIES[question.family])
     try:
         async with asyncio.timeout(question.timeout_seconds):
             found = await ask(question, observation)
@@ -76,6 +79,8 @@ def _failed(kind: str, question: Question, observation: Observation, error: Prob
     observation.tell(f"{type(error).__name__}: {error}")
     if isinstance(error, Fault):
         return _result(kind, question, observation, (ServiceState.DOWN, error.reason, error.facts))
+    if isinstance(error, NotAsked):
+        return _result(kind, question, observation, (ServiceState.UNKNOWN, error.reason, error.facts))
     facts = {"detail": printable(str(error))}
     return _result(kind, question, observation, (ServiceState.UNKNOWN, "not_asked", facts))
 

@@ -50,8 +50,9 @@ async def start_tls(stream: Stream, context: ssl.SSLContext, name: str, observat
 async def _look(host: str, port: int, name: str, observation: Observation) -> None:
     """Read the certificate without trusting it: who is distrusted ought to be known."""
     try:
-        async with open_stream(host, port, Observation("")) as stream:
-            await start_tls(stream, context_for(None, verify=False), name, Observation(""))
+        unseen = Observation(observation.target, family=observation.family)
+        async with open_stream(host, port, unseen) as stream:
+            await start_tls(stream, context_for(None, verify=False), name, unseen)
             see_certificate(stream.writer.get_extra_info("ssl_object"), observation)
     except (OSError, EOFError) as error:
         observation.see("certificate", f"could not be read: {error}")

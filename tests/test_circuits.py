@@ -326,7 +326,7 @@ def watched(contracts: Contracts, *, reload_at: int = -1) -> tuple[Circuits, lis
         bits = 600e6 + number * 1e5 if held else 50e6
         (sample,) = circuits.samples([totals("circuit/inet-1", bits, 1e6, at=at)], at)
         assert set(sample.fields) <= {field.name for field in SCHEMA["circuit"].fields}
-        told.append({name: value for name, value in sample.fields.items() if name.startswith("committed_")})
+        told.append({name: value for name, value in sample.fields.items() if name.startswith(("committed_d", "text_"))})
     return circuits, told
 
 
@@ -341,7 +341,11 @@ def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay_and
     assert said == found["inet-1", "in"].sentence()
     assert "帯域確保の60%で20分間頭打ち、遅延60ミリ秒（通常4ミリ秒）" == found["inet-1", "in"].sentence("ja")
     assert [{"committed_delivered": True}] * 29 == told[:29]
-    assert {"committed_delivered": False, "committed_evidence": f"in: {said}"} == told[-1]
+    assert told[-1] == {
+        "committed_delivered": False,
+        "text_ja": "下り：帯域確保の60%で20分間頭打ち、遅延60ミリ秒（通常4ミリ秒）",
+        "text_en": f"in: {said}",
+    }
 
 
 @pytest.mark.parametrize("reload_at", [5, 25, 35, 39])

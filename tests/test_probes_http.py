@@ -350,9 +350,15 @@ async def test_a_proxy_that_wants_a_login_is_told():
 
 
 async def test_an_authority_that_cannot_be_read_is_our_own_fault(tmp_path):
-    result = await ask("https://127.0.0.1/", ca_file=str(tmp_path / "none.pem"))
-    assert ServiceState.UNKNOWN == result.state
-    assert "監視サーバー側の理由で確認できませんでした" in result.sentence("ja")
+    file = tmp_path / "a.pem"
+    none = await ask("https://127.0.0.1/", ca_file=str(file))
+    file.write_text("nothing of the kind")
+    empty = await ask("https://127.0.0.1/", ca_file=str(file))
+    assert (ServiceState.UNKNOWN, ServiceState.UNKNOWN) == (none.state, empty.state)
+    missing = none.sentence("ja").replace(none.facts["file"], "FILE")
+    assert "認証局のファイル FILE を読めず、確認できませんでした（no such file or directory）。" == missing
+    assert empty.sentence("ja").endswith("を読めず、確認できませんでした（証明書がありません）。")
+    assert empty.sentence("en").endswith(" cannot be read, so nobody was asked (no certificate in it).")
 
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "ftp://127.0.0.1/", "http://", "http://[::1", "http://a:b/"])

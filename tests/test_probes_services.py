@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import probes
-from probes.errors import LocalError, NoAnswer, ProbeError, RemoteError
+from probes.errors import LocalError, NoAnswer, NotAsked, ProbeError, RemoteError
 from probes.foreign import _MAP, FOREIGN, Circumstance, mapped
 from probes.result import Observation, Question, ServiceState
 from probes.sentences import PHASES, SENTENCES, sentence
@@ -48,14 +48,14 @@ def test_every_reason_that_probes_give_has_a_sentence_and_every_sentence_a_reaso
     raised = {
         reason
         for path in FOLDER.glob("*.py")
-        for reason in re.findall(r'(?:NoAnswer|RemoteError|Found)\(\s*"([a-z_]+)"', path.read_text())
+        for reason in re.findall(r'(?:NoAnswer|NotAsked|RemoteError|Found)\(\s*"([a-z_]+)"', path.read_text())
     }
     assert set(SENTENCES) == given_reasons
     assert set() == raised - set(SENTENCES)
 
 
 def test_the_options_of_every_kind_are_fields_of_the_question():
-    known = {field.name for field in fields(Question)} - {"target", "timeout_seconds"}
+    known = {field.name for field in fields(Question)} - {"target", "timeout_seconds", "family"}
     assert set().union(*(probe.options for probe in PROBES.values())) == known
 
 
@@ -82,7 +82,7 @@ def test_every_foreign_error_has_its_row_and_no_row_hides_a_narrower_one():
         (OSError(errno.EHOSTUNREACH, "no route"), RemoteError, "unreachable"),
         (OSError(errno.ENETUNREACH, "no route"), RemoteError, "unreachable"),
         (socket.gaierror(socket.EAI_NONAME, "unknown"), RemoteError, "name_unknown"),
-        (socket.gaierror(socket.EAI_AGAIN, "again"), LocalError, None),
+        (socket.gaierror(socket.EAI_AGAIN, "again"), NotAsked, "name_unresolved"),
         (OSError(errno.EMFILE, "too many files"), LocalError, None),
         (OSError(errno.EADDRNOTAVAIL, "no address"), LocalError, None),
         (PermissionError(errno.EACCES, "denied"), LocalError, None),
@@ -92,7 +92,7 @@ def test_every_foreign_error_has_its_row_and_no_row_hides_a_narrower_one():
         (aiohttp.InvalidURL("gopher:"), RemoteError, "malformed"),
         (ShortHeader(), RemoteError, "malformed"),
         (DNSException("x"), RemoteError, "malformed"),
-        (UnicodeError("label too long"), LocalError, None),
+        (UnicodeError("label too long"), NotAsked, "name_unresolved"),
     ],
 )
 def test_foreign_errors_are_sorted_by_blame(error, kind, reason):
@@ -107,6 +107,19 @@ def test_an_unreachable_target_is_told_in_both_languages():
     assert isinstance(error, RemoteError)
     assert "192.0.2.1:80 へ到達できません（no route to host）。" == sentence(error.reason, error.facts, "ja")
     assert "192.0.2.1:80 cannot be reached (no route to host)." == str(error)
+
+
+def test_a_name_service_that_keeps_silent_is_our_own_matter():
+    """A service must not be called down because this machine cannot resolve its name."""
+    observation = Observation("www.example.jp:80")
+    observation.enter("resolve")
+    error = mapped(TimeoutError(), Circumstance(observation, "www.example.jp", 10.0))
+    assert isinstance(error, NotAsked)
+    japanese = "監視サーバーで名前 www.example.jp を解決できず、確認できませんでした（10 秒以内に応答なし）。"
+    assert japanese == sentence(error.reason, error.facts, "ja")
+    assert "This machine cannot resolve the name www.example.jp, so nobody was asked (no answer within 10 s)." == str(
+        error
+    )
 
 
 def test_the_phases_of_an_observation_add_up():

@@ -217,6 +217,30 @@ async def test_the_second_address_of_a_host_is_tried_where_the_first_refuses():
     assert ("connected", target) in result.evidence
 
 
+@pytest.mark.parametrize(("family", "state"), [("ipv4", ServiceState.UP), ("ipv6", ServiceState.DOWN)])
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+async def test_a_name_is_asked_by_the_family_that_is_given(family, state, kind):
+    """IPv4 and IPv6 of one target are probed apart (R38); this server listens on IPv4 alone."""
+    hello = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" if kind == "http" else b""
+    async with server(hello=hello) as target:
+        name = target.replace("127.0.0.1", "localhost")
+        result = await ask(f"http://{name}/" if kind == "http" else name, kind, family=family)
+    assert state == result.state, result.sentence("en")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine speaks no IPv6")
+async def test_an_ipv6_target_is_asked_and_written_in_brackets():
+    """(R38)."""
+    listening = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
+    target = f"[::1]:{listening.sockets[0].getsockname()[1]}"
+    up = await ask(target, "tcp")
+    listening.close()
+    down = await ask(target, "tcp")
+    assert [f"{target} accepts connections.", "connects"] == [up.sentence("en"), up.reason]
+    assert ("connected", target) in up.evidence
+    assert f"{target} は接続を拒否しました。このポートで待ち受けるプログラムがありません。" == down.sentence("ja")
+
+
 @pytest.mark.parametrize("target", ["127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "[::1", "a b:80", ""])
 async def test_a_target_without_sense_is_refused(target):
     with pytest.raises(BadQuestion):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.schedule import SECOND_NS, Schedule, next_due_ns, offset_seconds, start_schedule
+from poller.settings import Polling
 
 NOON = 1_795_230_000 * SECOND_NS
 
@@ -32,7 +33,7 @@ def test_the_next_due_time_is_the_first_congruent_one(now_ns: int, interval: int
 
 
 def test_a_late_poll_does_not_shift_the_ones_after_it() -> None:
-    """Fixed rate: asked 7 s late, the next due time is where it always was."""
+    """Fixed rate: asked 7 s late, the next due time is where it always was.(R2, R6)"""
     schedule = Schedule()
     schedule.add("fw-1", 60, NOON)
     first = schedule.wake_ns()
@@ -73,6 +74,7 @@ def test_asking_at_once_comes_beside_the_schedule() -> None:
 
 
 def test_hastening_ends_by_itself() -> None:
+    """Every 10 s for a while, then as before (R7)."""
     schedule = Schedule()
     schedule.add("fw-1", 60, NOON)
     schedule.hasten("fw-1", 10, NOON + 60 * SECOND_NS, NOON)
@@ -80,6 +82,16 @@ def test_hastening_ends_by_itself() -> None:
     gaps = [(after - before) // SECOND_NS for before, after in pairwise(asked)]
     assert {10} == set(gaps[:6])
     assert [60, 60] == gaps[-2:]
+
+
+def test_devices_are_asked_every_minute_and_every_five_where_they_say_so() -> None:
+    """Lines, firewalls and proxies need no word in the configuration for 60 s; 300 s is a word of the device (R7)."""
+    assert 60.0 == Polling().interval
+    schedule = Schedule()
+    schedule.add("fw-1", Polling().interval, NOON)
+    schedule.add("sw-1", 300, NOON)
+    asked = Counter(due.device for second in range(3600) for due in schedule.due(NOON + second * SECOND_NS))
+    assert {"fw-1": 60, "sw-1": 12} == asked
 
 
 def test_a_removed_device_is_not_asked() -> None:

@@ -9,11 +9,13 @@ from email.policy import default
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import pytest
 
 from poller.alerts.engine import Alerting
 from poller.alerts.store import Store
 from poller.config import ConfigurationError, load
+from poller.daemon import Daemon
 from poller.estate import Estate
 from poller.pipeline import Pipeline
 from poller.rollups import WINDOW_NS
@@ -290,3 +292,27 @@ def test_a_service_that_makes_no_sense_is_told_at_its_place(tmp_path, kind, targ
     (told,) = refusal.value.problems
     assert str(told).partition(": ")[2].startswith(problem)
     assert (3, "hinomi.yaml") == (told.place.line, told.place.file)
+
+
+async def test_the_daemon_checks_the_services_of_its_configuration_and_its_wall_shows_them(tmp_path):
+    port = Port()
+    await port.start()
+    text = CONFIGURATION.format(target=f"127.0.0.1:{port.number}", lang="ja", closing="17:15")
+    (tmp_path / "hinomi.yaml").write_text(f"{text}storage: {{directory: state}}\nwall: {{port: 0}}\n", encoding="utf-8")
+    daemon = Daemon(load(tmp_path, ()))
+    wall = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(daemon.run(wall.set_result))
+    await asyncio.wait([wall, running], return_when=asyncio.FIRST_COMPLETED)
+    async with aiohttp.ClientSession(await wall) as session:
+        while not (service := await shown(session))["time_ns"]:  # noqa: ASYNC110 - a page that is asked again
+            await asyncio.sleep(0.1)
+    daemon.stop()
+    await running
+    await port.stop()
+    assert ("desk", True) == (service["id"], service["up"])
+
+
+async def shown(session: aiohttp.ClientSession) -> dict[str, object]:
+    async with session.get("/api/v1/wall") as answer:
+        (service,) = (await answer.json())["services"]
+        return service

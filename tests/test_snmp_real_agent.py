@@ -14,7 +14,15 @@ import pytest
 
 from probes.snmp import AuthProtocol, Missing, PrivProtocol, Snmp, SnmpError, SnmpTarget, UsmUser, VarBind
 from probes.snmp.engine import EngineClock
-from probes.snmp.errors import NoAnswer, Refused, UnknownUser, UnsupportedLevel, WrongPassword, WrongPrivacyPassword
+from probes.snmp.errors import (
+    NoAnswer,
+    NotAsked,
+    Refused,
+    UnknownUser,
+    UnsupportedLevel,
+    WrongPassword,
+    WrongPrivacyPassword,
+)
 from probes.snmp.values import Tag
 
 pytestmark = pytest.mark.skipif(shutil.which("snmpd") is None, reason="snmpd is not installed")
@@ -95,6 +103,14 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
             f"rouser {user} auth",
         ]
     lines += ["createUser nobody", "rouser nobody noauth"]
+    # A context of its own, in which sysName is what outside it is sysContact.
+    lines += [
+        "sysContact watch-room",
+        "view everything included .1",
+        'createUser guest SHA "authentic-words" AES "private-words"',
+        "rouser guest auth -V everything vlan-7",
+        f"proxy -Cn vlan-7 -v 2c -c public 127.0.0.1:{port} .1.3.6.1.2.1.1.5 .1.3.6.1.2.1.1.4",
+    ]
     (folder / "snmpd.conf").write_text("\n".join(lines) + "\n")
     running = Agent(port, folder)
     running.start()
@@ -112,6 +128,7 @@ def user_target(agent: Agent, user: UsmUser, **more: object) -> SnmpTarget:
 
 @pytest.mark.parametrize("version", ["1", "2c"])
 async def test_get_gives_values_in_order_and_says_what_is_missing(agent: Agent, version: str) -> None:
+    """v1 says it by noSuchName for the whole PDU, v2c for each variable (R8, R19)."""
     async with Snmp() as snmp:
         name, nowhere, uptime = await snmp.get(community_target(agent, version), [SYS_NAME, NOWHERE, SYS_UPTIME])
     assert VarBind(SYS_NAME, b"fire-tower", Tag.OCTET_STRING) == name
@@ -171,6 +188,7 @@ async def test_wrong_community_is_no_answer(agent: Agent) -> None:
 
 @pytest.mark.parametrize(("auth", "priv"), list(itertools.product(AUTHS, [None, *PRIVS])))
 async def test_every_pair_of_protocols_is_understood(agent: Agent, auth: str, priv: str | None) -> None:
+    """Every hash with every cipher that net-snmp has, and without one (R8)."""
     user = UsmUser(
         f"{auth}-{priv or 'aes'}",
         AUTHS[auth][0],
@@ -190,6 +208,7 @@ async def test_every_pair_of_protocols_is_understood(agent: Agent, auth: str, pr
 
 
 async def test_no_authentication_and_no_privacy(agent: Agent) -> None:
+    """(R8)"""
     async with Snmp() as snmp:
         varbinds = await snmp.get(user_target(agent, UsmUser("nobody")), [SYS_NAME])
     assert b"fire-tower" == varbinds[0].value
@@ -211,13 +230,32 @@ SHA_AES = {"auth": AuthProtocol.SHA1, "priv": PrivProtocol.AES128}
     ],
 )
 async def test_each_refusal_is_an_error_of_its_own(agent: Agent, user: UsmUser, error: type[Exception]) -> None:
+    """(R12)"""
     async with Snmp() as snmp:
         with pytest.raises(SnmpError) as raised:
             await snmp.get(user_target(agent, user, timeout_seconds=0.3, tries=1), [SYS_NAME])
     assert error is type(raised.value)
 
 
+async def test_a_wrong_password_is_not_tried_at_full_rate(agent: Agent) -> None:
+    """Each poll by itself, three tries of eight PDUs, would fill the agent's log and lock users out elsewhere (R12)."""
+    user = UsmUser("sha-aes", AuthProtocol.SHA1, b"wrong-words", PrivProtocol.AES128, PRIV_PASSWORD)
+    async with Snmp() as snmp:
+        target = user_target(agent, user)
+        prepared = snmp.prepare(target, [[SYS_NAME], [SYS_UPTIME]])
+        with pytest.raises(WrongPassword):
+            await snmp.poll(prepared)
+        sent = snmp.statistics.sent
+        assert sent <= 3
+        for _ in range(5):
+            with pytest.raises(NotAsked, match="refuses the authentication password"):
+                await snmp.poll(prepared)
+        assert sent == snmp.statistics.sent
+        assert 0 == snmp.statistics.retries
+
+
 async def test_engine_whose_boots_were_reset_recovers_within_one_poll(agent: Agent) -> None:
+    """One round trip more, no operator, and it is counted (R9, R10)."""
     user = UsmUser("sha256-aes", AuthProtocol.SHA256, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
     for _ in range(3):
         agent.stop()
@@ -264,6 +302,7 @@ async def test_replaced_unit_is_found_again_and_told(agent: Agent) -> None:
 
 
 async def test_two_targets_with_one_engine_id_are_named(agent: Agent) -> None:
+    """(R11)"""
     user = UsmUser("sha-aes", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
     async with Snmp() as snmp:
         assert {} == snmp.shared_engines()
@@ -273,10 +312,22 @@ async def test_two_targets_with_one_engine_id_are_named(agent: Agent) -> None:
         assert [(("127.0.0.1", agent.port), ("127.0.0.2", agent.port))] == list(snmp.shared_engines().values())
 
 
+GUEST = UsmUser("guest", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
+
+
 async def test_contexts_reach_the_agent(agent: Agent) -> None:
-    """Net-snmp has one context only, and says of any other that it is unknown: so ours arrived."""
-    user = UsmUser("sha-aes", AuthProtocol.SHA1, AUTH_PASSWORD, PrivProtocol.AES128, PRIV_PASSWORD)
+    """The same variable of the same agent has another value in a context, by single questions and polls alike (R24)."""
     async with Snmp() as snmp:
-        with pytest.raises(SnmpError) as raised:
-            await snmp.get(user_target(agent, user, context_name="vlan-7"), [SYS_NAME])
-    assert not isinstance(raised.value, NoAnswer)
+        target = user_target(agent, GUEST, context_name="vlan-7")
+        assert b"watch-room" == (await snmp.get(target, [SYS_NAME]))[0].value
+        prepared = snmp.prepare(target, [[SYS_NAME]])
+        assert [b"watch-room"] == (await snmp.poll(prepared)).values
+
+
+async def test_a_context_that_the_agent_does_not_have_is_a_possible_reason(agent: Agent) -> None:
+    """Net-snmp is silent on such a request, as it is on one that it cannot decrypt."""
+    async with Snmp() as snmp:
+        with pytest.raises(
+            SnmpError, match=r"privacy password or protocol is another one, or it has no context 'none'\."
+        ):
+            await snmp.get(user_target(agent, GUEST, context_name="none", timeout_seconds=0.2, tries=1), [SYS_NAME])

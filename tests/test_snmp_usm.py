@@ -4,13 +4,17 @@ import itertools
 
 import pytest
 
+from probes.snmp.device import Device
+from probes.snmp.dialect import read_answer
 from probes.snmp.engine import EngineClock
-from probes.snmp.errors import BadRequest, NotAuthentic, WrongPrivacyPassword
+from probes.snmp.errors import BadRequest, NotAuthentic, NotInTimeWindow, WrongPrivacyPassword
 from probes.snmp.message import Pdu, PduKind, ScopedPdu, V3Message, decode_message
 from probes.snmp.prepared import encode_template
 from probes.snmp.sealed import SealedConversation
 from probes.snmp.target import SnmpTarget
 from probes.snmp.usm import (
+    NO_KEYS,
+    USM_STATS,
     AuthProtocol,
     Envelope,
     PrivProtocol,
@@ -21,7 +25,7 @@ from probes.snmp.usm import (
     seal,
     unseal,
 )
-from probes.snmp.values import VarBind
+from probes.snmp.values import Tag, VarBind
 
 ENGINE_ID = bytes.fromhex("000000000000000000000002")
 SCOPED = ScopedPdu(ENGINE_ID, b"context", Pdu(PduKind.GET, 0x0102_0304, [VarBind((1, 3, 6, 1, 2, 1, 1, 5, 0))]))
@@ -89,6 +93,7 @@ def test_wrong_privacy_password_is_told(priv: PrivProtocol) -> None:
 
 
 def test_time_window_opens_and_closes() -> None:
+    """It is asked for its time by a local clock, which authenticated messages set (R9)."""
     clock = EngineClock(ENGINE_ID)
     assert (0, 0) == clock.read(50.0)
     clock.set(5, 1000, 50.0)
@@ -98,6 +103,24 @@ def test_time_window_opens_and_closes() -> None:
     assert not clock.check(4, 5000, 60.0)
     assert clock.check(6, 3, 60.0)
     assert (6, 3) == clock.read(60.0)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_clock_is_set_by_authentic_messages_only(*, signed: bool) -> None:
+    """A forged notInTimeWindows would otherwise set our clock to where an old message is timely again (R9)."""
+    user = make_user(AuthProtocol.SHA1, None)
+    target = SnmpTarget("127.0.0.1", version="3", user=user)
+    device = Device(EngineClock(ENGINE_ID))
+    assert device.engine is not None
+    device.engine.set(5, 1000, 50.0)
+    report = ScopedPdu(
+        ENGINE_ID, b"", Pdu(PduKind.REPORT, 77, [VarBind(USM_STATS["not_in_time_window"], 1, Tag.COUNTER32)])
+    )
+    keys = localize_keys(user, ENGINE_ID) if signed else NO_KEYS
+    datagram = seal(Envelope(77, ENGINE_ID, 2, 9, b"user"), report, keys, 1)
+    with pytest.raises(NotInTimeWindow):
+        read_answer(target, device, datagram, 77, 60.0)
+    assert ((2, 9) if signed else (5, 1010)) == device.engine.read(60.0)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         pipeline = Pipeline(estate, journal.append, alerting, LiveState(estate))
         deliveries = {"influx": DeliveryState()}
         rounds = Rounds(Schedule(), _Nobody(), lambda _answer: None)
-        watch = SelfWatch(pipeline, journal, rounds, deliveries)
+        watch = SelfWatch(pipeline, journal, rounds, deliveries, store)
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon
@@ -198,7 +198,7 @@ async def test_what_is_lost_is_told_by_mail(tmp_path: Path, begin: Callable[[Jou
         daemon.run(2)
         assert 11 <= journal.state.drops_total
     assert [] == quiet
-    assert any("失われている" in subject for _, _, subject in daemon.mails())
+    assert any("取りこぼし" in subject for _, _, subject in daemon.mails())
 
 
 async def test_a_store_that_takes_nothing_is_told_after_ten_minutes_by_its_name(

@@ -115,6 +115,7 @@ def test_the_clock_of_a_device(octets: str, expected: float | None) -> None:
 
 
 def test_devices_with_one_engine_id_are_named() -> None:
+    """(R11)"""
     results = [
         Surveyed(name, "", True, engine_id=engine)
         for name, engine in (("a", b"1"), ("b", b"1"), ("c", b"2"), ("d", b""))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.alerts.isolation import ISOLATED
-from poller.estate import Rule, Severity
+from poller.alerts.notifications import CANARY_LOST, STORM
+from poller.estate import Rule, Selector, Severity
 from poller.settings import Name
 
 _DISK_FULL: Final = Rule(
@@ -29,10 +30,11 @@ _NOT_DURABLE: Final = Rule(
     runbook="監視と通報は続いている。理由はログの journal state の行にある\nディスクの故障と権限を確認する",
 )
 _LOSING: Final = Rule(
-    id="storage-losing",
-    name=Name(ja="保存しきれず測定値が失われている", en="measurements are being lost"),
-    on="daemon.losing",
-    equals=True,
+    id="self-loss",
+    name=Name(ja="測定値の取りこぼし", en="measurements were lost"),
+    on="daemon.drops_total",
+    changes=True,
+    where=Selector(parts=("journal",)),
     clear_for="5m",
     severity=Severity.SERIOUS,
     runbook="ログの journal drop の行で、失われた数と場所（memory、disk）を確認する\n"
@@ -50,5 +52,5 @@ _UNDELIVERED: Final = Rule(
 )
 
 BUILT_IN: Final[Mapping[str, Rule]] = {
-    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED)
+    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, STORM, CANARY_LOST)
 }

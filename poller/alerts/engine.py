@@ -8,7 +8,7 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,10 +16,13 @@ from typing import Any, Final
 from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
+from poller.alerts.incident_samples import incident_sample
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
+from poller.alerts.notifications import MEASUREMENT, NotificationRules
+from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
 from poller.alerts.silences import SILENCE_ACTIONS
@@ -71,11 +74,14 @@ class Change:
 class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
-    def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
+    def __init__(
+        self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
+    ) -> None:
         estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
+        self._notifications = NotificationRules(estate, alarms_with_end)
         saved = store.load()
         self._alerts: dict[Key, Alert] = {alert.key: alert for alert in saved.alerts}
         self._book = IncidentBook(estate, {incident.id: incident for incident in saved.incidents})
@@ -86,6 +92,7 @@ class Alerting:
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
         self._suspects: dict[str, None] = {}
+        self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
@@ -99,7 +106,8 @@ class Alerting:
         for sample in samples:
             if sample.measurement in _SPEAKING:
                 self._teller.witnesses.see(sample)
-            for watch in watches_of(sample):
+            told = sample.measurement == MEASUREMENT
+            for watch in self._notifications.watches(sample) if told else watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
@@ -116,6 +124,9 @@ class Alerting:
             if now_ns - heard_ns > self._stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
+        for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
+            current, rule = self._alerts[alert.key], self._estate.rules[alert.rule]
+            steps.extend(self._keep(current, *advance(current, rule, reading, now_ns)))
         self._carry_out_commands()
         steps.extend(self._watch_ourselves(now_ns))
         return self._follow(steps, now_ns)
@@ -167,6 +178,10 @@ class Alerting:
         self._batch.audit.append(entry)
         self._follow([], entry.at_ns)
 
+    def illustrate(self, pictures: Pictures) -> None:
+        """Put pictures from a history into the mails, from now on."""
+        self._teller.pictures = pictures
+
     def windows(self) -> dict[str, Maintenance]:
         """All windows of maintenance, by id: of the configuration, and planned by people."""
         return self._teller.windows.all()
@@ -186,6 +201,11 @@ class Alerting:
             )
             for change in changes
         ]
+
+    def take_incident_samples(self) -> list[Sample]:
+        """Every incident that changed since the last call, as a sample of the measurement "incident"."""
+        taken, self._records = self._records, []
+        return taken
 
     @property
     def _batch(self) -> Batch:
@@ -272,7 +292,9 @@ class Alerting:
             self._batch.transitions.append((step, change.incident))
         self._teller.tell(now_ns)
         self._name()
-        self._batch.incidents.extend(self._book.incidents[id_] for id_ in sorted(self._book.changed))
+        changed = [self._book.incidents[id_] for id_ in sorted(self._book.changed)]
+        self._batch.incidents.extend(changed)
+        self._records.extend(incident_sample(incident, now_ns) for incident in changed)
         self._book.changed.clear()
         if self._batch:
             self.committed = self._store.submit(self._batch)

@@ -28,6 +28,9 @@ class Witnesses:
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
+        if "committed_delivered" in sample.fields or sample.measurement == "service":
+            said = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
+            self._words[str(subject_of(sample))] = said
         field = _TELLING.get(sample.measurement)
         value = sample.fields.get(field) if field is not None else None
         if value is None:
@@ -37,8 +40,6 @@ class Witnesses:
         name = self._names.get(sample.tags)
         if name is None:
             name = self._names[sample.tags] = str(subject_of(sample))
-        if sample.measurement == "service":
-            self._words[name] = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
         before = self._last.get(name)
         if before is None or before[0] != value:
             self._last[name] = (value, sample.time_ns)

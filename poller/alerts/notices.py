@@ -43,6 +43,7 @@ class Why(StrEnum):
     """The reason of a decision; it stands in every mail and in the store."""
 
     NEW = "new serious fault"
+    AFTER_MUTE = "still so at the end of maintenance or of a silence"
     TURNED_SERIOUS = "a held or minor fault turned serious"
     UNACKNOWLEDGED = "nobody has acknowledged it"
     PARTLY_OVER = "no longer serious, but not over"

@@ -6,7 +6,7 @@ from typing import Final
 
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, Member
-from poller.alerts.notices import Kind
+from poller.alerts.notices import Kind, Why
 from poller.alerts.promises import due_lines, kept_lines, level_lines
 from poller.alerts.servicelevel import ServiceLevel
 from poller.alerts.states import SECOND
@@ -104,7 +104,7 @@ class Page:
 
     def _reach_short(self) -> str:
         reach = self._tenants()
-        if not reach:
+        if not reach or self.mark.kind is Kind.EASED:
             return ""
         if len(reach) == 1:
             return self.say(f"影響 {reach[0]}", f" affects {reach[0]}")
@@ -202,20 +202,27 @@ class Page:
             ),
             Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
         }.get(kind, "")
-        return self.say(f"{what}の状態です。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
+        if self.mark.why == Why.AFTER_MUTE:
+            extra += self.say(
+                "計画作業または通知停止の終了後も続いています。", " Still so after the planned work or silence."
+            )
+        state = "です" if what.endswith("断") else "の状態です"
+        return self.say(f"{what}{state}。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
-        plural = "" if len(tenants) == 1 else "s"
+        over = self.mark.kind in {Kind.RECOVERED, Kind.EASED}
+        plural = ("" if len(tenants) == 1 else "s") + (" affected until then" if over else "")
+        which = self.say("影響を受けた接続団体" if over else "接続団体", "")
         lines = []
         if tenants and self.contact.role == "provider":
-            lines.append(self.say(f"接続団体 {len(tenants)}団体", f"{len(tenants)} connected organisation{plural}"))
+            lines.append(self.say(f"{which} {len(tenants)}団体", f"{len(tenants)} connected organisation{plural}"))
         elif tenants:
             named = join(tenants[:NAMED_TENANTS], self.lang)
             more = self.say("ほか", " and more") if len(tenants) > NAMED_TENANTS else ""
             lines.append(
                 self.say(
-                    f"接続団体 {len(tenants)}団体：{named}{more}",
+                    f"{which} {len(tenants)}団体：{named}{more}",
                     f"{len(tenants)} connected organisation{plural}: {named}{more}",
                 )
             )

@@ -178,6 +178,8 @@ class RuleIndex:
         self._saved: dict[Key, dict[str, Any]] = {}
         for rule in estate.rules.values():
             measurement, field = split_on(rule)
+            if measurement == "notification":  # each is a subject of its own: poller.alerts.notifications
+                continue
             lines = selected_lines(rule.where)
             judging = compile_judge(rule)
             self._rules.setdefault(measurement, []).append((rule, field, lines))
@@ -234,7 +236,7 @@ class RuleIndex:
         if chosen is None:
             facts = self._facts.of(subject, sample.tags)
             rules = self._rules[sample.measurement]
-            chosen = self._chosen[likeness] = tuple(rule for rule in rules if _all_match(rule[2], facts))
+            chosen = self._chosen[likeness] = tuple(rule for rule in rules if all_match(rule[2], facts))
         return chosen
 
 
@@ -257,6 +259,7 @@ _SELECTED: Final = {
     "line_groups": "line_group",
     "tenants": "tenant",
     "services": "service",
+    "notifications": "notification",
     "parts": "part",
 }
 """The lines of a Selector, and the fact each of them asks about."""
@@ -269,10 +272,11 @@ def selected_lines(selector: Selector) -> Lines:
 
 def matches(selector: Selector, facts: Mapping[str, frozenset[str]]) -> bool:
     """True where every line that is given matches one of the subject's facts; a subject without that fact does not."""
-    return _all_match(selected_lines(selector), facts)
+    return all_match(selected_lines(selector), facts)
 
 
-def _all_match(lines: Lines, facts: Mapping[str, frozenset[str]]) -> bool:
+def all_match(lines: Lines, facts: Mapping[str, frozenset[str]]) -> bool:
+    """True where every line has a pattern that fits one of the values of its fact."""
     for fact, patterns in lines:
         values = facts.get(fact, ())
         if not any(_fits(pattern, value) for pattern in patterns for value in values):

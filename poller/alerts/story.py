@@ -70,6 +70,7 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 _WHYS: Final[Mapping[str, str]] = {
     Why.NEW: "新しい重大な障害",
+    Why.AFTER_MUTE: "計画作業または通知停止の終了後も継続",
     Why.TURNED_SERIOUS: "軽微または保留から重大に変わった",
     Why.UNACKNOWLEDGED: "未確認のまま",
     Why.PARTLY_OVER: "重大ではなくなったが継続中",

@@ -17,6 +17,7 @@ from poller.alerts.mail import Letter, render, render_announcement, render_diges
 from poller.alerts.maintenance import WINDOW_ACTIONS, Windows
 from poller.alerts.notices import Circumstances, Kind, Policy, Why
 from poller.alerts.page import Postmark
+from poller.alerts.pictured import Pictures
 from poller.alerts.programs import Programs
 from poller.alerts.records import Batch, OutgoingMail, Saved
 from poller.alerts.rules import Key
@@ -50,6 +51,7 @@ class Teller:
         self._down_rules = [rule for rule in estate.rules.values() if says_down(rule)]
         self.witnesses = Witnesses(estate, self._dependencies)
         self.silences = Silences(saved.standing)
+        self.pictures: Pictures | None = None
         self.batch = Batch()
         self._programs = Programs(estate, book, policy.settle)
         self._storm = Storm(policy)
@@ -71,11 +73,12 @@ class Teller:
             explained = all(member.inhibited_by or member.freed_ns for member in incident.active)
             around = Circumstances(self._muted_by(incident, now_ns), self._parent_pending(incident), explained)
             decision = notices.decide(incident, around, self._policy, now_ns)
+            why = Why.AFTER_MUTE if incident.told.muted and incident.closed_ns is None else decision.why
             if (decision.why is Why.MUTED) is not incident.told.muted:
                 incident = replace(incident, told=replace(incident.told, muted=decision.why is Why.MUTED))
                 self._book.put(incident)
             if decision.kind is not None:
-                self._send(incident, decision.kind, decision.why.value, now_ns)
+                self._send(incident, decision.kind, why.value, now_ns)
                 sends += 1
                 if sends >= SENDS_A_STEP:
                     break
@@ -102,7 +105,7 @@ class Teller:
             self._levels(incident, now_ns) if kind is Kind.RECOVERED else (),
         )
         for contact in readers:
-            self._post(render(incident, mark, contact, self._estate), incident.id, contact, mark)
+            self._post(render(incident, mark, contact, self._estate, self.pictures), incident.id, contact, mark)
         self._book.put(told)
 
     def _levels(self, incident: Incident, now_ns: int) -> tuple[ServiceLevel, ...]:

@@ -39,6 +39,7 @@ def check_references(estate: Estate, tree: "Tree", profiles: Collection[str]) ->
     _check_line_groups(check)
     _check_tenants(check)
     _check_services_and_contacts(check)
+    _check_notifications(check)
     _check_rotations(check)
     check_rules(estate, tree)
     check_calendars(estate, tree)
@@ -259,6 +260,15 @@ def _check_services_and_contacts(check: _Check) -> None:
             check.tree.add(
                 ("contacts", key), f"email is missing: a contact with the role {person.role} gets alert mails"
             )
+
+
+def _check_notifications(check: _Check) -> None:
+    settings = check.estate.notifications
+    for index, key in enumerate(settings.credentials):
+        check.known(("notifications", "credentials", index), ("credentials",), key)
+    if settings.storm_per_second > settings.per_second:
+        text = f"is above per_second ({settings.per_second}): such a storm would never be seen"
+        check.tree.add(("notifications", "storm_per_second"), text)
 
 
 def _check_rotations(check: _Check) -> None:

@@ -29,6 +29,7 @@ def check_rules(estate: Estate, tree: "Tree") -> None:
         _check_selector(estate, tree, (*path, "where"), rule.where)
         if _check_field(tree, path, rule):
             _check_levels(tree, path, rule)
+        _check_told(tree, path, rule)
 
 
 def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
@@ -71,6 +72,15 @@ def _check_levels(tree: "Tree", path: Path_, rule: Rule) -> None:
         tree.add((*path, "clear_below"), "must go with above and not be higher, or it would never clear")
     if rule.clear_above is not None and (rule.below is None or rule.clear_above < rule.below):
         tree.add((*path, "clear_above"), "must go with below and not be lower, or it would never clear")
+
+
+def _check_told(tree: "Tree", path: Path_, rule: Rule) -> None:
+    """Only a notification has a name and varbinds."""
+    if rule.on.startswith("notification."):
+        return
+    for setting in ("notifications", "varbinds"):
+        if getattr(rule.where, setting):
+            tree.add((*path, "where", setting), f"goes with rules on notification.*, and this one is on {rule.on}")
 
 
 def _check_percent(tree: "Tree", path: Path_, rule: Rule, unit: str) -> None:

@@ -127,7 +127,7 @@ def gather_shared(
 ) -> Gathered:
     """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
-    incidents = past_incidents(records.alerts(span), span)
+    incidents = past_incidents(records.alerts(span), records.incidents(span), span)
     down = outages(incidents, estate, period.end_ns)
 
     def level(kind: str, id_: str) -> ServiceLevel:

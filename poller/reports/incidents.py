@@ -1,13 +1,14 @@
 """The faults of a period, from the changes of alerts that a store keeps. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.incident import RANK
-from poller.alerts.servicelevel import Outage
+from poller.alerts.servicelevel import OTHER_PARTY, Outage
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, Severity
 from poller.reports.reading import Span
@@ -26,12 +27,34 @@ class PastAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was known and done about an incident; seconds from its confirmation to the notices, None for none."""
+
+    scope: str
+    title_ja: str
+    title_en: str
+    tenants: tuple[str, ...]
+    first_notice_seconds: float | None
+    second_notice_seconds: float | None
+    acknowledged_by: str | None
+
+    def title(self, lang: str) -> str:
+        """What was broken and how."""
+        return self.title_en if lang == "en" else self.title_ja
+
+
+@dataclass(frozen=True, slots=True)
 class PastIncident:
     """One fault of the past with its alerts, the first of which names it."""
 
     id: str
     alerts: tuple[PastAlert, ...]
-    scope: str = "undetermined"
+    known: "Known | None" = None
+
+    @property
+    def scope(self) -> str:
+        """Which side of the demarcation point its cause lay on."""
+        return "undetermined" if self.known is None else self.known.scope
 
     @property
     def since_ns(self) -> int:
@@ -60,11 +83,13 @@ class PastIncident:
         return max(0, end_ns - self.since_ns) / 1e9
 
 
-def past_incidents(changes: pl.DataFrame, span: Span) -> list[PastIncident]:
-    """The incidents that touched the span, in order of their beginning.
+def past_incidents(changes: pl.DataFrame, kept: pl.DataFrame, span: Span) -> list[PastIncident]:
+    """The incidents that touched the span, in order of their beginning; those merged into another are that other.
 
-    changes: time_ns, rule, subject, severity, state, incident, in order of time.
+    changes: time_ns, rule, subject, severity, state, incident, in order of time. kept: reading.INCIDENT.
     """
+    known = {row["incident"]: row for row in kept.iter_rows(named=True)}
+    merged = {id_: row["merged_into"] for id_, row in known.items() if row["merged_into"]}
     open_since: dict[tuple[str, str, str], tuple[int, str]] = {}
     found: dict[str, list[PastAlert]] = {}
     for row in changes.iter_rows(named=True):
@@ -74,12 +99,27 @@ def past_incidents(changes: pl.DataFrame, span: Span) -> list[PastIncident]:
         elif row["state"] == "resolved" and key in open_since:
             since_ns, severity = open_since.pop(key)
             alert = PastAlert(row["rule"], row["subject"], Severity(severity), since_ns, row["time_ns"])
-            found.setdefault(key[0], []).append(alert)
+            found.setdefault(merged.get(key[0], key[0]), []).append(alert)
     for (incident, rule, subject), (since_ns, severity) in open_since.items():
-        found.setdefault(incident, []).append(PastAlert(rule, subject, Severity(severity), since_ns, None))
-    incidents = (PastIncident(id_, tuple(alerts)) for id_, alerts in found.items())
+        alert = PastAlert(rule, subject, Severity(severity), since_ns, None)
+        found.setdefault(merged.get(incident, incident), []).append(alert)
+    incidents = (PastIncident(id_, tuple(alerts), _known(known.get(id_))) for id_, alerts in found.items())
     touching = (each for each in incidents if each.since_ns < span[1] and (each.until_ns or span[1]) > span[0])
     return sorted(touching, key=lambda each: (each.since_ns, each.id))
+
+
+def _known(row: Mapping[str, Any] | None) -> Known | None:
+    if row is None:
+        return None
+    return Known(
+        scope=row["scope"] or "undetermined",
+        title_ja=row["title_ja"] or "",
+        title_en=row["title_en"] or "",
+        tenants=tuple((row["tenants"] or "").split()),
+        first_notice_seconds=row["first_notice_seconds"],
+        second_notice_seconds=row["second_notice_seconds"],
+        acknowledged_by=row["acknowledged_by"],
+    )
 
 
 def outages(incidents: Iterable[PastIncident], estate: Estate, until_ns: int) -> dict[str, list[Outage]]:
@@ -90,12 +130,16 @@ def outages(incidents: Iterable[PastIncident], estate: Estate, until_ns: int) ->
             rule = estate.rules.get(alert.rule)
             if rule is not None and says_down(rule):
                 end_ns = until_ns if alert.until_ns is None else alert.until_ns
-                found.setdefault(alert.subject, []).append(Outage((alert.since_ns, end_ns), incident.id))
+                ours = alert.subject.startswith(("circuit/", "line_group/")) or incident.scope != "outside"
+                reason = "" if ours else OTHER_PARTY
+                found.setdefault(alert.subject, []).append(Outage((alert.since_ns, end_ns), incident.id, reason))
     return found
 
 
 def touched_tenants(incident: PastIncident, tree: Dependencies) -> tuple[str, ...]:
-    """Tenants that the incident touched: cut off by it, or themselves its subject."""
+    """Tenants that the incident touched: as it was known then, else cut off by it or themselves its subject."""
+    if incident.known is not None:
+        return incident.known.tenants
     subjects = [Subject.parse(alert.subject) for alert in incident.alerts]
     return tree.affected(subjects, frozenset(str(subject) for subject in subjects)).tenants
 

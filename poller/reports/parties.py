@@ -245,8 +245,10 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
             Column(say("対象", "subject"), wide=True),
             Column(say("内容", "what"), wide=True),
             Column(say("継続", "lasted"), Form.DURATION),
-            Column(say("影響団体数", "tenants"), Form.COUNT),
-            Column(say("責任分界", "scope")),
+            Column(say("影響団体", "tenants"), Form.COUNT),
+            Column(say("原因区分", "scope")),
+            Column(say("一次通知", "1st notice"), Form.DURATION),
+            Column(say("二次通知", "2nd notice"), Form.DURATION),
         ),
         tuple(
             (
@@ -254,12 +256,18 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
                 incident.since_ns,
                 teller.severity(incident.severity),
                 teller.subject(incident.first.subject),
-                teller.rule(incident.first.rule),
+                _title(incident, teller),
                 incident.seconds(gathered.period.end_ns),
                 len(touched_tenants(incident, tree)),
                 teller.scope(incident.scope),
+                None if incident.known is None else incident.known.first_notice_seconds,
+                None if incident.known is None else incident.known.second_notice_seconds,
             )
             for incident in incidents
+        ),
+        say(
+            "一次通知・二次通知は、障害の確定からの時間です（目標は1時間以内、2時間以内）。",
+            "Notices: time from the confirmation of the fault (to be kept: 1 h and 2 h).",
         ),
     )
 
@@ -299,6 +307,11 @@ def rule_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             for rule in ordered
         ),
     )
+
+
+def _title(incident: PastIncident, teller: Teller) -> str:
+    known = "" if incident.known is None else incident.known.title(teller.lang)
+    return known or teller.rule(incident.first.rule)
 
 
 def _notifications(gathered: Gathered, teller: Teller) -> Table:

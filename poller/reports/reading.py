@@ -28,6 +28,17 @@ DEVICE: Final = (
     "round_trip_loss_ratio_mean",
 )
 SERVICE: Final = ("response_seconds_mean", "response_seconds_max", "certificate_days_max")
+INCIDENT: Final = (
+    "incident",
+    "scope",
+    "title_ja",
+    "title_en",
+    "tenants",
+    "first_notice_seconds",
+    "second_notice_seconds",
+    "acknowledged_by",
+    "merged_into",
+)
 _ALERTS_BEFORE_NS: Final = 62 * DAY_NS
 """How long before a period a fault may have begun that still lasted in it."""
 
@@ -65,6 +76,11 @@ class Records:
     def alerts(self, span: Span) -> pl.DataFrame:
         """Changes of alerts (time_ns, rule, subject, severity, state, incident) that may touch the span, by time."""
         rows = self._history.read("alert", ("state", "incident"), start_ns=span[0] - _ALERTS_BEFORE_NS, end_ns=span[1])
+        return rows.sort("time_ns")
+
+    def incidents(self, span: Span) -> pl.DataFrame:
+        """What is kept of each incident that may touch the span (columns INCIDENT)."""
+        rows = self._history.read("incident", INCIDENT, start_ns=span[0] - _ALERTS_BEFORE_NS, end_ns=span[1])
         return rows.sort("time_ns")
 
     def notifications(self, span: Span) -> pl.DataFrame:

@@ -78,8 +78,9 @@ class Teller:
     def scope(self, scope: str) -> str:
         """Which side of the demarcation point."""
         return {
-            "inside": self.say("責任分界点の内側", "inside"),
-            "outside": self.say("責任分界点の外側", "outside"),
+            "inside": self.say("分界点の内側", "inside"),
+            "outside": self.say("分界点の外側", "outside"),
+            "none": self.say("対象外", "no fault"),
         }.get(scope, self.say("未確定", "undetermined"))
 
     def limit(self, line: LineFigures) -> str:

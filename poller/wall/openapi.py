@@ -43,6 +43,14 @@ def openapi() -> dict[str, Any]:
                     {"400": "no such span", "404": "there is no such thing", "503": "no history is kept"},
                 ),
             },
+            "/api/v1/notifications": {
+                "parameters": [{"name": "since", "in": "query", "schema": {"type": "integer", "default": 0}}],
+                "get": _operation(
+                    "What devices told lately: the funnel, the latest after a number, sources, strangers, gaps",
+                    _json({"type": "object", "required": ["now_ns", "receiving", "latest", "number"]}),
+                    {"400": "since is no number"},
+                ),
+            },
             **_PEOPLE,
             "/healthz": {"get": _operation("The daemon runs", _json({"type": "object"}))},
             "/readyz": {

@@ -13,9 +13,11 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from poller.notified import Notified
 from poller.storage.history import History
 from poller.wall.live import LiveState
 from poller.wall.metrics import CONTENT_TYPE, metrics_text
+from poller.wall.notifications import NotificationPages
 from poller.wall.openapi import openapi
 from poller.wall.work import Work, answer, encode
 
@@ -47,13 +49,14 @@ DEAF_SECONDS: Final = 1.0
 class WallServer:
     """Serves one LiveState, and the past from a history. Use as an async context manager; `url` is known inside."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it shows, and where
         self,
         live: LiveState,
         address: str,
         port: int,
         *,
         history: History | None = None,
+        notified: Notified | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._live = live
@@ -73,6 +76,7 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
+                *NotificationPages(notified, live.estate, clock_ns, self._notifications_page).routes(),
                 *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
@@ -108,6 +112,9 @@ class WallServer:
 
     async def _work_page(self, _request: web.Request) -> web.Response:
         return _static_file("work.html")
+
+    async def _notifications_page(self, _request: web.Request) -> web.Response:
+        return _static_file("notifications.html")
 
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])

@@ -37,7 +37,7 @@ def encode_integer(value: int, tag: int = _INTEGER) -> bytes:
     return bytes((tag, size)) + value.to_bytes(size, "big", signed=True)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def encode_oid(oid: Oid) -> bytes:
     """Content octets of an OID (X.690, 8.19); raises BadRequest when BER cannot carry it."""
     check_oid(oid)
@@ -52,7 +52,7 @@ def encode_oid(oid: Oid) -> bytes:
     return bytes(octets)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def decode_oid(content: bytes) -> Oid:
     """Read the content octets of an OID; none at all mean 0.0, as net-snmp has it."""
     if not content:

@@ -99,7 +99,7 @@ def _after_header(octets: bytes, at: int) -> int:
     return at + 2 if size < 0x80 else at + size - 0x7E  # noqa: PLR2004 short or long form of the length
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _encode_row(oid: Oid) -> bytes:
     return tlv(_SEQUENCE, tlv(0x06, encode_oid(oid)) + b"\x05\x00")
 

@@ -17,7 +17,7 @@ VALUE_OCTETS = 8
 _ROW_HEADERS = 6
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def reply_octets(oid: Oid) -> int:
     """Estimate of one varbind in a reply."""
     return len(encode_oid(oid)) + _ROW_HEADERS + VALUE_OCTETS

@@ -295,10 +295,7 @@ class Snmp:
                     self.statistics.resynchronised += 1
             except NoAnswer as error:
                 if await self._hears_plain(target, device, deadline):
-                    raise WrongPrivacyPassword(
-                        f"{target} answers signed requests but is silent on encrypted ones: "
-                        "most likely its privacy password or protocol is another one."
-                    ) from error
+                    raise WrongPrivacyPassword(_why_silent(target)) from error
                 raise
 
     async def _hears_plain(self, target: SnmpTarget, device: Device, deadline: float | None) -> bool:
@@ -372,6 +369,15 @@ class _Asking:
             return
         if [varbind.oid for varbind in answer.varbinds] != [varbind.oid for varbind in self._pdu.varbinds]:
             raise UnexpectedAnswer(f"{target} answered with other OIDs than it was asked for.")
+
+
+def _why_silent(target: SnmpTarget) -> str:
+    """Why an agent may be silent on encrypted requests only, for the operator."""
+    context = f", or it has no context '{target.context_name}'" if target.context_name else ""
+    return (
+        f"{target} answers signed requests but is silent on encrypted ones: "
+        f"most likely its privacy password or protocol is another one{context}."
+    )
 
 
 def _raise_status(target: SnmpTarget, answer: Pdu) -> None:

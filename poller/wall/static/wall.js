@@ -25,8 +25,14 @@ function drawHead(whole) {
     element("span", "", t("watching", { asked: whole.asked })), element("span", "", t("answering", { ratio })),
     ...["serious", "minor", "notice"].map((word) =>
       element("span", whole[word] ? word : "", `${SIGNS[word]} ${t(`${word}_count`, { count: whole[word] })}`)),
-    element("span", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" })), ownHealth(),
+    notificationsLink(), ownHealth(),
   ]);
+}
+
+function notificationsLink() {
+  const made = element("a", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" }));
+  made.href = `/notifications?lang=${state.lang === "en" ? "en" : "ja"}`;
+  return made;
 }
 
 // The daemon's own health in one phrase: what is not well, else how late its polls begin.
