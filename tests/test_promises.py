@@ -39,7 +39,10 @@ def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: list[str]) -
 
 
 def test_the_wheel_carries_configuration_and_pages(wheel: list[str]) -> None:
-    expected = ("poller/wall/static/wall.html", "share/hinomi/config/examples/prefecture/hinomi.yaml")
+    shared = ("config", "dashboards", "deploy")
+    tracked = subprocess.run(["git", "ls-files", *shared], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    expected = ["poller/wall/static/wall.html", "share/hinomi/config/examples/prefecture/hinomi.yaml"]
+    expected += [f"share/hinomi/{name}" for name in tracked.splitlines()]
     assert [] == [name for name in expected if not any(entry.endswith(name) for entry in wheel)]
 
 
