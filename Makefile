@@ -1,8 +1,11 @@
 # Three commands for people: make demo, make test, make check. Everything happens in .venv of this folder.
+# As a service of this machine: make install, make uninstall (PREFIX=/opt/hinomi unless set).
+PREFIX ?= /opt/hinomi
+ETC ?= /etc
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format benchmarks clean
+.PHONY: demo test check format install uninstall clean
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/hinomi demo --directory .cache/demo
@@ -21,6 +24,9 @@ check: $(VENV)/check.stamp
 format: $(VENV)/check.stamp
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+install uninstall:
+	@PREFIX='$(PREFIX)' ETC='$(ETC)' sh deploy/install.sh $@
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -54,15 +54,17 @@ def layouts(devices: int, rows: int = INTERFACES) -> list[InterfaceLayout]:
     ]
 
 
-def contracts(devices: int) -> Contracts:
-    """Every interface of every device belongs to a tenant, and all tenants share one line."""
+def contracts(devices: int, interfaces: int = INTERFACES, *, dead: bool = False) -> Contracts:
+    """Every interface of every device belongs to a tenant, and all tenants share one line; dead: see measure_memory."""
     tenants = {}
     for number in range(TENANTS):
         members = tuple(
             Member(f"device-{device}", f"GigabitEthernet0/{interface}", reversed=True)
             for device in range(number, devices, TENANTS)
-            for interface in range(INTERFACES)
+            for interface in range(interfaces)
         )
+        if dead:
+            members += (Member(f"dead-{number}", "GigabitEthernet0/0"),)
         cap = CapContract("internet", "each", sustained_rate=10**9, monthly_volume=10**15, percentile_95=10**9)
         tenants[f"tenant-{number}"] = TenantContract(f"tenant-{number}", {"internet": members}, (cap,))
     uplink = Member("device-0", "GigabitEthernet0/0")
@@ -121,11 +123,11 @@ class Counting:
         self.rates = Rates()
         self.ledger = SlotLedger(made.accounts())
         self.tenants = Tenants(made, ZoneInfo("Asia/Tokyo"))
-        self.seconds = dict.fromkeys(("rates", "slots", "closing", "tenants", "caps"), 0.0)
+        self.seconds = dict.fromkeys(("rates", "slots", "closing", "tenants"), 0.0)
         self.slots = 0
 
     def count(self, readings: list[DeviceReading], *, fill: bool = False) -> None:
-        """One minute of readings; caps are judged once, at its end. To fill, all at once and without caps."""
+        """One minute of readings, tenants with their caps as slots close; to fill, all at once."""
         a_second = len(readings) if fill else -(-len(readings) // 60)
         for at in range(0, len(readings), a_second):
             tick = readings[at : at + a_second]
@@ -139,10 +141,6 @@ class Counting:
             self.slots += len(totals)
             with self._measured("tenants"):
                 self.tenants.update(totals, self.ledger.totals)
-        if fill:
-            return
-        with self._measured("caps"):
-            self.tenants.caps()
 
     @contextmanager
     def _measured(self, part: str) -> Iterator[None]:
@@ -165,28 +163,34 @@ def measure_cpu(devices: int, minutes: int, *, straight: bool = True) -> dict[st
         counting.count(readings)
         if minute >= 3:
             assert counting.slots - closed == 2 * TENANTS + 2, "every account must have closed one slot"
+            assert len(counting.tenants.caps()) >= 3 * TENANTS, "every cap must have been held against the use"
             runs.append({part: counting.seconds[part] - before[part] for part in before})
     result = {part: statistics.median(run[part] for run in runs) for part in runs[0]}
     result["all"] = statistics.median(sum(run.values()) for run in runs)
     return result
 
 
-def measure_memory(devices: int, minutes: int) -> float:
+def measure_memory(devices: int, minutes: int, *, dead: bool = False) -> float:
     """Octets that stay alive per interface, with six hours of closed slots of every account.
 
-    The six hours are filled by one interface a tenant, which makes as many slots and takes less time.
+    The six hours come from a network of one interface a tenant, which makes as many slots and takes less time. dead:
+    a member of every account is never heard of, so that each slot remembers what it lacks.
     """
-    network, made = Network(layouts(devices)), contracts(devices)
+    few = contracts(TENANTS, 1, dead=dead)
+    filled, small = Counting(few), Network(layouts(TENANTS, 1))
+    for minute in range(KEEP_SLOTS + 3):
+        filled.count(list(small.minute(minute)), fill=True)
+    saved = json.dumps([filled.ledger.save(), filled.tenants.save()])
+    network, made = Network(layouts(devices)), contracts(devices, dead=dead)
+    del filled, small, few
     gc.collect()
     tracemalloc.start()
     counting = Counting(made)
-    few = Network(layouts(TENANTS, 1))
-    for minute in range(KEEP_SLOTS):
-        counting.count(list(few.minute(minute)), fill=True)
+    counting.ledger.restore(json.loads(saved)[0])
+    counting.tenants.restore(json.loads(saved)[1])
     for minute in range(KEEP_SLOTS, KEEP_SLOTS + minutes):
         counting.count(list(network.minute(minute)))
     network.counters = []
-    del few
     gc.collect()
     alive, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -232,6 +236,9 @@ def main() -> None:
     print(f"octets of state per interface: {octets:.0f}")
     result: dict[str, object] = {"cpu_seconds": round(cpu["all"], 4), "bytes_per_interface": round(octets)}
     if not arguments.quick:
+        lacking = measure_memory(devices, 3, dead=True)
+        print(f"where every slot lacks a member: {lacking:.0f}")
+        result["bytes_per_interface_lacking"] = round(lacking)
         by_rows = measure_cpu(devices, 7, straight=False)
         print(f"| {'all, row by row':18} | {by_rows['all']:.3f} |")
         for part, seconds in measure_beside(devices).items():

@@ -12,57 +12,34 @@ import importlib.metadata
 import json
 import platform
 import random
-import resource
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from influxdb_client import Point
 
+from benchmarks import loop_stall
+from benchmarks.storage_stores import INTERFACES, LIMITS, REAL_TIME, Report, measure_stores
 from poller.sample import FieldValue, Sample
 from poller.schema import SCHEMA
-from poller.storage.delivery import DeliverySettings, DeliveryState, Store, run_reader
-from poller.storage.encoding import encode, make_blocks
-from poller.storage.influx import InfluxSettings, open_influx
-from poller.storage.journal import Journal, JournalLimits
+from poller.storage.encoding import make_blocks
+from poller.storage.journal import Journal
 from poller.storage.lines import LineEncoder
-from poller.storage.parquet import ParquetStore
-from poller.storage.reader import Record
 
-_INTERFACES = 48
-_REAL_TIME = 1_000 * _INTERFACES / 60
-_LIMITS = JournalLimits(keep_free_octets=0)
+_BUSY = 4
 
 
-@dataclass
-class _Report:
-    """The figures, and the rows of the table."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    rows: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, key: str, value: float, text: str) -> None:
-        self.figures[key] = round(value, 3)
-        self.rows.append((key, text))
-
-
-def _polls(devices: int, at_ns: int, seed: int = 1) -> list[list[Sample]]:
+def polls_of(devices: int, at_ns: int, seed: int = 1) -> list[list[Sample]]:
     """What one poll yields: a list of samples a device, counters and rates of a busy network."""
     chance = random.Random(seed)
     fields = SCHEMA["interface"].fields
     polls: list[list[Sample]] = []
     for device in range(devices):
         samples: list[Sample] = []
-        for interface in range(_INTERFACES):
+        for interface in range(INTERFACES):
             values: dict[str, FieldValue] = {}
             for entry in fields:
                 if entry.kind is int:
@@ -83,7 +60,7 @@ def _fields(polls: Sequence[Sequence[Sample]]) -> int:
 async def _journal_once(folder: Path, polls: Sequence[Sequence[Sample]]) -> tuple[float, float, int]:
     """Wall and CPU seconds from the first append to the acknowledged last record, and octets on disk."""
     total = sum(map(len, polls))
-    async with Journal(folder / "journal.sqlite", ["reader"], _LIMITS) as journal:
+    async with Journal(folder / "journal.sqlite", ["reader"], LIMITS) as journal:
         reader = journal.reader("reader")
         begun, cpu = time.perf_counter(), time.process_time()
         for samples in polls:
@@ -100,7 +77,7 @@ async def _journal_once(folder: Path, polls: Sequence[Sequence[Sample]]) -> tupl
         return time.perf_counter() - begun, time.process_time() - cpu, octets
 
 
-def measure_journal(report: _Report, polls: Sequence[Sequence[Sample]], rounds: int) -> None:
+def measure_journal(report: Report, polls: Sequence[Sequence[Sample]], rounds: int) -> None:
     """Samples to acknowledged records."""
     times: list[tuple[float, float, int]] = []
     for _ in range(rounds):
@@ -114,7 +91,7 @@ def measure_journal(report: _Report, polls: Sequence[Sequence[Sample]], rounds: 
     report.add("journal_octets_per_sample", octets, f"{octets:.0f} octets a sample of 20 fields (random values)")
 
 
-def measure_encoding(report: _Report, polls: Sequence[Sequence[Sample]], rounds: int) -> None:
+def measure_encoding(report: Report, polls: Sequence[Sequence[Sample]], rounds: int) -> None:
     """Our lines against influxdb-client's Point.to_line_protocol, by turns, the same samples."""
     samples = [sample for poll in polls for sample in poll][:2_000]
     blocks = make_blocks(samples)
@@ -160,155 +137,23 @@ def _by_turns(ways: Sequence[Callable[[], int]], rounds: int) -> list[float]:
     return [min(seconds) for seconds in times]
 
 
-async def _stall_once(folder: Path, polls: Sequence[Sequence[Sample]], seconds: float, stores: int) -> float:
-    """The longest turn of the loop, ms, while polls stream in at ten times real time (stores 0: the empty loop)."""
-    longest = 0.0
-    running = True
-
-    async def tick() -> None:
-        nonlocal longest
-        while running:
-            before = time.perf_counter()
-            await asyncio.sleep(0.001)
-            longest = max(longest, time.perf_counter() - before - 0.001)
-
-    ticking = asyncio.create_task(tick())
-    if not stores:
-        await asyncio.sleep(seconds)
-    else:
-        names = [f"parquet{n}" for n in range(stores)]
-        async with Journal(folder / "journal.sqlite", names, _LIMITS) as journal:
-            tasks = [
-                asyncio.create_task(run_reader(journal.reader(name), ParquetStore(folder / name))) for name in names
-            ]
-            ends = time.perf_counter() + seconds
-            pause = _INTERFACES / (10 * _REAL_TIME)
-            while time.perf_counter() < ends:
-                for samples in polls:
-                    journal.append(samples)
-                    await asyncio.sleep(pause)
-                    if time.perf_counter() >= ends:
-                        break
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    running = False
-    await ticking
-    return longest * 1e3
-
-
-def measure_stall(report: _Report, polls: Sequence[Sequence[Sample]], seconds: float, rounds: int) -> None:
-    """The loop's longest stall with journal and Parquet at ten times real time, and without them."""
-    stalls: list[float] = []
-    empty: list[float] = []
+def measure_stall(report: Report, polls: Sequence[Sequence[Sample]], seconds: float, rounds: int) -> None:
+    """The loop's longest stall with journal, Parquet and lines at ten times real time; also on a busy machine."""
+    without, calm, crowded = loop_stall.Longest(), loop_stall.Longest(), loop_stall.Longest()
     for _ in range(rounds):
-        for stores, found in ((0, empty), (1, stalls)):
-            with tempfile.TemporaryDirectory() as folder:
-                found.append(asyncio.run(_stall_once(Path(folder), polls, seconds, stores)))
-    # what storage does comes in every run, what else the machine does comes in some: the calmest run tells
-    calm = f"in the calmest of {rounds} runs, {max(stalls):.1f} in the worst"
-    report.add("loop_stall_ms", min(stalls), f"{min(stalls):.1f} ms the longest stall at 10 x real time, {calm}")
-    idle = f"{min(empty):.1f} ms on the same loop without storage, {max(empty):.1f} in the worst"
-    report.add("loop_stall_empty_ms", min(empty), idle)
-
-
-async def _drain(folder: Path, store: Store, polls: Sequence[Sequence[Sample]], minutes: int) -> tuple[float, float]:
-    """Samples a second, and our CPU us a sample, out of a full journal into a store that knows the series already."""
-    total = sum(map(len, polls))
-    samples = [sample for poll in polls for sample in poll]
-    known = Record(0, tuple(make_blocks(samples)), total, 0, encode(samples))
-    await store.write([known])
-    total = 0
-    async with Journal(folder / "journal.sqlite", ["store"], _LIMITS) as journal:
-        for minute in range(1, minutes + 1):
-            for samples in polls:
-                journal.append(
-                    [Sample(s.measurement, s.tags, s.fields, s.time_ns + minute * 60 * 10**9) for s in samples]
-                )
-                total += len(samples)
-            await journal.flush()
-        state = DeliveryState()
-        begun, cpu = time.perf_counter(), time.process_time()
-        task = asyncio.create_task(
-            run_reader(journal.reader("store"), store, DeliverySettings(max_samples=20_000, max_seconds=0.1), state)
-        )
-        while state.done_total < total and state.failed_total == 0:  # noqa: ASYNC110 - plain numbers on purpose
-            await asyncio.sleep(0.01)
-        seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    if state.last_error:
-        raise RuntimeError(state.last_error)
-    return total / seconds, cpu / total * 1e6
-
-
-def measure_stores(report: _Report, polls: Sequence[Sequence[Sample]], minutes: int) -> None:
-    """How fast each store catches up after an outage."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        rate, cpu = asyncio.run(_drain(folder, ParquetStore(folder / "parquet"), polls, minutes))
-        _add_rate(report, "parquet", rate, f"{cpu:.0f} us CPU a sample")
-        files = list((folder / "parquet").rglob("*.parquet"))
-        octets = sum(path.stat().st_size for path in files) / ((minutes + 1) * sum(map(len, polls)))
-        report.add("parquet_octets_per_sample", octets, f"{octets:.0f} octets a sample of 20 fields (random values)")
-    for kind, command in (("1", "influxd"), ("victoria", "victoria-metrics")):
-        if shutil.which(command):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            with tempfile.TemporaryDirectory() as name, _server(kind, Path(name)) as url:
-                rate, cpu = asyncio.run(_drain_influx(Path(name), kind, url, polls, minutes))
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            theirs = spent / ((minutes + 1) * sum(map(len, polls))) * 1e6
-            _add_rate(report, command, rate, f"{cpu:.0f} us CPU a sample ours, {theirs:.0f} us the server's")
-
-
-async def _drain_influx(
-    folder: Path, kind: str, url: str, polls: Sequence[Sequence[Sample]], minutes: int
-) -> tuple[float, float]:
-    sink = open_influx(InfluxSettings(url, kind=kind), folder / "dead_letters")  # type: ignore[arg-type]
-    try:
-        return await _drain(folder, sink, polls, minutes)
-    finally:
-        await sink.close()
-
-
-def _add_rate(report: _Report, name: str, rate: float, cpu: str) -> None:
-    text = f"{rate:,.0f} samples/s, {rate / _REAL_TIME:.1f} x real time of 48,000 interfaces; {cpu}"
-    report.add(f"{name.replace('-', '_')}_over_real_time", rate / _REAL_TIME, text)
-
-
-@contextmanager
-def _server(kind: str, folder: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    if kind == "1":
-        config = folder / "influxdb.conf"
-        config.write_text(
-            f'reporting-enabled = false\nbind-address = "127.0.0.1:{rpc}"\n[meta]\n  dir = "{folder}/meta"\n'
-            f'[data]\n  dir = "{folder}/data"\n  wal-dir = "{folder}/wal"\n[monitor]\n  store-enabled = false\n'
-            f'[http]\n  bind-address = "127.0.0.1:{port}"\n  log-enabled = false\n'
-        )
-        command = ["influxd", "-config", str(config)]
-    else:
-        command = ["victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/victoria"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        ends = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/ping", timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > ends or running.poll() is not None:
-                    raise
-                time.sleep(0.05)
-        if kind == "1":
-            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=10).close()
-        yield url
-    finally:
-        running.terminate()
-        running.wait()
+        without.take(loop_stall.measure(polls, seconds, None))
+        calm.take(loop_stall.measure(polls, seconds, 10 * REAL_TIME))
+        with loop_stall.busy(_BUSY):
+            crowded.take(loop_stall.measure(polls, seconds, 10 * REAL_TIME))
+    worst = max(calm.ours, crowded.ours)
+    text = f"{worst:.1f} ms of our own doing, in the worst of {2 * rounds} runs at 10 x real time; "
+    report.add("loop_stall_ms", worst, text + f"{max(calm.computed, crowded.computed):.1f} ms in the loop's own thread")
+    for key, found, where in (
+        ("loop_stall_wall_ms", calm, "waiting for a processor included"),
+        ("loop_stall_busy_wall_ms", crowded, f"the same beside {_BUSY} processes that compute all the time"),
+        ("loop_stall_empty_wall_ms", without, "the same loop without storage"),
+    ):
+        report.add(key, found.wall, f"{found.wall:.1f} ms by the clock, {where}")
 
 
 def _machine() -> str:
@@ -329,16 +174,16 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="only the last line")
     chosen = options.parse_args()
     devices, rounds, minutes = (250, 3, 2) if chosen.quick else (1_000, 7, 5)
-    polls = _polls(devices, int(time.time()) // 60 * 60 * 10**9 - 3600 * 10**9)
+    polls = polls_of(devices, int(time.time()) // 60 * 60 * 10**9 - 3600 * 10**9)
     gc.collect()
     gc.freeze()  # the workload itself is no garbage: walking it would be counted as a stall of storage
-    report = _Report()
+    report = Report()
     measure_journal(report, polls, rounds)
     measure_encoding(report, polls, rounds)
-    measure_stall(report, polls, 2.0 if chosen.quick else 10.0, 3)
+    measure_stall(report, polls, 1.5 if chosen.quick else 10.0, 2 if chosen.quick else 3)
     measure_stores(report, polls, minutes)
     if not chosen.json:
-        print(f"{_machine()}; {devices} devices x {_INTERFACES} interfaces\n\n| what | measured |\n|---|---|")
+        print(f"{_machine()}; {devices} devices x {INTERFACES} interfaces\n\n| what | measured |\n|---|---|")
         for key, text in report.rows:
             print(f"| {key} | {text} |")
     print(json.dumps(report.figures))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from poller.carriers import Carried, Lacking, judge
+
 SLOT_NS: Final = 60 * 10**9
 KEEP_SLOTS: Final = 360
 """How many closed slots an account remembers and can amend: six hours."""
@@ -79,7 +81,10 @@ class SlotTotals:
 
 @dataclass(slots=True)
 class SlotSum:
-    """An account's figures of one slot; the names are those of SlotTotals. carrier: a series' number, -1 for none."""
+    """An account's figures of one slot; the names are those of SlotTotals.
+
+    lacking: what is needed to judge it again when more comes; None where all members were observed through it.
+    """
 
     in_octets: int = 0
     out_octets: int = 0
@@ -87,7 +92,7 @@ class SlotSum:
     out_gap_octets: int = 0
     covered_ns: int = 0
     observed_ns: int = 0
-    carrier: int = -1
+    lacking: Lacking | None = None
 
     def add(self, in_octets: int, out_octets: int) -> None:
         """Enter octets of known time."""
@@ -100,16 +105,12 @@ class SlotSum:
         self.in_gap_octets += in_octets
         self.out_gap_octets += out_octets
 
-    def cover(self, number: int, octets: int, covered_ns: int, slot: tuple[int, int]) -> None:
-        """Enter a late member's time; the slot is observed as long as its carrier is; slot is members and length."""
-        members, slot_ns = slot
-        self.covered_ns = min(self.covered_ns + covered_ns, members * slot_ns)
-        if self.carrier < 0:
-            self.carrier, self.observed_ns = number, max(self.observed_ns, min(covered_ns, slot_ns))
-        elif self.carrier == number or (self.observed_ns and octets * 10 > self.in_octets + self.out_octets):
-            shared = not self.observed_ns and (self.in_octets + self.out_octets - octets) * 10 > octets
-            late_ns = self.covered_ns if shared else self.observed_ns + covered_ns
-            self.observed_ns = min(late_ns, slot_ns)  # rather too long than a rate too high
+    def judge(self, slot_ns: int) -> Carried:
+        """Find how long the slot was observed, and what the account carried by its end; only where it lacks members."""
+        assert self.lacking is not None
+        known = self.in_octets - self.in_gap_octets, self.out_octets - self.out_gap_octets
+        self.observed_ns, after = judge(self.lacking, *known, slot_ns)
+        return after
 
 
 def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
@@ -122,9 +123,3 @@ def shares(octets: int, parts_ns: Sequence[int]) -> list[int]:
         result.append(upto - gone)
         gone = upto
     return result
-
-
-def weighed_ns(octets: Sequence[int], covered_ns: Sequence[int]) -> int:
-    """The time in which the sum of octets makes the sum of the members' rates; 0 without octets."""
-    rate = sum(each / covered for each, covered in zip(octets, covered_ns, strict=True) if covered)
-    return round(sum(octets) / rate) if rate else 0

@@ -38,6 +38,8 @@ class _Watched:
     plan: PollPlan | None = None
     prepared: PreparedPoll | None = None
     before: DeviceReading | None = None
+    look_again: str = ""
+    """Why it is to be discovered anew with the next poll, although nothing in its answers says so."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -79,6 +81,30 @@ class Asking:
         except BadProfile as error:
             return FailedPoll(device, due_ns, "bad_profile", str(error), answered=None)
 
+    def rediscover(self, device: str, why: str) -> None:
+        """Discover the device anew with its next poll: it said that it has changed."""
+        watched = self._watched.get(device)
+        if watched is not None:
+            watched.look_again = why
+
+    def interface_name(self, device: str, if_index: int) -> str | None:
+        """The name of an interface as discovered; None where there is no such ifIndex."""
+        watched = self._watched.get(device)
+        if watched is None or watched.plan is None:
+            return None
+        layout = watched.plan.layout
+        try:
+            return layout.names[layout.if_indexes.index(if_index)]
+        except ValueError:
+            return None
+
+    def uptime(self, device: str) -> tuple[int, int] | None:
+        """The sysUpTime of the last poll in hundredths of a second, and when that was; None before one."""
+        watched = self._watched.get(device)
+        if watched is None or watched.before is None or watched.before.device_uptime_ticks is None:
+            return None
+        return watched.before.device_uptime_ticks, watched.before.device_received_ns
+
     def save(self) -> dict[str, bytes]:
         """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""
         return {
@@ -111,8 +137,9 @@ class Asking:
         if need is not None and need.reason in INDEXES_MOVED:
             await self._discover(watched, need.reason, need.text)
             answer = await self._poll(watched, due_ns)
-        elif need is not None:
-            await self._look_again(watched, need)
+        elif need is not None or watched.look_again:
+            await self._look_again(watched, need or Rediscovery("notified", watched.look_again))
+        watched.look_again = ""
         watched.before = answer if isinstance(answer, DeviceReading) else None
         return answer
 

@@ -3,7 +3,7 @@
     Circuits.see_reading, see_failure, see_probe     what is known between slots
     Circuits.state_samples(at, circuits)             what that evidence says, stamped with its moment: state, active
     Circuits.samples(totals, now)                    one Sample a closed slot of a circuit or line group: traffic
-    Circuits.not_delivered()                         circuits that are held below their committed rate
+    Circuits.not_delivered(), switch_overs()         what was found on the way, for the wall
 
 Capacity is the contract's, never ifSpeed (R61). A line group's traffic is summed per slot over its members first (R62).
 """
@@ -19,11 +19,14 @@ from poller.readings import DeviceReading, FailedPoll
 from poller.redundancy import RedundancyTracker, RedundancyView, State, SwitchOver
 from poller.sample import FieldValue, Sample
 
+VERSION: Final = 2
+"""Of the saved form."""
 STALE_NS: Final = 150 * 10**9
 """Evidence older than two intervals of 60 s and a poll's own time says nothing any more (R35)."""
 LOSS_DEGRADED: Final = 0.01
 """Round trip loss from which a circuit is degraded."""
 LOSS_DOWN: Final = 1.0
+_WAYS_JA: Final = {"in": "下り", "out": "上り"}
 _INTERFACE_UP: Final[Mapping[int, bool]] = {1: True, 2: False, 3: False, 6: False, 7: False}
 """ifOperStatus (IF-MIB): up, down, testing, notPresent, lowerLayerDown; unknown and dormant say nothing."""
 
@@ -92,6 +95,7 @@ class Circuits:
             group.id: RedundancyTracker(group, contracts.circuits) for group in contracts.redundancy_groups.values()
         }
         self._views: dict[str, RedundancyView] = {}
+        self._untold: list[SwitchOver] = []
         self._watches = {
             (each.id, way): DeliveryWatch(each.committed_rate)
             for each in contracts.circuits.values()
@@ -127,7 +131,11 @@ class Circuits:
         """Update every redundancy group to a moment: call when a state may have changed."""
         states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
         traffic = {circuit: each.bits_per_second for circuit, each in self._evidence.items()}
-        self._views = {group: each.update(at_ns, states, traffic) for group, each in self._trackers.items()}
+        for group, tracker in self._trackers.items():
+            before = tracker.history[-1:]
+            self._views[group] = tracker.update(at_ns, states, traffic)
+            if tracker.history[-1:] != before:
+                self._untold.append(tracker.history[-1])
         return list(self._views.values())
 
     def switch_overs(self) -> list[SwitchOver]:
@@ -146,11 +154,14 @@ class Circuits:
                     evidence.slot_ns, evidence.bits_per_second = each.start_ns, _both_ways(each)
                     self._watch(circuit, evidence, each)
         self.follow(now_ns)
-        samples = [
-            Sample("circuit", _circuit_tags(contract), traffic_fields(contract, each), each.start_ns)
-            for contract in self._contracts.circuits.values()
-            for each in by_account.get(circuit_account(contract.id), ())
-        ]
+        delivery = self._delivery()
+        samples = []
+        for contract in self._contracts.circuits.values():
+            for each in by_account.get(circuit_account(contract.id), ()):
+                fields = traffic_fields(contract, each)
+                if each.start_ns == self._evidence[contract.id].slot_ns and each.observed_ns:
+                    fields |= delivery.get(contract.id, {})
+                samples.append(Sample("circuit", _circuit_tags(contract), fields, each.start_ns))
         samples += [
             Sample("line_group", (("line_group", group.id),), traffic_fields(group, each), each.start_ns)
             for group in self._contracts.line_groups.values()
@@ -172,6 +183,9 @@ class Circuits:
         if not concerned:
             return []
         self.follow(at_ns)
+        switched = {each.after or each.before: each.reason for each in self._untold}
+        self._untold.clear()
+        concerned |= switched.keys()
         states = {circuit: state for circuit, (state, _) in self.states(at_ns).items()}
         active = self.active()
         samples: list[Sample] = []
@@ -180,6 +194,10 @@ class Circuits:
                 fields: dict[str, FieldValue] = {"state": str(states[contract.id])}
                 if contract.id in active:
                     fields["active"] = active[contract.id]
+                    if not contract.preferred_active and self._is_standby(contract):
+                        fields["standby_carries"] = active[contract.id]
+                if contract.id in switched:
+                    fields["switch_over"] = switched[contract.id]
                 samples.append(self._stamped("circuit", _circuit_tags(contract), fields, at_ns))
         for group in self._contracts.line_groups.values():
             if not concerned.isdisjoint(group.circuits):
@@ -195,6 +213,10 @@ class Circuits:
             at_ns = told_ns
         self._told_ns[measurement, tags[0][1]] = at_ns
         return Sample(measurement, tags, fields, at_ns)
+
+    def _is_standby(self, contract: CircuitContract) -> bool:
+        tracker = self._trackers.get(contract.redundancy_group or "")
+        return tracker is not None and tracker.contract.mode == "active_standby"
 
     def active(self) -> dict[str, bool]:
         """Who carries the traffic of its redundancy group, as last followed; absent while that is unknown."""
@@ -219,17 +241,45 @@ class Circuits:
         found = {key: watch.judge() for key, watch in self._watches.items()}
         return {key: each for key, each in found.items() if each is not None}
 
+    def _delivery(self) -> dict[str, dict[str, FieldValue]]:
+        """Of every circuit with a committed rate, whether it is delivered, and the evidence where it is not."""
+        found: dict[str, dict[str, FieldValue]] = {
+            circuit: {"committed_delivered": True} for circuit, way in self._watches if way == "in"
+        }
+        for (circuit, way), each in self.not_delivered().items():
+            before = found[circuit]
+            ja, en = f"{_WAYS_JA[way]}：{each.sentence('ja')}", f"{way}: {each.sentence('en')}"
+            found[circuit] = {
+                "committed_delivered": False,
+                "text_ja": f"{before['text_ja']}。{ja}" if "text_ja" in before else ja,
+                "text_en": f"{before['text_en']}; {en}" if "text_en" in before else en,
+            }
+        return found
+
     def save(self) -> dict[str, Any]:
-        """Active members and switch-overs as plain JSON types; evidence is seen again within a minute."""
-        return {"version": 1, "groups": {group: tracker.save() for group, tracker in self._trackers.items()}}
+        """What cannot be seen again within a minute, as plain JSON types: switch-overs, and the hours of the lines."""
+        return {
+            "version": VERSION,
+            "groups": {group: tracker.save() for group, tracker in self._trackers.items()},
+            "watches": [[circuit, way, watch.save()] for (circuit, way), watch in self._watches.items()],
+            "slots": {circuit: each.slot_ns for circuit, each in self._evidence.items()},
+            "untold": [[each.group, each.at_ns, each.before, each.after, each.reason] for each in self._untold],
+        }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what save gave, for the groups that still exist; ValueError for another version."""
-        if saved["version"] != 1:
-            raise ValueError(f"circuits of version {saved['version']} cannot be read, only 1")
+        if saved["version"] != VERSION:
+            raise ValueError(f"circuits of version {saved['version']} cannot be read, only {VERSION}")
         for group, entry in saved["groups"].items():
             if group in self._trackers:
                 self._trackers[group].restore(entry)
+        for circuit, way, entry in saved["watches"]:
+            if (circuit, way) in self._watches:
+                self._watches[circuit, way].restore(entry)
+        for circuit, slot_ns in saved["slots"].items():
+            if circuit in self._evidence:
+                self._evidence[circuit].slot_ns = slot_ns
+        self._untold = [SwitchOver(*each) for each in saved["untold"] if each[3] in self._evidence]
 
 
 def _both_ways(totals: SlotTotals) -> float | None:

@@ -7,13 +7,20 @@ import typer
 
 from poller import __version__
 from poller.cli_check import check
+from poller.cli_dashboards import dashboards_app
 from poller.cli_demo import demo
+from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
+from poller.cli_mib import mib_app
+from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
+from poller.cli_probe import probe
+from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
+from poller.cli_traps import traps
 
 app = typer.Typer(
     name="hinomi",
@@ -26,12 +33,21 @@ app.command()(demo)
 app.command()(run)
 app.command()(check)
 app.command()(poll)
+app.command()(report)
+app.command("forecast")(forecast_command)
+app.command()(probe)
 for name, command in COMMANDS.items():
     app.command(name)(command)
+for name, command in PEOPLE_COMMANDS.items():
+    app.command(name)(command)
+app.add_typer(maintenance_app, name="maintenance")
 app.add_typer(rules, name="rules")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)
+app.command()(traps)
+app.add_typer(mib_app, name="mib")
+app.add_typer(dashboards_app)
 app.add_typer(lab_app, name="lab")
 
 

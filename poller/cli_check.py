@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from importlib import resources
 from typing import Annotated, Any, Final
 
 import typer
@@ -10,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from poller.cli_check_live import check_live
-from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
+from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit, told
 from poller.config import Configuration
 from poller.config.problems import Problem
 from poller.config.secretcheck import check_secrets
@@ -30,6 +31,9 @@ _WORDS: Final = {
         "maintenance": "Maintenance windows",
         "committed": "committed",
         "ceiling": "ceiling",
+        "serious": "serious",
+        "minor": "minor",
+        "notice": "notice",
         "good": "The configuration holds together.",
         "warning": "warning",
     },
@@ -46,6 +50,9 @@ _WORDS: Final = {
         "maintenance": "保守作業",
         "committed": "帯域確保",
         "ceiling": "上限",
+        "serious": "重大",
+        "minor": "軽微",
+        "notice": "通知",
         "good": "設定に誤りはありません。",
         "warning": "注意",
     },
@@ -66,7 +73,7 @@ def check(
         typer.echo(json.dumps(summary(configuration), ensure_ascii=False, indent=2))
         return
     for warning in warnings_of(configuration):
-        typer.echo(f"{_WORDS[words]['warning']}: {warning}", err=True)
+        typer.echo(f"{_WORDS[words]['warning']}: {told(warning, words)}", err=True)
     if live:
         raise typer.Exit(check_live(configuration, as_json=as_json, lang=words))
     if not quiet:
@@ -114,12 +121,14 @@ def _print(configuration: Configuration, lang: str) -> None:
     console = Console()
     console.print(f"[bold]{escape(estate.organisation.name.lang(lang))}[/bold]")
     table = Table(show_header=False, box=None, pad_edge=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")  # Japanese has no blanks to break at
     roles = Counter(device.role.value for device in estate.devices.values())
     severities = Counter(rule.severity.value for rule in estate.rules.values())
     details = {
-        "devices": ", ".join(f"{role} {count}" for role, count in sorted(roles.items())),
+        "devices": ", ".join(f"{_role(role, lang)} {count}" for role, count in sorted(roles.items())),
         "circuits": ", ".join(estate.circuits),
-        "rules": ", ".join(f"{severity} {count}" for severity, count in sorted(severities.items())),
+        "rules": ", ".join(f"{words[severity]} {count}" for severity, count in sorted(severities.items())),
         "tenants": "、".join(tenant.name.lang(lang) for tenant in estate.tenants.values())
         if lang == "ja"
         else ", ".join(tenant.name.lang(lang) for tenant in estate.tenants.values()),
@@ -133,3 +142,11 @@ def _print(configuration: Configuration, lang: str) -> None:
         table.add_row("", "", escape(f"{group.name.lang(lang)}: {rates}"))
     console.print(table)
     console.print(words["good"])
+
+
+def _role(role: str, lang: str) -> str:
+    """A role as the configuration writes it, in Japanese as the wall names it."""
+    if lang != "ja":
+        return role
+    messages = json.loads((resources.files("poller.wall") / "static" / "messages.ja.json").read_text(encoding="utf-8"))
+    return str(messages.get(f"role_{role}", role))

@@ -1,11 +1,14 @@
 """`hinomi demo`: a simulated prefecture and the daemon that watches it, in one terminal."""
 
+import os
+import signal
 import socket
 import subprocess
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from types import FrameType
 from typing import IO, Annotated
 
 import typer
@@ -36,16 +39,27 @@ def demo(
     except OSError as error:
         typer.echo(f"the demo cannot be laid out in {directory}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
     configuration = load_or_exit(laid.config)
     _invent_past(laid, days)
-    configuration = _on_free_ports(configuration)
+    configuration = on_free_ports(configuration)
     start_logging()
     with ExitStack() as stack:
         stack.callback(typer.echo, "The demo has stopped.")
-        _start(stack, laid.lab(configuration.estate.polling.port), "the simulated network")
+        _start(
+            stack,
+            laid.lab(configuration.estate.polling.port, configuration.estate.notifications.port),
+            "the simulated network",
+        )
         if laid.snmpd is not None:
             _start(stack, laid.snmpd, None)
         run_daemon(configuration, _tell)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Before the daemon listens to signals itself: end in good order, with everything that was started."""
+    raise SystemExit(128 + number)
 
 
 def _invent_past(laid: layout.Demo, days: int) -> None:
@@ -59,13 +73,18 @@ def _invent_past(laid: layout.Demo, days: int) -> None:
     laid.mark_past()
 
 
-def _on_free_ports(configuration: Configuration) -> Configuration:
-    """The same configuration with wall and agents on ports that nobody else has."""
+def on_free_ports(configuration: Configuration) -> Configuration:
+    """The same configuration with wall and agents on ports that nobody else has, and mails that lead to that wall."""
     estate = configuration.estate
     wall = estate.wall.model_copy(update={"port": layout.free_port(estate.wall.port)})
+    wall_url = f"http://{wall.listen}:{wall.port}"
+    mail = estate.mail.model_copy(update={"wall_url": wall_url})
     agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
+    told = layout.free_port(estate.notifications.port, socket.SOCK_DGRAM)
     polling = estate.polling.model_copy(update={"port": agents})
-    return replace(configuration, estate=estate.model_copy(update={"wall": wall, "polling": polling}))
+    notifications = estate.notifications.model_copy(update={"port": told})
+    changed = {"wall": wall, "polling": polling, "mail": mail, "notifications": notifications}
+    return replace(configuration, estate=estate.model_copy(update=changed))
 
 
 def _tell(url: str) -> None:

@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -21,12 +20,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from poller.alerts.asked import may_match
 from poller.alerts.incidents import Incident
 from poller.alerts.inquiry import Inquiry, NoStore, Story
 from poller.alerts.mail import render_test
 from poller.alerts.outbox import Outcome, QueuedMail, try_every_way
+from poller.alerts.records import AuditEntry
 from poller.alerts.states import SECOND
-from poller.alerts.store import AuditEntry
 from poller.alerts.story import tell_story
 from poller.alerts.subjects import subject_names
 from poller.alerts.words import Times, duration_text, pick, scope_text, scope_word, severity_text
@@ -48,7 +48,7 @@ def incidents(
 ) -> None:
     """List open incidents, the worst and oldest first."""
     configuration = load_or_exit(config)
-    with _inquiry(configuration) as inquiry:
+    with inquiry_of(configuration) as inquiry:
         found = inquiry.incidents(closed=closed)
     if as_json:
         typer.echo(json.dumps([_as_json(incident) for incident in found], ensure_ascii=False, indent=2))
@@ -143,8 +143,8 @@ def silence(
     now_ns = time.time_ns()
     until_ns = now_ns + int(seconds * SECOND)
     action = "silence" if seconds else "unsilence"
-    entry = AuditEntry(now_ns, who or _login(), _origin(), action, target, comment, command=True, until_ns=until_ns)
-    with _inquiry(configuration) as inquiry:
+    entry = AuditEntry(now_ns, who or login(), origin(), action, target, comment, command=True, until_ns=until_ns)
+    with inquiry_of(configuration) as inquiry:
         inquiry.command(entry)
     words, until = language(None), Times(configuration.estate).day(until_ns, language(None))
     if seconds:
@@ -184,7 +184,7 @@ def send_test_mail(
 
 
 @contextmanager
-def _inquiry(configuration: Configuration) -> Iterator[Inquiry]:
+def inquiry_of(configuration: Configuration) -> Iterator[Inquiry]:
     """The store to ask; where it cannot be asked one sentence and exit status 1."""
     try:
         yield Inquiry(configuration.state_directory)
@@ -194,7 +194,7 @@ def _inquiry(configuration: Configuration) -> Iterator[Inquiry]:
 
 
 def _story(configuration: Configuration, id_: str) -> Story:
-    with _inquiry(configuration) as inquiry:
+    with inquiry_of(configuration) as inquiry:
         story = inquiry.story(id_)
     if story is None:
         typer.echo(f"there is no incident {id_!r}; hinomi incidents lists those that are open", err=True)
@@ -204,34 +204,29 @@ def _story(configuration: Configuration, id_: str) -> Story:
 
 def _command(configuration: Configuration, action: str, id_: str, text: str, who: str | None) -> None:
     _story(configuration, id_)
-    entry = AuditEntry(time.time_ns(), who or _login(), _origin(), action, id_, text, command=True)
-    with _inquiry(configuration) as inquiry:
+    entry = AuditEntry(time.time_ns(), who or login(), origin(), action, id_, text, command=True)
+    with inquiry_of(configuration) as inquiry:
         inquiry.command(entry)
 
 
 def _unmatched(target: str, configuration: Configuration) -> str | None:
     """What is wrong with a silence's target: nothing of the estate and no incident is meant by it."""
     if "/" not in target and not target.startswith("*"):
-        with _inquiry(configuration) as inquiry:
+        with inquiry_of(configuration) as inquiry:
             if inquiry.story(target) is not None:
                 return None
     known = subject_names(configuration.estate)
-    if any(_may_match(target, name) for name in known):
+    if any(may_match(target, name) for name in known):
         return None
     return f"{target!r} is neither an incident nor a subject of this configuration.{did_you_mean(target, known)}"
 
 
-def _may_match(pattern: str, name: str) -> bool:
-    """True where the pattern matches the subject, or something within it (an interface, a tenant's line)."""
-    kind, _, rest = pattern.partition("/")
-    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{kind}/{rest.partition('/')[0]}")
-
-
-def _login() -> str:
+def login() -> str:
+    """The name of whoever types, also behind sudo."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
-def _origin() -> str:
+def origin() -> str:
     """Where the command was given: this machine, or the address an ssh session came from."""
     remote = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
     return f"command line, {remote or socket.gethostname()}"

@@ -21,6 +21,9 @@ from poller.lab.server import CannotSimulate, Lab, LabOptions, simulated
 from poller.secrets import SecretUnavailable
 from poller.storage.parquet import ParquetStore
 
+_YEARS = range(2000, 2100)
+AUTHORITY = "lab-authority.pem"
+"""In the state directory: the authority that the lab's certificates come from."""
 lab_app = typer.Typer(help="Simulate the estate's devices on loopback, for the demo, for training and for tests.")
 
 
@@ -54,13 +57,14 @@ def lab(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
-        to = play.notifications if notify is None else Notifications(receiver=notify)
+        told = {} if play.notifications is None else {"community": play.notifications.community}
+        to = play.notifications if notify is None else Notifications(receiver=notify, **told)
     except ValueError:
         typer.echo(f"--notify {notify}: write an IPv4 address and a port, such as 127.0.0.1:16162", err=True)
         raise typer.Exit(2) from None
     folder = Path() if scenario is None else scenario.parent
     recordings = {device: folder / file for device, file in play.recordings.items()}
-    options = LabOptions(port=port, community=community, seed=seed, recordings=recordings, notifications=to)
+    options = LabOptions(port, community, seed, recordings, notifications=to, services=True)
     try:
         uvloop.run(_run(configuration, options, play, speed))
     except (CannotSimulate, SecretUnavailable, OSError) as error:
@@ -75,12 +79,24 @@ async def _run(configuration: Configuration, options: LabOptions, scenario: Scen
         loop.add_signal_handler(number, stop.set)
     async with Lab(configuration.estate, configuration.directory, options) as running:
         ports = ", ".join(str(one) for one in running.ports)
-        typer.echo(f"lab ready: {len(running.estate.devices)} agents on loopback, UDP port {ports}")
+        assert running.services is not None
+        _show_authority(configuration, running.services.certificate)
+        serving = len(running.services.serving)
+        typer.echo(f"lab ready: {len(running.estate.devices)} agents on loopback, UDP port {ports}; {serving} services")
+        for problem in running.problems:
+            typer.echo(f"lab: not served, {problem}")
         async with asyncio.TaskGroup() as tasks:
             playing = tasks.create_task(running.play(scenario, speed, _tell))
             await stop.wait()
             playing.cancel()
     typer.echo(f"lab stopped after {running.requests} requests")
+
+
+def _show_authority(configuration: Configuration, certificate: bytes) -> None:
+    """Put the lab's authority where the configuration of the examples looks for it (ca_file)."""
+    path = configuration.state_directory / AUTHORITY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(certificate)
 
 
 def _tell(step: Step) -> None:
@@ -103,7 +119,9 @@ def history(
     try:
         end_ns = time.time_ns() if end is None else _moment_ns(end)
     except ValueError:
-        typer.echo(f"--end {end}: write a moment with its zone, such as 2026-11-21T18:00+09:00", err=True)
+        typer.echo(
+            f"--end {end}: write a moment of 2000 to 2099 with its zone, such as 2026-11-21T18:00+09:00", err=True
+        )
         raise typer.Exit(2) from None
     estate = simulated(configuration.estate)
     if not (estate.devices or estate.circuits or estate.services):
@@ -133,6 +151,6 @@ def history(
 
 def _moment_ns(text: str) -> int:
     moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no zone")
+    if moment.tzinfo is None or moment.year not in _YEARS:
+        raise ValueError("no zone, or no year of this network")
     return int(moment.timestamp()) * 10**9

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from poller.config import Configuration, ConfigurationError, load
+from poller.config import Configuration, ConfigurationError, Problem, load
+from poller.config.japanese import in_japanese
 
 ConfigurationOption = Annotated[
     Path, typer.Option("--config", "-c", help="Directory with hinomi.yaml.", envvar="HINOMI_CONFIG")
@@ -20,11 +21,17 @@ def load_or_exit(directory: Path, lang: str | None = None) -> Configuration:
     try:
         return load(directory)
     except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        count = len(error.problems)
+        words, count = language(lang), len(error.problems)
+        for problem in error.problems:
+            typer.echo(told(problem, words), err=True)
         english = f"{count} problem{'s' if count != 1 else ''} in {directory}"
-        typer.echo(f"{directory}: 誤り {count}件" if language(lang) == "ja" else english, err=True)
+        typer.echo(f"{directory}: 誤り {count}件" if words == "ja" else english, err=True)
         raise typer.Exit(2) from None
+
+
+def told(problem: Problem, lang: str) -> str:
+    """A problem of the configuration as one line in the language."""
+    return in_japanese(problem) if lang == "ja" else str(problem)
 
 
 def language(lang: str | None) -> str:

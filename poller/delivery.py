@@ -6,9 +6,9 @@ cannot grow, while echoes are lost or wait in a queue.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from poller.accounts import SLOT_NS
 
@@ -54,15 +54,22 @@ class NotDelivered:
     usual_delay_seconds: float | None
     signs: tuple[str, ...]
 
-    def sentence(self) -> str:
-        """The evidence in one sentence."""
+    def sentence(self, lang: str = "en") -> str:
+        """The evidence in one sentence, in "ja" or "en"."""
+        japanese = lang == "ja"
         share = self.plateau_bits_per_second / self.committed_rate
-        parts = [f"flat at {share:.0%} of the committed rate for {self.slots} slots"]
+        parts = [f"flat at {share:.0%} of the committed rate for {self.slots} min"]
+        if japanese:
+            parts = [f"帯域確保の{share:.0%}で{self.slots}分間頭打ち"]
         if "loss" in self.signs and self.loss_ratio is not None:
-            parts.append(f"{self.loss_ratio:.1%} of the echoes lost")
+            lost = f"{self.loss_ratio:.1%}"
+            parts.append(f"エコーの損失{lost}" if japanese else f"{lost} of the echoes lost")
         if "delay" in self.signs and self.delay_seconds is not None and self.usual_delay_seconds is not None:
-            parts.append(f"delay {self.delay_seconds * 1e3:.0f} ms instead of {self.usual_delay_seconds * 1e3:.0f} ms")
-        return ", ".join(parts)
+            now, usual = (f"{each * 1e3:.0f}" for each in (self.delay_seconds, self.usual_delay_seconds))
+            parts.append(
+                f"遅延{now}ミリ秒（通常{usual}ミリ秒）" if japanese else f"delay {now} ms instead of {usual} ms"
+            )
+        return ("、" if japanese else ", ").join(parts)
 
 
 def judge_delivery(
@@ -126,6 +133,16 @@ class DeliveryWatch:
         """The finding as of the last slot."""
         usual = median(self._quiet_delays) if len(self._quiet_delays) >= SHORTEST else None
         return judge_delivery(self._slots, self._committed_rate, usual)
+
+    def save(self) -> list[Any]:
+        """A structure of plain JSON types; restore takes it over."""
+        return [[list(astuple(slot)) for slot in self._slots], list(self._quiet_delays)]
+
+    def restore(self, saved: Sequence[Any]) -> None:
+        """Take over what save gave."""
+        slots, delays = saved
+        self._slots.extend(LineSlot(*slot) for slot in slots)
+        self._quiet_delays.extend(delays)
 
 
 def _plateau(slots: Sequence[LineSlot]) -> list[LineSlot]:

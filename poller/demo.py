@@ -25,14 +25,25 @@ credentials:
   this-machine:
     version: "2c"
     community: file:secrets/this-machine
+sites:
+  here: {{name: {{ja: この計算機の設置場所, en: Where this machine stands}}}}
 devices:
   this-machine:
     name: {{ja: この計算機, en: This machine}}
     addresses: [127.0.0.1]
     port: {port}
     role: server
-    site: {site}
+    site: here
     credentials: this-machine
+rules:
+  this-machine-down:
+    name: {{ja: この計算機の応答なし, en: This machine does not answer}}
+    on: device.up
+    equals: false
+    where: {{devices: [this-machine]}}
+    raise_for: 30s
+    clear_for: 2m
+    severity: minor
 """
 _SNMPD: Final = """\
 agentaddress udp:127.0.0.1:{port}
@@ -51,12 +62,12 @@ class Demo:
     snmpd: tuple[str, ...] | None
     lock: IO[bytes]
 
-    def lab(self, port: int) -> tuple[str, ...]:
-        """The command that simulates the network, every agent on this UDP port."""
+    def lab(self, port: int, notifications_port: int) -> tuple[str, ...]:
+        """The command that simulates the network, every agent on this UDP port; its notifications go to the other."""
         scenario = self.config / "scenario.yaml"
         extra = ("--scenario", str(scenario)) if scenario.is_file() else ()
         command = (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), "--port", str(port))
-        return (*command, *extra)
+        return (*command, *extra, "--notify", f"127.0.0.1:{notifications_port}")
 
     def history(self, days: int) -> tuple[str, ...]:
         """The command that invents so many days of the past, the same ones at every call."""
@@ -116,7 +127,7 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_hex(12) + "\n", encoding="ascii")
     community = secret.read_text(encoding="ascii").strip()
-    local.write_text(_THIS_MACHINE.format(port=port, site=_first_site(config)), encoding="utf-8")
+    local.write_text(_THIS_MACHINE.format(port=port), encoding="utf-8")
     snmpd_config = state / "snmpd.conf"
     snmpd_config.touch(mode=0o600)
     snmpd_config.write_text(_SNMPD.format(port=port, community=community), encoding="ascii")
@@ -133,13 +144,6 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
         "-p",
         str(state / "snmpd.pid"),
     )
-
-
-def _first_site(config: Path) -> str:
-    for line in (config / "sites.yaml").read_text(encoding="utf-8").splitlines():
-        if line.startswith("  ") and line.rstrip().endswith(":") and not line.strip().startswith("#"):
-            return line.strip().rstrip(":")
-    return "dc"
 
 
 def free_port(wanted: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from poller.estate import Device
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, MAINTENANCE, DeviceReading, FailedPoll
 from poller.sample import FieldValue, Quality, Sample
 from poller.schema import SCHEMA
 
@@ -39,7 +39,9 @@ def failed_sample(device: Device, failed: FailedPoll) -> Sample:
     A device that refuses us is up, and one that we could not ask is unknown: neither is made a fault of the network.
     """
     fields: dict[str, FieldValue] = {"quality": Quality.FAILED.value, "reason": failed.reason}
-    if failed.answered is None:
+    if failed.reason in {MAINTENANCE, ISOLATED}:
+        fields["quality"] = Quality.SUPPRESSED.value
+    elif failed.answered is None:
         fields["quality"] = Quality.UNKNOWN.value
     else:
         fields["up"] = failed.answered

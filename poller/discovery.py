@@ -289,7 +289,9 @@ INDEXES_MOVED: Final = frozenset({"restarted", "interfaces_changed"})
 class Rediscovery:
     """Why to discover again: reason is a short word, text a phrase for the operator."""
 
-    reason: Literal["restarted", "interfaces_changed", "rows_gone", "incomplete", "agent_was_young", "daily"]
+    reason: Literal[
+        "restarted", "interfaces_changed", "rows_gone", "incomplete", "agent_was_young", "daily", "notified"
+    ]
     text: str
 
 

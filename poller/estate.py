@@ -7,8 +7,9 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     circuits, line_groups                              what was contracted, and what it is measured by
     tenants (attachments, caps)                        who uses it (接続団体)
     services                                           what they use it for
-    contacts, calendars, rules, maintenance            whom to tell, when, about what
-    organisation, polling, mail, storage, wall         how this daemon runs
+    contacts, rotations, webhooks, calendars           whom to tell, and when
+    rules, maintenance                                 about what
+    organisation, polling, notifications, mail, storage, wall   how this daemon runs
 """
 
 from collections.abc import Mapping
@@ -17,13 +18,16 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from poller.people import Rotation, Webhook
 from poller.secrets import SecretReference
 from poller.settings import (
     Address,
     Flag,
+    Id,
     Mail,
     Model,
     Name,
+    Notifications,
     Organisation,
     Period,
     Polling,
@@ -32,12 +36,11 @@ from poller.settings import (
     Storage,
     Wall,
     Whole,
+    parse_number,
     parse_word,
 )
 from poller.units import Duration, Rate, Ratio, Volume
 
-Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
 Share: TypeAlias = Annotated[Ratio, Field(le=1)]
 """A ratio that cannot be above the whole."""
 
@@ -251,15 +254,39 @@ class Service(Model):
     kind: Literal["dns", "http", "smtp", "ntp", "tcp", "tls"]
     target: str
     interval: Period = 60.0
+    timeout: Period = 10.0
+    """How long the whole answer may take before the service counts as not answering."""
+    family: Literal["any", "ipv4", "ipv6"] = "any"
+    """By which of its addresses a name is asked; write two services to check both apart."""
     query: str | None = None
     """DNS: the name asked for."""
+    record_type: str | None = None
+    """DNS: A unless an IPv6 address is expected."""
+    transport: Literal["both", "udp", "tcp"] = "both"
+    """DNS: how it is asked."""
     expect: str | None = None
-    """DNS: the record expected ("NXDOMAIN" to expect none); HTTP: text in the page."""
+    """DNS: the record expected ("NXDOMAIN" to expect none); HTTP: text in the page, with blocked in the block page."""
+    status: Annotated[Whole, Field(ge=100, le=599)] | None = None
+    """HTTP: the status expected; else any below 400."""
     proxy: str | None = None
+    """HTTP: URL of the explicit proxy."""
     blocked: Flag = False
     """HTTP: the filter must block it."""
+    sender: str = ""
+    """SMTP: the sender named in MAIL; empty is the null sender."""
+    recipient: str | None = None
+    """SMTP: the dialogue goes on to RCPT for this address, and no further."""
+    starttls: Flag = False
+    """SMTP: TLS must be offered and is set up."""
+    server_name: str | None = None
+    """TLS, SMTP: the name that the certificate must have, where it is not the target's."""
+    ca_file: str | None = None
+    """HTTP, SMTP, TLS: authority to trust instead of the system's; relative to the configuration's folder."""
+    offset_seconds: Positive = 1.0
+    """NTP: how far its clock and ours may differ."""
     devices: tuple[Id, ...] = ()
     calendar: Id | None = None
+    """Its service hours; around the clock where none is given."""
     response_seconds: Positive = 3.0
     availability: Share | None = None
 
@@ -301,13 +328,20 @@ class Selector(Model):
     line_groups: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    notifications: tuple[str, ...] = ()
+    """Names or numbers of notifications, for rules on notification.*; that of the beginning stands for its end too."""
+    varbinds: Mapping[str, str] = {}
+    """Patterns on values of varbinds by their names, for rules on notification.*."""
+    parts: tuple[str, ...] = ()
+    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
 
 
 class Rule(Model):
     """When a condition becomes an alert (R51).
 
     on: "measurement.field" of the schema, such as "device.cpu_ratio".
-    Exactly one of above, below, equals says when it raises; clear_* says when it may clear, with some distance.
+    Exactly one of above, below, equals, above_median, changes says when it raises; clear_* says when it may clear, with
+    some distance.
     """
 
     id: Id
@@ -317,8 +351,16 @@ class Rule(Model):
     above: Ratio | None = None
     below: Ratio | None = None
     equals: bool | int | str | None = None
+    above_median: Annotated[float, Field(gt=1), BeforeValidator(parse_number)] | None = None
+    """So many times the series' own median of the last 7 days."""
+    margin: Ratio = 0.0
+    """With above_median: and so much more than the median, so that little of nearly nothing does not raise."""
+    changes: Flag = False
+    """Raises when the value is another than before; over after clear_for without a further change."""
     clear_below: Ratio | None = None
     clear_above: Ratio | None = None
+    clear_median: Annotated[float, Field(ge=1), BeforeValidator(parse_number)] | None = None
+    """With above_median: clears at so many times the median."""
     raise_for: Duration = 0.0
     clear_for: Duration = 60.0
     no_data: Literal["keep", "raise"] = "keep"
@@ -348,6 +390,7 @@ class Estate(Model):
 
     organisation: Organisation
     polling: Polling = Polling()
+    notifications: Notifications = Notifications()
     mail: Mail = Mail()
     storage: Storage = Storage()
     wall: Wall = Wall()
@@ -360,6 +403,8 @@ class Estate(Model):
     tenants: Mapping[Id, Tenant] = {}
     services: Mapping[Id, Service] = {}
     contacts: Mapping[Id, Contact] = {}
+    rotations: Mapping[Id, Rotation] = {}
+    webhooks: Mapping[Id, Webhook] = {}
     calendars: Mapping[Id, Calendar] = {}
     rules: Mapping[Id, Rule] = {}
     maintenance: Mapping[Id, Maintenance] = {}

@@ -4,6 +4,7 @@
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
                    oper status, also see_probe(): states of circuits and line groups, as of that moment
+        publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
                                 -> alerting (rules, incidents, mails)
@@ -15,11 +16,14 @@ Alerts and wall never read a database (R70).
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
 from poller.alerts.engine import Alerting, Change
+from poller.alerts.records import AuditEntry
+from poller.caps import PastUse
 from poller.circuits import Circuits, ProbeEvidence
 from poller.contracts import Contracts, contracts_of
 from poller.device_samples import device_sample, failed_sample
@@ -27,11 +31,13 @@ from poller.estate import Estate
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
+from poller.storms import StormRemark
 from poller.tenants import Tenants
+from poller.wall.findings import show_findings
 from poller.wall.flows import Flows
 from poller.wall.incidents import incident_entry
 from poller.wall.live import LiveState
@@ -59,11 +65,14 @@ class Pipeline:
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
         self._rolled_ns = 0
+        self._show_findings()
 
     def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
         if isinstance(answer, FailedPoll):
+            if self._alerting.isolated and answer.answered is False:  # history must say unknown, not down (R54)
+                answer = replace(answer, reason=ISOLATED, answered=None)
             tell(_log, logging.WARNING, "poll_failed", device=answer.device, reason=answer.reason, text=answer.text)
             self._circuits.see_failure(answer)
             self.publish([failed_sample(device, answer)], now_ns)
@@ -89,6 +98,7 @@ class Pipeline:
             self.publish(
                 [*self._circuits.samples(totals, now_ns), *self._tenants.update(totals, self._ledger.totals)], now_ns
             )
+            self._show_findings()
         if now_ns - self._rolled_ns >= ROLL_UP_NS:
             self._rolled_ns = now_ns
             self._append([*self._rollups.close(now_ns), *self._interface_rollups.close(now_ns)])
@@ -110,20 +120,44 @@ class Pipeline:
         self._append(samples)
         for sample in samples:
             if sample.measurement != "interface":  # rolled up in columns, there are so many
-                self._rollups.add(sample, self.contracts.interval_ns.get(dict(sample.tags).get("device", ""), SLOT_NS))
+                self._rollups.add(sample, self._stands_for_ns(sample))
         self._keep(self._alerting.observe(samples, now_ns))
         self._live.observe(samples)
+
+    def remark(self, remarks: Sequence[StormRemark], now_ns: int) -> None:
+        """Write remarks of our own under the open incidents of their rules; without such an incident they are lost."""
+        for remark in remarks:
+            for incident in self._alerting.open_incidents():
+                if any(member.rule == remark.rule for member in incident.members):
+                    entry = AuditEntry(now_ns, "hinomi", "daemon", "comment", incident.id, remark.text)
+                    self._alerting.carry_out(entry)
+
+    def _stands_for_ns(self, sample: Sample) -> int:
+        """The interval of whatever asks about the sample's subject."""
+        subject = sample.tags[0][1]
+        if sample.measurement == "service" and subject in self._estate.services:
+            return int(self._estate.services[subject].interval * 10**9)
+        return self.contracts.interval_ns.get(subject, SLOT_NS) if sample.measurement == "device" else SLOT_NS
 
     def _tell_states(self, at_ns: int, circuits: Sequence[str], now_ns: int) -> None:
         """States go into the journal and to alerting; the wall is shown them every second."""
         samples = self._circuits.state_samples(at_ns, circuits)
+        for sample in samples:
+            if "switch_over" in sample.fields:
+                reason = sample.fields["switch_over"]
+                tell(_log, logging.WARNING, "switch_over", circuit=sample.tags[0][1], reason=reason)
         if samples:
             self._append(samples)
             self._keep(self._alerting.observe(samples, now_ns))
 
+    def _show_findings(self) -> None:
+        """Caps, what of a line nobody accounts for, what is not delivered, who took over: with every closed slot."""
+        show_findings(self._live, self._circuits, self._tenants)
+
     def _keep(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self._append(self._alerting.alert_samples(changes))
+        samples = [*self._alerting.alert_samples(changes), *self._alerting.take_incident_samples()]
+        if samples:
+            self._append(samples)
 
     def save(self) -> dict[str, Any]:
         """What must survive a restart, as plain values."""
@@ -134,17 +168,38 @@ class Pipeline:
             "tenants": self._tenants.save(),
             "rollups": self._rollups.save(),
             "interface_rollups": self._interface_rollups.save(),
+            "alerting": self._alerting.save(),
         }
+
+    def remember(self, past: Mapping[str, PastUse]) -> None:
+        """What tenants used before the first start, by account."""
+        self._tenants.remember(past)
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what save() gave; parts that are absent begin anew."""
-        if "rates" in saved:
-            self._rates = Rates.load(saved["rates"])
-            self._rates.keep_only(self._estate.devices.keys())
-        if "rollups" in saved:
-            self._rollups = Rollups.load(saved["rollups"])
-        if "interface_rollups" in saved:
-            self._interface_rollups = InterfaceRollups.load(saved["interface_rollups"])
-        for name, part in (("slots", self._ledger), ("circuits", self._circuits), ("tenants", self._tenants)):
-            if name in saved:
-                part.restore(saved[name])
+        parts: Mapping[str, Callable[[Any], None]] = {
+            "rates": self._load_rates,
+            "slots": self._ledger.restore,
+            "circuits": self._circuits.restore,
+            "tenants": self._tenants.restore,
+            "rollups": self._load_rollups,
+            "interface_rollups": self._load_interface_rollups,
+            "alerting": self._alerting.restore,
+        }
+        for name, take in parts.items():
+            try:
+                if name in saved:
+                    take(saved[name])
+            except ValueError as error:  # of another version: nothing was taken over yet
+                tell(_log, logging.WARNING, "state_not_restored", part=name, reason=str(error))
+        self._show_findings()
+
+    def _load_rates(self, saved: Mapping[str, Any]) -> None:
+        self._rates = Rates.load(saved)
+        self._rates.keep_only(self._estate.devices.keys())
+
+    def _load_rollups(self, saved: Mapping[str, Any]) -> None:
+        self._rollups = Rollups.load(saved)
+
+    def _load_interface_rollups(self, saved: Mapping[str, Any]) -> None:
+        self._interface_rollups = InterfaceRollups.load(saved)

@@ -86,6 +86,11 @@ class DeviceReading:
     interval_ns: int = 60_000_000_000
 
 
+MAINTENANCE: Final = "maintenance"
+ISOLATED: Final = "isolated"
+"""Reasons of a FailedPoll that say nothing of the device: it was not asked on purpose, or we were cut off ourselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailedPoll:
     """One poll of one device that brought nothing.

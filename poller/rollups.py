@@ -10,6 +10,7 @@ replaces the first, and its window is told again. The time of a roll-up is the b
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any, Final, TypeAlias
 
 from poller.counting import WIDTH
@@ -72,8 +73,10 @@ class Rollups:
         told: list[Sample] = []
         for (measurement, tags), windows in self._windows.items():
             for start_ns, window in windows.items():
+                if window.told:
+                    continue
                 whole = sum(covered for covered, _ in window.samples.values()) >= WINDOW_NS
-                if not window.told and (whole or now_ns >= start_ns + WINDOW_NS + DEADLINE_NS):
+                if whole or now_ns >= start_ns + WINDOW_NS + DEADLINE_NS:
                     window.told = True
                     told.append(Sample(f"{measurement}_5m", tags, _roll_up(measurement, window), start_ns))
             keep_ns = (KEEP_WINDOWS if measurement in _AMENDED else 1) * WINDOW_NS
@@ -132,9 +135,22 @@ def _roll_up(measurement: str, window: _Window) -> dict[str, FieldValue]:
 
 
 class _Columns:
-    """One device in one window: sums, highest and counts of every rate, observed time and status of every row."""
+    """One device in one window: sums, highest and counts of every rate; octets, time and status of every row.
 
-    __slots__ = ("counts", "highest", "names", "observed_ns", "oper_status", "speeds", "sums")
+    Octets are those that the polls of the window counted, as the rates are; those of a gap are among them.
+    """
+
+    __slots__ = (
+        "counts",
+        "highest",
+        "in_octets",
+        "names",
+        "observed_ns",
+        "oper_status",
+        "out_octets",
+        "speeds",
+        "sums",
+    )
 
     def __init__(self, names: tuple[str, ...], speeds: tuple[int, ...]) -> None:
         rows = len(names)
@@ -144,6 +160,8 @@ class _Columns:
         self.counts = array("H", bytes(2 * WIDTH * rows))
         self.observed_ns = array("q", bytes(8 * rows))
         self.oper_status = array("q", bytes(8 * rows))
+        self.in_octets = array("Q", bytes(8 * rows))
+        self.out_octets = array("Q", bytes(8 * rows))
 
     def add(self, reading: DeviceReading, rates: DeviceRates) -> None:
         sums, highest, counts = self.sums, self.highest, self.counts
@@ -156,6 +174,8 @@ class _Columns:
             if quality is Quality.OBSERVED:
                 self.observed_ns[row] += reading.interval_ns
         self.oper_status = array("q", map(max, self.oper_status, reading.oper_status))
+        self.in_octets = array("Q", map(add, self.in_octets, rates.in_octets))
+        self.out_octets = array("Q", map(add, self.out_octets, rates.out_octets))
 
     def take_over(self, before: "_Columns") -> None:
         rows = {name: row for row, name in enumerate(before.names)}
@@ -166,17 +186,20 @@ class _Columns:
             self.sums[here], self.highest[here] = before.sums[there], before.highest[there]
             self.counts[here] = before.counts[there]
             self.observed_ns[row], self.oper_status[row] = before.observed_ns[old], before.oper_status[old]
+            self.in_octets[row], self.out_octets[row] = before.in_octets[old], before.out_octets[old]
 
     def save(self) -> list[Any]:
         columns = (self.sums, self.highest, self.counts, self.observed_ns, self.oper_status)
-        return [self.names, self.speeds, *(column.tolist() for column in columns)]
+        octets = (self.in_octets, self.out_octets)
+        return [self.names, self.speeds, *(column.tolist() for column in (*columns, *octets))]
 
     @classmethod
     def load(cls, saved: Sequence[Any]) -> "_Columns":
-        names, speeds, sums, highest, counts, observed_ns, oper_status = saved
+        names, speeds, sums, highest, counts, observed_ns, oper_status, in_octets, out_octets = saved
         columns = cls(tuple(names), tuple(speeds))
         columns.sums, columns.highest, columns.counts = array("d", sums), array("d", highest), array("H", counts)
         columns.observed_ns, columns.oper_status = array("q", observed_ns), array("q", oper_status)
+        columns.in_octets, columns.out_octets = array("Q", in_octets), array("Q", out_octets)
         return columns
 
     def fields(self, row: int) -> dict[str, FieldValue]:
@@ -191,6 +214,9 @@ class _Columns:
                 found[f"{way}_ratio_max"] = self.highest[index] / self.speeds[row]
         if self.oper_status[row]:
             found["oper_status_max"] = self.oper_status[row]
+        octets = self.in_octets[row], self.out_octets[row]
+        if self.observed_ns[row] or any(octets):
+            found["in_octets"], found["out_octets"] = octets
         found["coverage_ratio"] = min(1.0, self.observed_ns[row] / WINDOW_NS)
         return found
 
@@ -220,13 +246,13 @@ class InterfaceRollups:
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; load brings it back."""
         windows = [[device, start_ns, columns.save()] for (device, start_ns), columns in self._open.items()]
-        return {"version": 1, "windows": windows}
+        return {"version": 2, "windows": windows}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> "InterfaceRollups":
         """What save gave; ValueError for another version."""
-        if saved["version"] != 1:
-            raise ValueError(f"roll-ups of version {saved['version']} cannot be read, only 1")
+        if saved["version"] != 2:  # noqa: PLR2004 - of this form
+            raise ValueError(f"roll-ups of version {saved['version']} cannot be read, only 2")
         rollups = cls()
         rollups._open = {(device, start_ns): _Columns.load(columns) for device, start_ns, columns in saved["windows"]}
         return rollups

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from poller.log import tell
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import MAINTENANCE, DeviceReading, FailedPoll
 from poller.schedule import SECOND_NS, Due, Schedule
 
 _log: Final = logging.getLogger(__name__)
@@ -73,7 +73,10 @@ class Rounds:
         accept: Callable[[Answer], None],
         *,
         clock_ns: Callable[[], int] = time.time_ns,
+        stopped: Callable[[str, int], str | None] = lambda _device, _now_ns: None,
     ) -> None:
+        """Stopped says why a device must not be asked at a moment (the id of a maintenance window), or None."""
+        self._stopped = stopped
         self._schedule = schedule
         self._asker = asker
         self._accept = accept
@@ -87,6 +90,11 @@ class Rounds:
         if device not in self._running:
             self._schedule.ask_now(device, self._clock_ns())
             self._changed.set()
+
+    def late_seconds(self, now_ns: int) -> float:
+        """How long the next poll has been due and not begun; 0 while the schedule is kept."""
+        wake_ns = self._schedule.wake_ns()
+        return 0.0 if wake_ns is None else max(0.0, (now_ns - wake_ns) / SECOND_NS)
 
     def wake(self) -> None:
         """Look at the schedule again: something was added to it."""
@@ -126,6 +134,10 @@ class Rounds:
         if due.device in self._running:
             statistics.overruns[due.device] += 1
             tell(_log, logging.WARNING, "overrun", device=due.device, total=statistics.overruns[due.device])
+            return
+        window = self._stopped(due.device, now_ns)
+        if window is not None:
+            self._accept(FailedPoll(due.device, due.due_ns, MAINTENANCE, window, None))
             return
         statistics.started += 1
         statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)

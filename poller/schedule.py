@@ -7,6 +7,7 @@ are readable. Time is an argument; this module knows no clock.
 """
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -14,6 +15,9 @@ from typing import Final
 SECOND_NS: Final = 1_000_000_000
 FIRST_SECONDS: Final = 5
 """The first round after a start is spread over so many seconds."""
+FIRST_MINUTE_NS: Final = 60 * SECOND_NS
+FIRST_MINUTE_SECONDS: Final = 10
+"""Between two polls in the first minute of a first start."""
 
 
 def offset_seconds(device: str, interval_seconds: int) -> int:
@@ -121,3 +125,18 @@ class Schedule:
         due_ns = next_due_ns(now_ns, beat.offset % interval, interval)
         self._planned[device] = due_ns
         heapq.heappush(self._heap, (due_ns, device))
+
+
+def start_schedule(intervals: Mapping[str, float], now_ns: int, *, first_start: bool) -> Schedule:
+    """Every device within five seconds and then in its interval (seconds, by device).
+
+    On a first start, which has no readings to count from, every ten seconds for a minute: so traffic is known within
+    the minute, even of interfaces that stand by, whose still counters are believed after 40 s (R32).
+    """
+    schedule = Schedule()
+    for device, interval_seconds in intervals.items():
+        schedule.add(device, interval_seconds, now_ns)
+        if first_start and interval_seconds > FIRST_MINUTE_SECONDS:
+            schedule.hasten(device, FIRST_MINUTE_SECONDS, now_ns + FIRST_MINUTE_NS, now_ns)
+        schedule.ask_soon(device, now_ns)
+    return schedule

@@ -104,6 +104,11 @@ _MEASUREMENTS: Final = (
             *_traffic("circuit"),
             Field("state", str, "1", "up, degraded, down or unknown; a point of its own, when it was seen"),
             Field("active", bool, "1", "this member carries the traffic of its redundancy group; beside state"),
+            Field("standby_carries", bool, "1", "the standby has taken over; beside state, of standbys alone"),
+            Field("switch_over", str, "1", "why this member has begun to carry, or the last one has ceased to"),
+            Field("committed_delivered", bool, "1", "nothing says that the committed rate is not delivered"),
+            Field("text_ja", str, "1", "what says that it is not delivered, Japanese"),
+            Field("text_en", str, "1", "the same in English"),
         ),
     ),
     Measurement("line_group", ("line_group",), (*_traffic("line group"), Field("state", str, "1", "as circuit"))),
@@ -117,6 +122,13 @@ _MEASUREMENTS: Final = (
             Field("out_bits_per_second", float, "bits/s", "mean of the slot away from the tenant"),
             Field("in_cap_ratio", float, "ratio", "in against the sustained cap, mean of 5 minutes"),
             Field("out_cap_ratio", float, "ratio", "out against the sustained cap, mean of 5 minutes"),
+            Field("burst_cap_ratio", float, "ratio", "the last slot against the burst cap, the worse direction"),
+            Field("volume_cap_ratio", float, "ratio", "octets of the calendar month so far against the monthly cap"),
+            Field("volume_cap_projected_ratio", float, "ratio", "octets expected at the month's end against that cap"),
+            Field("percentile_95_cap_ratio", float, "ratio", "95th percentile of the month so far against its cap"),
+            Field("cap_exceeded", bool, "1", "one of the caps is exceeded"),
+            Field("rest_ratio", float, "ratio", "of unattributed: part of the line's last hour; negative: too much"),
+            Field("adds_up", bool, "1", "of unattributed: the tenants add up to the line within 2 %"),
             Field("month_octets", int, "octets", "octets of the calendar month so far, both directions"),
             Field("coverage_ratio", float, "ratio", "part of the slot that was observed"),
         ),
@@ -127,9 +139,16 @@ _MEASUREMENTS: Final = (
         (
             Field("up", bool, "1", "served as a user would need it"),
             Field("response_seconds", float, "s", "time to the whole answer"),
+            Field("resolve_seconds", float, "s", "of that, resolving the name"),
+            Field("connect_seconds", float, "s", "of that, connecting"),
+            Field("tls_seconds", float, "s", "of that, setting up TLS"),
+            Field("first_byte_seconds", float, "s", "of that, waiting for the first answer"),
             Field("certificate_days", float, "days", "days until the certificate ends"),
+            Field("in_service_hours", bool, "1", "the check fell within the service hours"),
             Field("quality", str, "1", "worth of this reading"),
-            Field("reason", str, "1", "why it is down"),
+            Field("reason", str, "1", "why it is down, or what else is to be told; a word"),
+            Field("text_ja", str, "1", "the same as a sentence, Japanese"),
+            Field("text_en", str, "1", "the same as a sentence, English"),
         ),
     ),
     Measurement(
@@ -137,7 +156,13 @@ _MEASUREMENTS: Final = (
         ("device", "name", "severity"),
         (
             Field("text", str, "1", "what it says, for people"),
-            Field("varbinds", str, "1", "all varbinds as JSON"),
+            Field("varbinds", str, "1", "all varbinds as JSON: name, instance, OID, value"),
+            Field("oid", str, "1", "its number (snmpTrapOID)"),
+            Field("source", str, "1", "address it came from"),
+            Field("version", str, "1", "SNMP version that carried it"),
+            Field("count", int, "1", "notifications that this one stands for: repeats within seconds are summed"),
+            Field("alarm", str, "1", "what begins or ends with it: the beginning's name, and what it is about"),
+            Field("raised", bool, "1", "it begins (or ends); absent where it should open no incident"),
         ),
     ),
     Measurement(
@@ -147,6 +172,47 @@ _MEASUREMENTS: Final = (
             Field("state", str, "1", "pending, firing or resolved"),
             Field("incident", str, "1", "id of its incident"),
             Field("reason", str, "1", "why the state changed"),
+        ),
+    ),
+    Measurement(
+        "incident",
+        ("subject",),
+        (
+            Field("incident", str, "1", "its id"),
+            Field("open", bool, "1", "it is not over yet"),
+            Field("severity", str, "1", "the worst it was: serious, minor or notice"),
+            Field("scope", str, "1", "inside, outside or undetermined; none where nothing failed"),
+            Field("rule", str, "1", "the rule of the alert that is its cause"),
+            Field("title_ja", str, "1", "what was broken and how, Japanese"),
+            Field("title_en", str, "1", "the same in English"),
+            Field("tenants", str, "1", "ids of the tenants it reached, with blanks between"),
+            Field("duration_seconds", float, "s", "how long it lasted, so far"),
+            Field("first_notice_seconds", float, "s", "from its confirmation to the first notice"),
+            Field("second_notice_seconds", float, "s", "from its confirmation to the second notice"),
+            Field("acknowledged_by", str, "1", "who took it first"),
+            Field("merged_into", str, "1", "the incident that it turned out to be part of"),
+        ),
+    ),
+    Measurement(
+        "forecast",
+        ("line_group", "direction"),
+        (
+            Field(
+                "days_to_80", float, "days", "days until 80 % of the ceiling are expected; absent: not in three years"
+            ),
+            Field("days_to_100", float, "days", "days until the ceiling is expected; absent: not in three years"),
+            Field("trend_bits_per_second_per_day", float, "bits/s/day", "growth of the daily 95th percentile"),
+            Field("days_used", int, "days", "days of data that it rests on; below 30 it is provisional"),
+        ),
+    ),
+    Measurement(
+        "service_level",
+        ("kind", "subject"),
+        (
+            Field("availability_ratio", float, "ratio", "of the calendar month so far, within the service hours"),
+            Field("target_ratio", float, "ratio", "what was promised"),
+            Field("down_seconds", float, "s", "time lost in the month so far, exclusions taken out"),
+            Field("excluded_seconds", float, "s", "time down in the month so far that does not count"),
         ),
     ),
     Measurement(
@@ -161,7 +227,16 @@ _MEASUREMENTS: Final = (
             Field("done_total", int, "1", "done by this part since the start"),
             Field("failed_total", int, "1", "failed in this part since the start"),
             Field("isolated", bool, "1", "most of what is watched cannot be reached: it is us, not them"),
+            Field("busy_ratio", float, "ratio", "CPU time of the loop's thread against the clock"),
+            Field("trouble", bool, "1", "this part cannot do its work at the moment"),
+            Field("disk_full", bool, "1", "measurements wait in memory, because the disk has no room for them"),
+            Field("not_durable", bool, "1", "measurements wait in memory for another reason"),
+            Field("undelivered", bool, "1", "this store does not take what it is given; it waits in the journal"),
+            Field("reason", str, "1", "why, where one of these is true"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
+            Field("accepted_total", int, "1", "notifications accepted since the start, repeats included"),
+            Field("storm", bool, "1", "notifications come in a storm; they are summed"),
+            Field("canary_misses", int, "1", "canaries in a row that did not come through"),
         ),
     ),
 )
@@ -178,6 +253,9 @@ def _rollup(measurement: Measurement) -> Measurement:
             fields.append(Field(f"{entry.name}_max", float, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
         elif entry.kind is int and not entry.name.endswith("_total"):
             fields.append(Field(f"{entry.name}_max", int, entry.unit, f"{entry.meaning}: highest of 5 minutes"))
+    if measurement.name == "interface":
+        ways = (("in", "towards the device"), ("out", "away from it"))
+        fields += [Field(f"{way}_octets", int, "octets", f"octets of the 5 minutes {what}") for way, what in ways]
     fields.append(Field("coverage_ratio", float, "ratio", "part of the 5 minutes that was observed"))
     return Measurement(f"{measurement.name}_5m", measurement.tags, tuple(fields))
 

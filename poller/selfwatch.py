@@ -1,9 +1,11 @@
 """The daemon watches itself (R74): lag, stalls, queues and drops, once a minute, as samples of its own measurement."""
 
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
+from poller.alerts.store import Store
 from poller.pipeline import Pipeline
 from poller.rounds import Rounds
 from poller.sample import FieldValue, Sample
@@ -11,18 +13,27 @@ from poller.storage.delivery import DeliveryState
 from poller.storage.journal import Journal
 
 MINUTE_NS: Final = 60 * 10**9
+LATE_MAIL_NS: Final = 5 * MINUTE_NS
+"""A mail that no server has taken for so long is trouble, though it waits on."""
 
 
 class SelfWatch:
     """Collects what the parts count and publishes it through the pipeline like any other measurement."""
 
     def __init__(
-        self, pipeline: Pipeline, journal: Journal, rounds: Rounds, deliveries: Mapping[str, DeliveryState]
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        rounds: Rounds,
+        deliveries: Mapping[str, DeliveryState],
+        alerts: Store,
     ) -> None:
         self._pipeline = pipeline
         self._journal = journal
         self._rounds = rounds
         self._deliveries = deliveries
+        self._alerts = alerts
+        self._cpu_seconds = time.thread_time()
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
@@ -39,9 +50,14 @@ class SelfWatch:
         self._pipeline.publish(self._samples(minute * MINUTE_NS), now_ns)
         self._stall_seconds = 0.0
 
+    def _busy(self) -> float:
+        """The part of the last minute that the loop's thread worked."""
+        before, self._cpu_seconds = self._cpu_seconds, time.thread_time()
+        return (self._cpu_seconds - before) / (MINUTE_NS / 1e9)
+
     def _samples(self, time_ns: int) -> list[Sample]:
         rounds = self._rounds.statistics.take()
-        journal = self._journal.state
+        outbox = self._alerts.outbox
         parts: dict[str, dict[str, FieldValue]] = {
             "rounds": {
                 "lag_seconds": rounds.lag_seconds,
@@ -51,13 +67,37 @@ class SelfWatch:
                 "drops_total": rounds.missed,
                 "overruns_total": rounds.overruns.total(),
             },
-            "loop": {"stall_seconds": self._stall_seconds},
-            "journal": {"queue_depth": journal.depth, "drops_total": journal.drops_total},
-            **{
-                name: {"done_total": delivery.done_total, "failed_total": delivery.failed_total}
-                for name, delivery in self._deliveries.items()
+            "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy()},
+            "alerts": {"trouble": self._alerts.trouble is not None, "queue_depth": self._alerts.waiting},
+            "outbox": {
+                "queue_depth": outbox.waiting,
+                "done_total": outbox.sent_total,
+                "failed_total": outbox.dead_total,
+                "trouble": outbox.oldest_ns is not None and time_ns - outbox.oldest_ns > LATE_MAIL_NS,
             },
+            "journal": self._journal_fields(),
+            **{name: _delivery_fields(delivery) for name, delivery in self._deliveries.items()},
         }
         return [
             Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns) for part, fields in parts.items()
         ]
+
+    def _journal_fields(self) -> dict[str, FieldValue]:
+        state = self._journal.state
+        full = state.last_error is not None and "full" in state.last_error
+        fields: dict[str, FieldValue] = {
+            "queue_depth": state.depth,
+            "drops_total": state.drops_total,
+            "disk_full": full,
+            "not_durable": state.last_error is not None and not full,
+        }
+        return fields if state.last_error is None else {**fields, "reason": state.last_error}
+
+
+def _delivery_fields(delivery: DeliveryState) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {
+        "done_total": delivery.done_total,
+        "failed_total": delivery.failed_total,
+        "undelivered": delivery.last_error is not None,
+    }
+    return fields if delivery.last_error is None else {**fields, "reason": delivery.last_error}

@@ -1,14 +1,17 @@
 """How this daemon runs: its organisation, how it asks, where mail goes, where figures are kept, where the wall is."""
 
 from difflib import get_close_matches
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Literal, TypeAlias
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 from poller.secrets import SecretReference
 from poller.units import Duration, Volume
+
+Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
 
 
 def parse_address(value: object) -> IPv4Address | IPv6Address:
@@ -22,6 +25,20 @@ def parse_address(value: object) -> IPv4Address | IPv6Address:
 
 
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(parse_address)]
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """A network as text, such as 10.1.0.0/16; a single address is a network of one."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(value) if isinstance(value, str) else ip_network("")
+    except ValueError as error:
+        detail = " (it has host bits set)" if "host bits" in str(error) else ""
+        raise ValueError(f"{value!r} is not a network such as 10.1.0.0/16{detail}") from None
+
+
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network)]
 
 
 def parse_flag(value: object) -> bool:
@@ -121,6 +138,36 @@ class Mail(Model):
     """How the wall is reached from a mail."""
 
 
+class Notifications(Model):
+    """How traps and informs of the devices are received (R42-R50)."""
+
+    listen: Address | None = None
+    """Nowhere unless given; 0.0.0.0 or :: for every address. A socket handed over by systemd goes before it."""
+    port: Port = 162
+    receive_buffer: Volume = 8 * 2**20
+    """Asked of the kernel; less is told with a warning."""
+    relays: tuple[Address, ...] = ()
+    """Believed when they say whose a notification is (agent-addr, snmpTrapAddress); no other sender is."""
+    networks: tuple[Network, ...] = ()
+    """From where notifications are taken that come from no device of the estate."""
+    credentials: tuple[str, ...] = ()
+    """What any accepted sender may use beside its device's own."""
+    per_second: Annotated[Whole, Field(ge=1)] = 1000
+    """Of one source; what is beyond is only counted."""
+    storm_per_second: Annotated[Whole, Field(ge=2)] = 100
+    """Of one source; from there on it is a storm, told as one incident."""
+    storm_calm: Period = 60.0
+    """Below that rate for so long, and the storm is over."""
+    sum_within: Period = 5.0
+    """Repeats within this time are one notification with a count."""
+    reboot_grace: Duration = 300.0
+    """After a reboot of a device its notifications open no incident for so long."""
+    canary: Period = 300.0
+    """How often a notification of our own proves the way from the socket to the journal."""
+    engine_id: Annotated[str, Field(pattern=r"^(0x)?([0-9a-fA-F]{2}){5,32}$")] | None = None
+    """Ours, for informs of version 3, in hexadecimal; made once and kept unless given."""
+
+
 class InfluxDatabase(Model):
     """A database that gets every measurement, for Grafana: InfluxDB 1.x, 2.x, 3.x or VictoriaMetrics."""
 
@@ -146,6 +193,8 @@ class MqttBroker(Model):
     user: str | None = None
     password: SecretReference | None = None
     tls: Flag = False
+    alerts: Flag = True
+    """Also publishes every incident, for whoever subscribes to hinomi/alerts/#."""
 
 
 class Storage(Model):

@@ -9,79 +9,22 @@ when all its members have passed its end, or at the deadline; what comes later a
 Octets of a gap count in volumes, but neither in rates nor in coverage, because nobody knows when in the gap they flowed
 (R33). What is older than the ledger remembers is entered in the oldest slot that it does remember, as of a gap.
 
-Whoever is idle cannot vouch for whoever carries. The carrier of an account is the member that carried most when last
-observed. While it is silent, the slot has no rate, unless the others together carry more than half of what the account
-carried before: then they have taken over. So a dead standby voids nothing, and a silent active member does not make its
-account look idle. Where members were observed for different times, the account's rate is the sum of their rates.
+How long an account was observed in a slot that some of its members lack is said in poller.carriers. It is judged again
+when more comes, with the slots after it, so that figures depend on what was counted and not on when it came.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
-from operator import add, itemgetter
 from typing import Any, Final
 
-from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotSum, SlotTotals, shares, weighed_ns
+from poller.accounts import KEEP_SLOTS, SLOT_NS, Account, Series, SlotTotals, shares
+from poller.books import Book, Slot
 from poller.devicerates import GAP, DeviceRates
 from poller.readings import InterfaceLayout
 
 DEADLINE_NS: Final = 120 * 10**9
 """After a slot's end: one polling interval of 60 s, and time for the poll itself; slower accounts wait longer."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the saved form."""
-
-
-class _Slot:
-    """An open slot: one entry a series in every column."""
-
-    __slots__ = ("covered_ns", "in_octets", "out_octets")
-
-    def __init__(self, series: int) -> None:
-        self.in_octets = [0] * series
-        self.out_octets = [0] * series
-        self.covered_ns = [0] * series
-
-
-@dataclass(slots=True)
-class _Book:
-    """One account: its members by number, how far it is closed, its sums by slot.
-
-    closed_to_ns: begin of the first slot not closed; 0 before anything was heard of it.
-    carrier: the number of the member that carries, -1 before any did.
-    carried: the account's octets in both directions in the last slot with a rate.
-    told: closed slots that have been amended since they were told, with the figures of then.
-    position: the first of numbers that was not known to have passed the next slot; those before it have.
-    """
-
-    account: Account
-    forward: tuple[int, ...]
-    backward: tuple[int, ...]
-    closed_to_ns: int = 0
-    marked_ns: int = 0
-    position: int = 0
-    carrier: int = -1
-    carried: int = 0
-    sums: dict[int, SlotSum] = field(default_factory=dict)
-    told: dict[int, SlotSum] = field(default_factory=dict)
-
-    def amend(self, start_ns: int) -> SlotSum:
-        """The sum of a closed slot, to be changed; what was told of it is remembered until it is told again."""
-        entry = self.sums.setdefault(start_ns, SlotSum())
-        self.told.setdefault(start_ns, replace(entry))
-        return entry
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        return self.forward + self.backward if self.forward and self.backward else self.forward or self.backward
-
-    @property
-    def members(self) -> int:
-        return len(self.forward) + len(self.backward)
-
-
-def _pick(column: Sequence[int], numbers: tuple[int, ...]) -> tuple[int, ...]:
-    if len(numbers) > 1:
-        return itemgetter(*numbers)(column)  # type: ignore[no-any-return] # one C call for a tenant of a thousand series
-    return tuple(column[number] for number in numbers)
 
 
 class SlotLedger:
@@ -101,20 +44,20 @@ class SlotLedger:
         self._numbers: dict[Series, int] = {}
         self._books = {account.id: self._open_book(account) for account in accounts}
         self._passed_ns = [0] * len(self._numbers)
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, Slot] = {}
         self._closed_ns = [0] * len(self._numbers)
         self._rows: dict[str, tuple[InterfaceLayout, list[int], list[int]]] = {}
         self._books_of = self._sort_books()
 
-    def _open_book(self, account: Account) -> _Book:
+    def _open_book(self, account: Account) -> Book:
         members = {(member.device, member.interface): member.reversed for member in account.members}
         numbered = [
             (self._numbers.setdefault(series, len(self._numbers)), backward) for series, backward in members.items()
         ]
         forward = tuple(number for number, backward in numbered if not backward)
-        return _Book(account, forward, tuple(number for number, backward in numbered if backward))
+        return Book(account, forward, tuple(number for number, backward in numbered if backward), self.slot_ns)
 
-    def _sort_books(self) -> list[tuple[tuple[_Book, bool], ...]]:
+    def _sort_books(self) -> list[tuple[tuple[Book, bool], ...]]:
         """The accounts of every series, each with whether it is reversed there; equal answers are one object."""
         names: list[tuple[tuple[str, bool], ...]] = [()] * len(self._numbers)
         for id_, book in self._books.items():
@@ -128,7 +71,7 @@ class SlotLedger:
         """Enter what a device's interfaces counted; those that no account knows are passed over."""
         from_column, to_column, passed_column = rates.from_ns, rates.to_ns, self._passed_ns
         last_from_ns = last_to_ns = 0
-        cells: list[tuple[_Slot, int, int]] = []
+        cells: list[tuple[Slot, int, int]] = []
         for row, number in zip(*self._rows_of(rates), strict=True):
             from_ns, to_ns = from_column[row], to_column[row]
             if to_ns > passed_column[number]:
@@ -146,17 +89,17 @@ class SlotLedger:
                 cells = self._cells(from_ns, to_ns)
             self._fill(number, cells, octets)
 
-    def _cells(self, from_ns: int, to_ns: int) -> list[tuple[_Slot, int, int]]:
+    def _cells(self, from_ns: int, to_ns: int) -> list[tuple[Slot, int, int]]:
         """An interval's slots, each with the time until the end of its part and in it."""
         cells = []
         for start_ns, part_ns in self._parts(from_ns, to_ns):
             slot = self._slots.get(start_ns)
             if slot is None:
-                slot = self._slots[start_ns] = _Slot(len(self._numbers))
+                slot = self._slots[start_ns] = Slot(len(self._numbers))
             cells.append((slot, min(start_ns + self.slot_ns, to_ns) - from_ns, part_ns))
         return cells
 
-    def _fill(self, number: int, cells: list[tuple[_Slot, int, int]], octets: tuple[int, int]) -> None:
+    def _fill(self, number: int, cells: list[tuple[Slot, int, int]], octets: tuple[int, int]) -> None:
         """Share one series' octets over open slots, as shares does; this is done for every interface at every poll."""
         into, out = octets
         whole_ns = cells[-1][1]
@@ -185,7 +128,7 @@ class SlotLedger:
                 book.closed_to_ns = from_ns - from_ns % self.slot_ns
                 self._mark_closed(book)
 
-    def _mark_closed(self, book: _Book) -> None:
+    def _mark_closed(self, book: Book) -> None:
         """Before this moment at least one account of the members is closed."""
         if book.marked_ns < book.closed_to_ns:
             book.marked_ns = book.closed_to_ns
@@ -220,32 +163,22 @@ class SlotLedger:
                     continue
                 share = (out_octets, in_octets) if backward else (in_octets, out_octets)
                 place_ns = max(start_ns, self._oldest_ns(book, to_ns))
-                self._correct(book, number, place_ns, part_ns if start_ns == place_ns and not gap else 0, share)
+                book.correct(number, place_ns, part_ns if start_ns == place_ns and not gap else 0, share)
             if still_open:
                 slot = self._slots.get(start_ns)
                 if slot is None:
-                    slot = self._slots[start_ns] = _Slot(len(self._numbers))
+                    slot = self._slots[start_ns] = Slot(len(self._numbers))
                 self._fill(number, [(slot, part_ns, part_ns)], (in_octets, out_octets))
 
-    def _oldest_ns(self, book: _Book, to_ns: int) -> int:
+    def _oldest_ns(self, book: Book, to_ns: int) -> int:
         """The first slot that is remembered when an account has come to to_ns."""
         return max(book.closed_to_ns, to_ns - to_ns % self.slot_ns) - self._keep_ns
-
-    def _correct(self, book: _Book, number: int, start_ns: int, part_ns: int, octets: tuple[int, int]) -> None:
-        """Enter a share into an account's own sum: late, or without a known time, which part_ns 0 says."""
-        late = start_ns < book.closed_to_ns
-        entry = book.amend(start_ns) if late else book.sums.setdefault(start_ns, SlotSum())
-        if part_ns:
-            entry.add(*octets)
-            entry.cover(number, sum(octets), part_ns, (book.members, self.slot_ns))
-        else:
-            entry.add_gap(*octets)
 
     def close(self, now_ns: int) -> list[SlotTotals]:
         """Slots that are complete or past their deadline, and amended ones again, in order of time."""
         told: list[SlotTotals] = []
         for book in self._books.values():
-            told.extend(self._totals(book, start_ns, book.told[start_ns]) for start_ns in book.told)
+            told.extend(book.totals(start_ns) for start_ns in book.told)
             book.told.clear()
             told.extend(self._close_book(book, now_ns))
             self._mark_closed(book)
@@ -255,27 +188,28 @@ class SlotLedger:
         told.sort(key=lambda totals: totals.start_ns)
         return told
 
-    def _close_book(self, book: _Book, now_ns: int) -> Iterable[SlotTotals]:
+    def _close_book(self, book: Book, now_ns: int) -> Iterable[SlotTotals]:
         overdue_ns = now_ns - self._deadline_ns - max(0, book.account.interval_ns - SLOT_NS)
         if book.closed_to_ns == 0:
             book.closed_to_ns = now_ns - now_ns % self.slot_ns
         while (end_ns := book.closed_to_ns + self.slot_ns) <= overdue_ns or self._all_passed(book, end_ns):
             start_ns, book.position = book.closed_to_ns, 0
             if start_ns >= now_ns - self._keep_ns or start_ns in self._slots or start_ns in book.sums:
-                yield self._close_slot(book, start_ns)
+                book.settle(start_ns, self._slots.get(start_ns))
+                yield book.totals(start_ns)
             else:  # after a long stop the empty slots are not told one by one
                 end_ns = self._after_stop(book, end_ns, min(overdue_ns, now_ns - self._keep_ns))
             book.closed_to_ns = end_ns
             book.sums.pop(book.closed_to_ns - self._keep_ns - self.slot_ns, None)
 
-    def _after_stop(self, book: _Book, end_ns: int, until_ns: int) -> int:
+    def _after_stop(self, book: Book, end_ns: int, until_ns: int) -> int:
         """The begin of the next slot with octets, or of the one of until_ns; drops what is forgotten by then."""
         to_ns = max(until_ns - until_ns % self.slot_ns, end_ns)
         to_ns = min((each for each in (*self._slots, *book.sums) if end_ns <= each < to_ns), default=to_ns)
         book.sums = {start_ns: each for start_ns, each in book.sums.items() if start_ns >= to_ns - self._keep_ns}
         return to_ns
 
-    def _all_passed(self, book: _Book, end_ns: int) -> bool:
+    def _all_passed(self, book: Book, end_ns: int) -> bool:
         """Whether every member has been counted up to end_ns; looks on from where it stopped the last time."""
         numbers, passed = book.numbers, self._passed_ns
         for position in range(book.position, len(numbers)):
@@ -284,63 +218,12 @@ class SlotLedger:
                 return False
         return bool(numbers)
 
-    def _close_slot(self, book: _Book, start_ns: int) -> SlotTotals:
-        entry = book.sums.setdefault(start_ns, SlotSum())
-        slot = self._slots.get(start_ns)
-        if slot is not None:
-            covered = _pick(slot.covered_ns, book.numbers)
-            into = _pick(slot.in_octets, book.forward) + _pick(slot.out_octets, book.backward)
-            out = _pick(slot.out_octets, book.forward) + _pick(slot.in_octets, book.backward)
-            entry.add(sum(into), sum(out))
-            entry.covered_ns = sum(covered)
-            entry.observed_ns = self._observe(book, covered, into, out)
-        entry.carrier = book.carrier
-        return self._totals(book, start_ns)
-
-    def _observe(self, book: _Book, covered: Sequence[int], into: Sequence[int], out: Sequence[int]) -> int:
-        """How long an account was observed in a slot, 0 while its carrier is silent; follows the carrier."""
-        longest_ns = max(covered, default=0)
-        if not longest_ns:
-            return 0
-        if min(covered) == longest_ns:
-            observed_ns = longest_ns
-        else:
-            observed_ns = max(weighed_ns(into, covered), weighed_ns(out, covered)) or longest_ns  # never overstated
-        both = list(map(add, into, out))
-        total, carrier = sum(both), book.carrier
-        known_ns = covered[book.numbers.index(carrier)] if carrier >= 0 else longest_ns
-        if not known_ns and 2 * total <= book.carried:
-            return 0
-        if total and (not known_ns or known_ns == longest_ns):
-            book.carrier = book.numbers[both.index(max(both))]
-        book.carried = total * self.slot_ns // observed_ns
-        return observed_ns
-
-    def _totals(self, book: _Book, start_ns: int, told: SlotSum | None = None) -> SlotTotals:
-        previous = None if told is None else self._told(book, start_ns, told, None)
-        return self._told(book, start_ns, book.sums[start_ns], previous)
-
-    def _told(self, book: _Book, start_ns: int, entry: SlotSum, previous: SlotTotals | None) -> SlotTotals:
-        return SlotTotals(
-            account=book.account.id,
-            start_ns=start_ns,
-            in_octets=entry.in_octets,
-            out_octets=entry.out_octets,
-            in_gap_octets=entry.in_gap_octets,
-            out_gap_octets=entry.out_gap_octets,
-            covered_ns=entry.covered_ns,
-            observed_ns=entry.observed_ns,
-            members=book.members,
-            slot_ns=self.slot_ns,
-            previous=previous,
-        )
-
     def totals(self, account: str, start_ns: int) -> SlotTotals | None:
         """An account's figures of a closed slot; None where it is not closed or no longer remembered."""
         book = self._books[account]
         if start_ns >= book.closed_to_ns or start_ns not in book.sums:
             return None
-        return self._totals(book, start_ns)
+        return book.totals(start_ns)
 
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; load brings it back."""
@@ -352,16 +235,7 @@ class SlotLedger:
                 [start_ns, list(slot.in_octets), list(slot.out_octets), list(slot.covered_ns)]
                 for start_ns, slot in self._slots.items()
             ],
-            "accounts": {
-                id_: {
-                    "closed_to_ns": book.closed_to_ns,
-                    "carrier": book.carrier,
-                    "carried": book.carried,
-                    "told": [[start_ns, *astuple(entry)] for start_ns, entry in book.told.items()],
-                    "sums": [[start_ns, *astuple(entry)] for start_ns, entry in book.sums.items()],
-                }
-                for id_, book in self._books.items()
-            },
+            "accounts": {id_: book.save() for id_, book in self._books.items()},
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -373,20 +247,28 @@ class SlotLedger:
             for old, (device, interface) in enumerate(saved["series"])
             if (device, interface) in self._numbers
         ]
-        renumbered = dict(moves)
         for old, new in moves:
             self._passed_ns[new] = saved["passed_ns"][old]
         for start_ns, *columns in saved["slots"]:
-            slot = self._slots[start_ns] = _Slot(len(self._numbers))
+            slot = self._slots[start_ns] = Slot(len(self._numbers))
             for target, column in zip((slot.in_octets, slot.out_octets, slot.covered_ns), columns, strict=True):
                 for old, new in moves:
                     target[new] = column[old]
         for id_, entry in saved["accounts"].items():
             if (book := self._books.get(id_)) is not None:
-                book.closed_to_ns = entry["closed_to_ns"]
-                book.carrier, book.carried = renumbered.get(entry.get("carrier"), -1), entry.get("carried", 0)
-                book.told = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["told"]}
-                book.sums = {start_ns: SlotSum(*figures) for start_ns, *figures in entry["sums"]}
-                for each in (*book.told.values(), *book.sums.values()):
-                    each.carrier = renumbered.get(each.carrier, -1)
+                book.restore(entry, dict(moves) | self._renamed(book, saved["series"]))
                 self._mark_closed(book)
+
+    def _renamed(self, book: Book, series: Sequence[Sequence[str]]) -> dict[int, int]:
+        """Saved series that are no more, with an account's new one on the same device: what carries has a new name."""
+        known = {(device, interface) for device, interface in series}
+        fresh = {
+            each.device: self._numbers[each.device, each.interface]
+            for each in book.account.members
+            if (each.device, each.interface) not in known
+        }
+        return {
+            old: fresh[device]
+            for old, (device, interface) in enumerate(series)
+            if device in fresh and (device, interface) not in self._numbers
+        }

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS, SlotTotals
-from poller.caps import CapJudge, CapStatus, Usage
+from poller.caps import AVERAGE_SLOTS, CapJudge, CapStatus, PastUse, Usage
 from poller.contracts import Contracts, TenantContract, parts_account, tenant_account
 from poller.sample import FieldValue, Sample
 from poller.volumes import is_weekday, local_date
@@ -34,6 +34,12 @@ FINDING_SLOTS: Final = 60
 FINDING_KNOWN: Final = 30
 """Of those that must have been observed wholly."""
 _WHOLE: Final = 0.999
+_CAP_FIELDS: Final[Mapping[str, str]] = {
+    "burst_rate": "burst_cap_ratio",
+    "monthly_volume": "volume_cap_ratio",
+    "percentile_95": "percentile_95_cap_ratio",
+}
+"""Kinds of caps, and the field of the measurement that tells each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,8 @@ class Tenants:
         self._usage: dict[str, Usage] = {}
         self._of_account: dict[str, tuple[str, str]] = {}
         self._sustained: dict[str, dict[str, int]] = {}
-        self._judges: list[tuple[str, CapJudge]] = []
+        self._judges: dict[str, list[CapJudge]] = {}
+        self._held: dict[str, list[CapStatus]] = {}
         self._lines: dict[str, _Line] = {}
         self._lines_of: dict[str, list[str]] = {}
         for tenant in contracts.tenants.values():
@@ -91,7 +98,7 @@ class Tenants:
             account = tenant_account(tenant.id, cap.line)
             if account not in self._usage:
                 continue
-            self._judges.append((account, CapJudge(tenant.id, cap, self._zone, workday)))
+            self._judges.setdefault(account, []).append(CapJudge(tenant.id, cap, self._zone, workday))
             self._usage[account].keeps_bins |= cap.percentile_95 is not None
             if cap.sustained_rate is not None:
                 limits = self._sustained.setdefault(account, {})
@@ -124,15 +131,24 @@ class Tenants:
     def _enter(self, totals: SlotTotals) -> Sample:
         usage = self._usage[totals.account]
         usage.add(totals, self._zone)
+        self._hold(totals.account)
         fields = _use_fields(totals)
         if not totals.amended:  # a later slot has told the month since
             fields["month_octets"] = usage.volumes.month(local_date(totals.start_ns, self._zone))
+            if totals.start_ns == usage.last_ns:
+                fields |= _cap_fields(self._held.get(totals.account, ()), totals.start_ns)
         for way, limit in self._sustained.get(totals.account, {}).items():
             average = usage.average(totals.start_ns, outward=way == "out")
             if average is not None:
                 fields[f"{way}_cap_ratio"] = average / limit
         tenant, line = self._of_account[totals.account]
         return Sample("tenant", (("tenant", tenant), ("line", line)), fields, totals.start_ns)
+
+    def _hold(self, account: str) -> None:
+        """Hold an account against its caps: once a slot, because a month's percentile is sorted for it."""
+        if account in self._judges:
+            usage = self._usage[account]
+            self._held[account] = [status for judge in self._judges[account] for status in judge.judge(usage)]
 
     def _rest(self, line: str, start_ns: int, totals_of: TotalsOf) -> Sample | None:
         """The rest of a line's slot, once the line and all its parts have closed it."""
@@ -154,17 +170,24 @@ class Tenants:
             into, out = max(into, 0), max(out, 0)
             seconds = SLOT_NS / 1e9
             fields |= {"in_octets": into, "out_octets": out}
+            known_rest = self._rest_of(line)
+            if known_rest is not None:
+                share = known_rest.share
+                fields |= {"rest_ratio": share, "adds_up": abs(share) <= FINDING_SHARE}
             fields |= {"in_bits_per_second": into * 8 / seconds, "out_bits_per_second": out * 8 / seconds}
         return Sample("tenant", (("tenant", UNATTRIBUTED), ("line", line)), fields, start_ns)
 
     def rests(self) -> list[Rest]:
         """What lines carried beyond their tenants over the last hour, where enough of it was observed."""
-        found = []
-        for line, each in self._lines.items():
-            if len(each.recent) >= FINDING_KNOWN:
-                whole_in, whole_out, into, out = (sum(column) for column in zip(*each.recent.values(), strict=True))
-                found.append(Rest(line, into, out, whole_in, whole_out, len(each.recent)))
-        return found
+        found = (self._rest_of(line) for line in self._lines)
+        return [rest for rest in found if rest is not None]
+
+    def _rest_of(self, line: str) -> Rest | None:
+        recent = self._lines[line].recent
+        if len(recent) < FINDING_KNOWN:
+            return None
+        whole_in, whole_out, into, out = (sum(column) for column in zip(*recent.values(), strict=True))
+        return Rest(line, into, out, whole_in, whole_out, len(recent))
 
     def findings(self) -> list[Rest]:
         """Lines whose tenants add up to something else by more than 2 %: an attachment is missing or counted twice."""
@@ -172,7 +195,14 @@ class Tenants:
 
     def caps(self) -> list[CapStatus]:
         """Every cap held against the use up to the last closed slot."""
-        return [status for account, judge in self._judges for status in judge.judge(self._usage[account])]
+        return [status for account in self._judges for status in self._held.get(account, ())]
+
+    def remember(self, past: Mapping[str, PastUse]) -> None:
+        """Enter what was used before, by account, so that the month and its projection do not begin at the start."""
+        for account, use in past.items():
+            if account in self._usage:
+                self._usage[account].remember(use, self._zone)
+                self._hold(account)
 
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; restore takes it over."""
@@ -192,9 +222,30 @@ class Tenants:
         for account, entry in saved["usage"].items():
             if account in self._usage:
                 self._usage[account].restore(entry)
+                self._hold(account)
         for line, entries in saved["lines"].items():
             if line in self._lines:
                 self._lines[line].recent = {start_ns: (a, b, c, d) for start_ns, a, b, c, d in entries}
+
+
+def _cap_fields(statuses: Iterable[CapStatus], start_ns: int) -> dict[str, FieldValue]:
+    """Whether anything is exceeded, and the caps beside the sustained one, each by its worst direction.
+
+    What is of a month is told every five minutes: it moves slowly.
+    """
+    exceeded: list[bool] = []
+    ratios: dict[str, float] = {}
+    slow = (start_ns // SLOT_NS + 1) % AVERAGE_SLOTS == 0
+    for status in statuses:
+        exceeded.append(status.exceeded)
+        name = _CAP_FIELDS.get(status.kind)
+        if name is not None and (slow or status.kind == "burst_rate"):
+            ratios[name] = max(status.ratio, ratios.get(name, 0.0))
+        if slow and status.projected is not None:
+            projected = status.projected / status.limit
+            ratios["volume_cap_projected_ratio"] = max(projected, ratios.get("volume_cap_projected_ratio", 0.0))
+    told: dict[str, FieldValue] = dict(ratios)
+    return told | {"cap_exceeded": any(exceeded)} if exceeded else told
 
 
 def _use_fields(totals: SlotTotals) -> dict[str, FieldValue]:

@@ -13,7 +13,11 @@ fping fping
 chromium chromium
 iproute2 ip
 nftables nft
+dnsmasq-base dnsmasq
+chrony chronyd
+tinyproxy tinyproxy
 poppler-utils pdftotext
+systemd systemd-analyze
 fonts-noto-cjk -
 '
 PATH=$PATH:/usr/sbin:/sbin

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from poller.alerts.outbox import BACK_OFF, GIVE_UP, Outbox, QueuedMail, back_off_seconds, try_every_way
-from poller.alerts.store import Batch, OutgoingMail, Store
+from poller.alerts.records import Batch, OutgoingMail
+from poller.alerts.store import Store
 from poller.settings import Mail
 
 SECOND = 1_000_000_000
@@ -300,13 +301,13 @@ async def test_a_test_mail_asks_every_relay_and_tells_each_answer(store, tmp_pat
 CHILD = """
 import asyncio, sys, time
 from pathlib import Path
-from poller.alerts.outbox import run_outbox
+from poller.alerts.outbox import Outbox, run_outbox
 from poller.alerts.store import Store
 from poller.settings import Mail
 path, port = Path(sys.argv[1]), int(sys.argv[2])
 relay = {"host": "127.0.0.1", "port": port, "tls": "none"}
 mail = Mail.model_validate({"sender": "hinomi@noc.example.jp", "relays": [relay]})
-asyncio.run(run_outbox(Store(path), mail, path.parent, time.time_ns))
+asyncio.run(run_outbox(Outbox(Store(path), mail, path.parent), time.time_ns))
 """
 
 

@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry
 from poller.alerts.mail import render_test
-from poller.alerts.store import AuditEntry, Store
+from poller.alerts.records import AuditEntry
+from poller.alerts.store import Store
 from poller.alerts.subjects import Subject
 from poller.alerts.words import clean, subject_name
+from poller.config import load
 from poller.estate import Estate
+from poller.pipeline import Pipeline
 from poller.sample import Sample
 from poller.settings import Name
+from poller.wall.live import LiveState
 
 SECOND = 1_000_000_000
 PLAIN_HEADERS = [
@@ -28,7 +32,7 @@ PLAIN_HEADERS = [
     *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
 ]
 JST = ZoneInfo("Asia/Tokyo")
-ONE = {"ja": "x", "en": "x"}
+EXAMPLES = Path(__file__).parents[1] / "config" / "examples"
 
 
 def named(ja, en):
@@ -149,22 +153,24 @@ def at(text: str) -> int:
 
 
 class Play:
-    """The alerting on simulated time; mails() is what left, as (local time, to, subject)."""
+    """The pipeline with its alerting on simulated time; mails() is what left, as (local time, to, subject)."""
 
     def __init__(self, path: Path, estate: Estate, start: str) -> None:
         self.path = path
         self.estate = estate
         self.now_ns = at(start)
-        self.store = Store(path)
-        self.alerting = Alerting(estate, self.store)
+        self._begin()
         self.facts: dict[tuple[str, tuple[tuple[str, str], ...]], dict] = {}
         self.next_poll_ns = self.now_ns
-        self.changes = []
+
+    def _begin(self) -> None:
+        self.store = Store(self.path)
+        self.alerting = Alerting(self.estate, self.store)
+        self.pipeline = Pipeline(self.estate, lambda _samples: None, self.alerting, LiveState(self.estate))
 
     def restart(self) -> None:
         self.store.close()
-        self.store = Store(self.path)
-        self.alerting = Alerting(self.estate, self.store)
+        self._begin()
 
     def set(self, measurement, *tags, **fields) -> None:
         """From now on polls say this; and one says it now."""
@@ -188,13 +194,13 @@ class Play:
             if self.now_ns >= self.next_poll_ns:
                 self.next_poll_ns = self.now_ns + 60 * SECOND
                 self._observe([Sample(m, t, dict(f), self.now_ns) for (m, t), f in self.facts.items()])
-            self.changes += self.alerting.tick(self.now_ns)
+            self.pipeline.tick(self.now_ns)
 
     def until(self, moment: str, step: int = 60) -> None:
         self.run((at(moment) - self.now_ns) / SECOND, step)
 
     def _observe(self, samples) -> None:
-        self.changes += self.alerting.observe(samples, self.now_ns)
+        self.pipeline.publish(samples, self.now_ns)
 
     def rows(self):
         return self.store.call(
@@ -214,7 +220,7 @@ class Play:
         self.set("tenant", ("tenant", tenant), ("line", "breakout"), in_cap_ratio=ratio)
 
     def text(self, index: int) -> str:
-        return self.message(index).get_content().replace("\r\n", "\n")
+        return self.message(index).get_body(("plain",)).get_content().replace("\r\n", "\n")
 
     def message(self, index: int):
         return message_from_bytes(self.rows()[index][3], policy=default)
@@ -350,6 +356,8 @@ def test_a_switch_with_twelve_children_is_one_incident_and_a_child_left_behind_i
     scene.run(400)
     inside = "／契約範囲内（当方側）"
     down, left = "集約スイッチ 応答なし", "団体側スイッチ12 応答なし"
+    check_golden(scene, 0, "switch.ja.txt")
+    check_golden(scene, 1, "switch.en.txt")
     assert scene.mails("noc@example.jp") == [
         ("11-21 10:01:03", "noc@example.jp", f"【重大・対応要】{down}（10:01〜）影響3団体{inside}"),
         ("11-21 10:10:01", "noc@example.jp", f"【復旧】{down}（10:01〜10:06、5分01秒）{inside}"),
@@ -373,6 +381,9 @@ def test_twenty_flaps_in_a_minute_are_told_once_and_their_end_once(play) -> None
         ("11-21 10:00:25", "noc@example.jp", f"【重大・不安定】内部DNS 応答なし（10:00〜）{inside}"),
         ("11-21 10:12:01", "noc@example.jp", f"【復旧】内部DNS 応答なし（10:00〜10:01、57秒）{inside}"),
     ]
+    turning = [index for index, row in enumerate(scene.rows()) if "不安定" in row[2] or "flapping" in row[2]]
+    check_golden(scene, turning[0], "flapping.ja.txt")
+    check_golden(scene, turning[1], "flapping.en.txt")
 
 
 def test_a_tenant_over_its_cap_for_twenty_minutes(play) -> None:
@@ -415,6 +426,9 @@ def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebod
     assert [when for when, _, _ in scene.mails("second@example.jp")] == ["11-21 10:15:03", "11-21 10:30:03"]
     assert [when for when, _, _ in scene.mails("pref@example.jp")] == ["11-21 10:30:03"]
     assert "10:15 に副当番にも再通知します" in scene.text(0)
+    again = [index for index, row in enumerate(scene.rows()) if "再通知1" in row[2] or "unacknowledged, 1" in row[2]]
+    check_golden(scene, again[0], "repeat.ja.txt")
+    check_golden(scene, again[1], "repeat.en.txt")
     incident = scene.alerting.incident("2026-1121-001")
     assert incident is not None
     assert incident.acknowledged_by == "当番B"
@@ -445,6 +459,8 @@ def test_our_own_uplink_pulled_is_one_alarm_and_nothing_else(play) -> None:
         ("11-21 10:13:01", f"【復旧】{alone}（10:01〜10:11、10分03秒）"),
     ]
     assert not scene.alerting.isolated
+    check_golden(scene, 0, "isolated.ja.txt")
+    check_golden(scene, 1, "isolated.en.txt")
 
 
 def test_maintenance_mutes_and_what_is_still_bad_at_its_end_is_told_within_a_minute(play) -> None:
@@ -461,7 +477,17 @@ def test_maintenance_mutes_and_what_is_still_bad_at_its_end_is_told_within_a_min
     scene.run(120)
     scene.device("dns-1", up=False)
     scene.until("2026-11-21 23:05:00", step=20)
-    assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 23:00:00"]
+    inside = "／契約範囲内（当方側）"
+    assert scene.mails() == [
+        ("11-21 23:00:00", "noc@example.jp", f"【重大・対応要】内部DNS 応答なし（22:01〜）{inside}"),
+        (
+            "11-21 23:00:00",
+            "oncall@example.jp",
+            "[SERIOUS] Internal DNS not answering (since 22:01); inside our contract",
+        ),
+    ]
+    check_golden(scene, 0, "after-works.ja.txt")
+    check_golden(scene, 1, "after-works.en.txt")
 
 
 def test_what_began_and_ended_within_maintenance_is_not_told_at_all(play) -> None:
@@ -488,12 +514,14 @@ def test_planned_maintenance_is_announced_the_day_before_and_at_its_end_once(pla
     scene.run(1200, step=30)
     scene.restart()
     scene.until("2026-11-22 12:00:00")
-    span = "2026年11月21日(土) 22:00 〜 2026年11月21日(土) 23:00"
+    span = "2026年11月21日(土) 22:00 〜 23:00"
     assert scene.mails("pref@example.jp") == [
         ("11-20 22:00:00", "pref@example.jp", f"【作業予告】DNS更新（{span}）"),
         ("11-21 23:00:00", "pref@example.jp", f"【作業終了】DNS更新（{span}）"),
     ]
     assert len(scene.mails("oncall@example.jp")) == 2
+    for index, name in enumerate(("planned.ja.txt", "planned.en.txt", "ended.ja.txt", "ended.en.txt")):
+        check_golden(scene, index, name)
 
 
 def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
@@ -517,6 +545,71 @@ def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
     assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 11:00:05"]
 
 
+def test_the_main_line_goes_down_and_then_the_other_one_too(play) -> None:
+    """A standby that carries is minor and waits; no redundancy left leaves at once; both are one thread (R56, R57)."""
+    scene = play("2026-11-21 02:40:00")
+    scene.device("bo-rt1", "bo-rt2", "sw-1", up=True)
+    scene.circuit("bo-1", "bo-2", state="up")
+    scene.run(60)
+    scene.circuit("bo-1", state="down")
+    scene.run(1800)
+    assert scene.mails() == []
+    scene.circuit("bo-2", state="down")
+    scene.run(300)
+    scene.alerting.acknowledge("2026-1121-001", "当番A", "回線事業者へ連絡済み", scene.now_ns)
+    scene.run(2400)
+    scene.circuit("bo-2", state="up")
+    scene.run(300)
+    outside = "／契約範囲外（回線事業者側）の可能性大"
+    both = "ブレイクアウト接続回線 主・副とも断"
+    assert scene.mails("noc@example.jp") == [
+        ("11-21 03:11:00", "noc@example.jp", f"【重大に変更・対応要】{both}（2:41〜）影響3団体{outside}"),
+        (
+            "11-21 03:57:01",
+            "noc@example.jp",
+            f"【一部復旧・軽微】ブレイクアウト接続回線（主） 断（2:41〜）{outside}",
+        ),
+    ]
+    check_golden(scene, 0, "worse.ja.txt")
+    check_golden(scene, 1, "worse.en.txt")
+    eased = [index for index, row in enumerate(scene.rows()) if "一部復旧" in row[2] or "Partly" in row[2]]
+    check_golden(scene, eased[0], "eased.ja.txt")
+    check_golden(scene, eased[1], "eased.en.txt")
+
+
+def test_thirty_three_tenants_are_one_mail_to_the_operators_and_one_to_each_of_them(play) -> None:
+    """One incident, capped by person and not by tenant; each tenant reads of itself alone (R58)."""
+    estate = load(EXAMPLES / "prefecture").estate
+    told = ("serious",)
+    contacts = {
+        id_: contact.model_copy(update={"severities": told}) if contact.role == "tenant" else contact
+        for id_, contact in estate.contacts.items()
+    }
+    scene = play("2026-11-21 03:12:00", estate.model_copy(update={"contacts": contacts}))
+    circuits = [circuit.id for circuit in estate.circuits.values() if circuit.kind.value == "internet"]
+    for state in ("up", "down", "down"):
+        for circuit in circuits:
+            scene.set("circuit", ("circuit", circuit), ("kind", "internet"), ("line_group", "internet"), state=state)
+        scene.set("line_group", ("line_group", "internet"), state=state)
+        scene.run(41)
+    scene.run(30)
+    mails = scene.mails()
+    by_role = {
+        role: [subject for _, to, subject in mails if to in {c.email for c in contacts.values() if c.role == role}]
+        for role in ("operator", "engineer", "officer", "provider", "tenant")
+    }
+    assert {"operator": 1, "engineer": 1, "officer": 0, "provider": 0, "tenant": 33} == {
+        role: len(subjects) for role, subjects in by_role.items()
+    }
+    assert "影響33団体" in by_role["operator"][0]
+    names = {tenant.name.ja for tenant in estate.tenants.values()}
+    assert names == {subject.partition("影響 ")[2].partition("／")[0] for subject in by_role["tenant"]}
+    index = next(index for index, row in enumerate(scene.rows()) if row[1] == "ict@city.tsu.example.jp")
+    assert [name for name in names if name in scene.text(index) and name != "津市"] == ["三重県"]  # who writes
+    check_golden(scene, 0, "all-tenants.ja.txt")
+    check_golden(scene, index, "all-tenants.tenant.ja.txt")
+
+
 def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play) -> None:
     """The storm cap (R58)."""
     scene = play("2026-11-21 10:00:00")
@@ -531,6 +624,9 @@ def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play
     mails = scene.mails("noc@example.jp")
     assert len(mails) == 10
     assert [text for _, _, text in mails[-1:]] == ["【通知多数】4件をまとめてお知らせします"]
+    stormy = [index for index, row in enumerate(scene.rows()) if "通知多数" in row[2] or "Many notices" in row[2]]
+    check_golden(scene, stormy[0], "storm.ja.txt")
+    check_golden(scene, stormy[1], "storm.en.txt")
 
 
 def test_a_child_waits_for_a_parent_that_is_failing_but_not_yet_judged(play) -> None:
@@ -645,4 +741,4 @@ def test_text_from_the_network_cannot_add_a_header_or_a_line(play) -> None:
     message = scene.message(0)
     assert message["Bcc"] is None
     assert message["Subject"].startswith("【重大・対応要】x Bcc: everybody@example.com hello[31m 応答なし")
-    assert not {"\u202e", "\x1b"} & set(message.get_content())
+    assert not {"\u202e", "\x1b"} & set(message.as_string())

@@ -189,7 +189,7 @@ def test_a_calm_inactive_alert_is_forgotten_and_a_lately_turning_one_is_not() ->
     ],
 )
 def test_a_rule_judges_a_value(given, value, verdict) -> None:
-    assert compile_judge(rule(**given))(value) is verdict
+    assert compile_judge(rule(**given)).judge(value, 0) is verdict
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry, NoStore
+from poller.alerts.records import AuditEntry, Batch, OutgoingMail, connect
 from poller.alerts.states import Alert, State
-from poller.alerts.store import AuditEntry, Batch, OutgoingMail, Store, connect
+from poller.alerts.store import Store
 from poller.estate import Estate
 from poller.sample import Sample
 
@@ -127,6 +129,26 @@ def test_batches_that_cannot_be_written_wait_in_their_order_until_they_can(tmp_p
     second.result(timeout=10)
     assert store.trouble is None
     assert [alert.state for alert in store.load().alerts] == [State.FIRING]
+    store.close()
+
+
+def test_work_whose_waiter_has_gone_is_done_and_the_work_after_it_too(tmp_path) -> None:
+    """Tasks are cancelled at the end while they wait for the disk; the thread that writes must live on (R73)."""
+    store = Store(tmp_path / "alerts.sqlite")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(db: sqlite3.Connection) -> None:
+        begun.set()
+        go_on.wait()
+        db.execute("CREATE TABLE slow (x)")
+
+    first, second = store.call(slow), store.call(lambda db: db.execute("CREATE TABLE second (x)"))
+    begun.wait()
+    assert not first.cancel()  # it is being done
+    assert second.cancel()
+    go_on.set()
+    found = store.call(lambda db: db.execute("SELECT name FROM sqlite_master WHERE name IN ('slow', 'second')"))
+    assert {("slow",), ("second",)} == set(found.result())
     store.close()
 
 

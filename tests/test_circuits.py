@@ -75,6 +75,7 @@ def test_ratios_are_against_the_contract_and_not_the_interface(contracts: Contra
         "out_committed_ratio": 0.2,
         "in_ceiling_ratio": 0.2,
         "out_ceiling_ratio": 0.05,
+        "committed_delivered": True,
     }
     assert sample.tags == (("circuit", "inet-1"), ("kind", "internet"), ("line_group", "internet"))
     assert set(sample.fields) <= {field.name for field in SCHEMA["circuit"].fields}
@@ -109,9 +110,10 @@ def test_states_are_told_as_of_the_moment_of_the_evidence(contracts: Contracts) 
     assert [
         ("inet-1", {"state": "up"}, 7),
         ("internet", {"state": "degraded"}, 7),
-        ("inet-2", {"state": "up", "active": False}, 31),
+        ("inet-2", {"state": "up", "active": False, "standby_carries": False}, 31),
         ("internet", {"state": "up"}, 31),
         ("inet-1", {"state": "down", "active": False}, 67),
+        ("inet-2", {"state": "up", "active": True, "standby_carries": True, "switch_over": "inet-1 is down"}, 67),
         ("internet", {"state": "degraded"}, 67),
     ] == found
     assert {"inet-1": False, "inet-2": True} == circuits.active()
@@ -301,31 +303,58 @@ def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_
     found = judge_delivery(line([300e6] * 5 + [700e6, 705e6] * 6, loss=0.02), GIGABIT, 0.004)
     assert found is not None
     assert (found.signs, found.slots, found.from_ns) == (("loss",), 12, NOW + 5 * MINUTE)
-    assert found.sentence() == "flat at 70% of the committed rate for 12 slots, 2.0% of the echoes lost"
+    assert found.sentence() == "flat at 70% of the committed rate for 12 min, 2.0% of the echoes lost"
 
 
 def test_a_plateau_with_grown_delay_is_not_delivered() -> None:
     found = judge_delivery(line([700e6] * 12, delay=0.055), GIGABIT, 0.004)
     assert found is not None
-    assert found.sentence() == "flat at 70% of the committed rate for 12 slots, delay 55 ms instead of 4 ms"
+    assert found.sentence() == "flat at 70% of the committed rate for 12 min, delay 55 ms instead of 4 ms"
 
 
-def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay(contracts: Contracts) -> None:
-    """(R61)"""
-    circuits = Circuits(contracts)
+def watched(contracts: Contracts, *, reload_at: int = -1) -> tuple[Circuits, list[dict[str, FieldValue]]]:
+    """Forty minutes of inet-1, from the twentieth on held at 600 Mbps; what its samples say of the delivery."""
+    circuits, told = Circuits(contracts), []
     for number in range(40):
+        if number == reload_at:
+            saved = json.loads(json.dumps(circuits.save()))
+            circuits = Circuits(contracts)
+            circuits.restore(saved)
         at = NOW + number * MINUTE
         held = number >= 20
         circuits.see_probe("inet-1", ProbeEvidence(at, 0.0, 0.060 if held else 0.004))
         bits = 600e6 + number * 1e5 if held else 50e6
-        circuits.samples([totals("circuit/inet-1", bits, 1e6, at=at)], at)
-        if number in (19, 28):
-            assert circuits.not_delivered() == {}
+        (sample,) = circuits.samples([totals("circuit/inet-1", bits, 1e6, at=at)], at)
+        assert set(sample.fields) <= {field.name for field in SCHEMA["circuit"].fields}
+        told.append({name: value for name, value in sample.fields.items() if name.startswith(("committed_d", "text_"))})
+    return circuits, told
+
+
+def test_a_circuit_held_below_its_committed_rate_is_found_by_its_usual_delay_and_its_samples_say_so(
+    contracts: Contracts,
+) -> None:
+    """(R56, R61)"""
+    circuits, told = watched(contracts)
     found = circuits.not_delivered()
     assert set(found) == {("inet-1", "in")}
-    assert found["inet-1", "in"].sentence() == (
-        "flat at 60% of the committed rate for 20 slots, delay 60 ms instead of 4 ms"
-    )
+    said = "flat at 60% of the committed rate for 20 min, delay 60 ms instead of 4 ms"
+    assert said == found["inet-1", "in"].sentence()
+    assert "帯域確保の60%で20分間頭打ち、遅延60ミリ秒（通常4ミリ秒）" == found["inet-1", "in"].sentence("ja")
+    assert [{"committed_delivered": True}] * 29 == told[:29]
+    assert told[-1] == {
+        "committed_delivered": False,
+        "text_ja": "下り：帯域確保の60%で20分間頭打ち、遅延60ミリ秒（通常4ミリ秒）",
+        "text_en": f"in: {said}",
+    }
+
+
+@pytest.mark.parametrize("reload_at", [5, 25, 35, 39])
+def test_a_restart_takes_no_evidence_of_what_is_not_delivered(contracts: Contracts, reload_at: int) -> None:
+    """(R73)"""
+    circuits, told = watched(contracts)
+    again, told_again = watched(contracts, reload_at=reload_at)
+    assert told == told_again
+    assert circuits.not_delivered() == again.not_delivered()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The configuration: strict, and everything that is wrong is told at once, where it is."""
 
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from poller.cli import app
-from poller.config import ConfigurationError, load
+from poller.config import ConfigurationError, Place, Problem, load
+from poller.config.japanese import in_japanese
 
 BROKEN = Path(__file__).parent / "broken"
 PROFILES = ("fortigate", "panos")
@@ -81,17 +83,47 @@ def test_secrets_are_read_by_reference_and_do_not_print(tmp_path: Path, monkeypa
     assert "hunter2" not in f"{secret} {secret!r} {[secret]} {reference}"
 
 
-def test_check_prints_problems_and_exits_with_2() -> None:
-    result = CliRunner().invoke(app, ["check", "-c", str(BROKEN / "unknown-site")])
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "devices.fw-1.site: there is no site 'hal'. Did you mean 'hall'?\n1 problem in "),
+        ("ja", "devices.fw-1.site: site に 'hal' はありません。'hall' ではありませんか。\n"),
+    ],
+)
+def test_check_prints_problems_and_exits_with_2(lang: str, said: str) -> None:
+    result = CliRunner().invoke(app, ["check", "-c", str(BROKEN / "unknown-site"), "--lang", lang])
     assert 2 == result.exit_code
-    assert "devices.fw-1.site: there is no site 'hal'. Did you mean 'hall'?" in result.stderr
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in BROKEN.iterdir()))
+def test_every_broken_configuration_is_told_in_japanese_too(case: str) -> None:
+    """R72: at the same place, with what was written; no English sentence is left around it."""
+    with pytest.raises(ConfigurationError) as refusal:
+        load(BROKEN / case, PROFILES)
+    for problem in refusal.value.problems:
+        told = in_japanese(problem)
+        head = f"{problem.place}: {problem.path}: " if problem.path else f"{problem.place}: "
+        assert told.startswith(head)
+        assert re.search("[ぁ-ん]", told.removeprefix(head)), told
+        assert not re.search(r"\b(is|are|must|not|the|and has|mean|there|of)\b", _bare(told)), told
+
+
+def _bare(told: str) -> str:
+    """Without what was quoted, what YAML's parser said, and what names a thing by its English name."""
+    return re.sub(r"（did not find.*?）|（found.*?）|（今は.*?）|vlan101 of fw-1|new\.yaml", "", told)
+
+
+def test_what_the_catalogue_does_not_know_stays_english() -> None:
+    problem = Problem(Place("hinomi.yaml", 1, 2), "wall", "is of a new kind")
+    assert "hinomi.yaml:1:2: wall: is of a new kind" == in_japanese(problem)
 
 
 def test_check_summarises_the_estate(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", "-c", str(write(tmp_path, GOOD)), "--lang", "ja"])
     assert 0 == result.exit_code
     assert "庁内ネットワーク" in result.stdout
-    assert "firewall 1" in result.stdout
+    assert "ファイアウォール 1" in result.stdout
 
 
 def test_check_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:

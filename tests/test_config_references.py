@@ -25,7 +25,7 @@ tenants:
     attachments: [{line: net, device: fw-2, interface: vlan1}]
     caps: [{line: net, sustained_rate: 10M}]
     contacts: [staff]
-services: {dns-1: {kind: dns, target: 192.0.2.9, devices: [fw-1], calendar: office}}
+services: {dns-1: {kind: dns, target: 192.0.2.9, query: a.example, devices: [fw-1], calendar: office}}
 rules: {cpu: {on: device.cpu_ratio, above: 80%, clear_below: 70%, severity: minor, where: {devices: ["fw-*"]}}}
 maintenance:
   patch: {start: 2026-11-21 22:00, end: 2026-11-22 02:00, where: {circuits: [int-1]}, contacts: [staff]}

@@ -44,8 +44,8 @@ def test_a_secret_file_that_is_missing_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_secret_that_the_environment_has_not_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HINOMI_TEST_ABSENT", raising=False)
-    reason = "env:HINOMI_TEST_ABSENT: the environment has no variable of this name"
-    assert [f"注意: {SETTING}the secret cannot be read: {reason}"] == _warnings(
+    reason = "env:HINOMI_TEST_ABSENT（この名前の環境変数がありません）"
+    assert [f"注意: {SETTING}秘密情報を読めません：{reason}"] == _warnings(
         _written(tmp_path, "env:HINOMI_TEST_ABSENT"), "ja"
     )
 

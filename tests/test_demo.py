@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,17 @@ import msgspec
 import pytest
 
 from poller import demo as layout
+from poller.cli_demo import on_free_ports
+from poller.config import load
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """The demo with a day of the past; its process and the address of its page."""
-    command = (sys.executable, "-m", "poller.cli", "demo", "--directory", str(tmp_path / "demo"), "--days", "1")
+def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """The demo with a day of the past, or as many as asked for; its process and the address of its page."""
+    days = str(getattr(request, "param", 1))
+    command = (sys.executable, "-m", "poller.cli", "demo", "--directory", str(tmp_path / "demo"), "--days", days)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -88,6 +92,34 @@ def test_the_demo_shows_everything_and_stops_at_ctrl_c(demo: tuple["subprocess.P
     assert process.stdout is not None
     assert process.stdout.read().rstrip().endswith("The demo has stopped.")
     assert 0 == process.wait()
+
+
+@pytest.mark.parametrize("demo", [0], indirect=True)
+@pytest.mark.timeout(240)
+def test_a_closed_terminal_leaves_nothing_behind(demo: tuple["subprocess.Popen[str]", str], tmp_path: Path) -> None:
+    """The lab and snmpd are in sessions of their own, so that Ctrl-C is the demo's; nobody else would end them."""
+    process, _ = demo
+    configuration = load(tmp_path / "demo")
+    companions = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert (2 if "this-machine" in configuration.estate.devices else 1) == len(companions)
+    process.send_signal(signal.SIGHUP)
+    assert 0 == process.wait()
+    assert [] == [companion for companion in companions if Path(f"/proc/{companion}").exists()]
+
+
+def test_mails_lead_to_the_wall_where_it_is(tmp_path: Path) -> None:
+    """Another program has the port that the configuration names."""
+    laid = layout.prepare(tmp_path / "demo")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        hinomi = laid.config / "hinomi.yaml"
+        taken = other.getsockname()[1]
+        hinomi.write_text(hinomi.read_text(encoding="utf-8").replace("8480", str(taken)), encoding="utf-8")
+        estate = on_free_ports(load(laid.config)).estate
+    laid.lock.close()
+    assert taken != estate.wall.port
+    assert f"http://127.0.0.1:{estate.wall.port}" == estate.mail.wall_url
 
 
 def test_a_second_demo_leaves_the_first_one_alone(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def watching(folder: Path, agent: Agent) -> AsyncIterator[tuple[Mailbox, P
     (configuration / "hinomi.yaml").write_text(
         f"""\
 organisation: {{name: {{ja: 試験網, en: Test network}}}}
-polling: {{interval: 1s, timeout: 300ms, tries: 2, port: {agent.port}}}
+polling: {{interval: 5s, timeout: 1s, tries: 2, port: {agent.port}}}
 storage: {{directory: state}}
 mail: {{sender: hinomi@example.jp, relays: [{{host: 127.0.0.1, port: {smtp_port}, tls: none}}]}}
 wall: {{port: 0}}
@@ -136,9 +136,10 @@ async def kept(state: Path, until: Callable[[pl.DataFrame], bool]) -> pl.DataFra
     """The rows of interface lo in the embedded store, once they fulfil the condition; the test's time limit ends it."""
     rows = pl.DataFrame()
     while not until(rows):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         if (state / "store").is_dir():
-            rows = open_history(state / "store").read(
+            rows = await asyncio.to_thread(
+                open_history(state / "store").read,  # beside the daemon's loop, which it would hold up
                 "interface",
                 ["in_octets_total", "out_octets_total", "in_bits_per_second", "quality"],
                 {"interface": "lo"},

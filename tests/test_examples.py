@@ -281,9 +281,9 @@ def test_every_rule_looks_at_a_field_that_exists_and_compares_it_with_a_value_of
     for rule in estate.rules.values():
         measurement, _, field = rule.on.partition(".")
         kind = SCHEMA[measurement].field(field).kind
-        given = [value for value in (rule.above, rule.below, rule.equals) if value is not None]
-        assert len(given) == 1, rule.id
-        assert kind is float if rule.equals is None else isinstance(rule.equals, kind), rule.id
+        given = [value for value in (rule.above, rule.below, rule.equals, rule.above_median) if value is not None]
+        assert len(given) + rule.changes == 1, rule.id
+        assert rule.changes or (kind is float if rule.equals is None else isinstance(rule.equals, kind)), rule.id
 
 
 def test_a_rule_clears_at_some_distance_from_where_it_raises_and_says_what_to_do(estate):

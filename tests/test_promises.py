@@ -43,6 +43,17 @@ def test_the_wheel_carries_configuration_and_pages(wheel: list[str]) -> None:
     assert [] == [name for name in expected if not any(entry.endswith(name) for entry in wheel)]
 
 
+def test_imports_run_downward_and_pure_modules_stay_pure() -> None:
+    """The contracts of pyproject.toml; every module that they name is there."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    answer = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    expected = f"Contracts: {len(contracts)} kept, 0 broken."
+    assert (0, expected) == (answer.returncode, answer.stdout.strip().splitlines()[-1])
+
+
 def test_no_data_folder_is_a_package() -> None:
     folders = ("config", "dashboards", "deploy", "tests", "benchmarks", "docs")
     assert [] == [str(path) for folder in folders for path in (ROOT / folder).rglob("__init__.py")]

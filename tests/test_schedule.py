@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.schedule import SECOND_NS, Schedule, next_due_ns, offset_seconds
+from poller.schedule import SECOND_NS, Schedule, next_due_ns, offset_seconds, start_schedule
 from poller.settings import Polling
 
 NOON = 1_795_230_000 * SECOND_NS
@@ -110,6 +110,15 @@ def test_a_clock_set_back_does_not_silence_the_schedule() -> None:
     wake = schedule.wake_ns()
     assert wake is not None
     assert earlier <= wake < earlier + 60 * SECOND_NS
+
+
+def test_a_first_start_asks_more_often_for_a_minute_and_nobody_less_often() -> None:
+    """(R7)"""
+    schedule = start_schedule({"fw-1": 60, "probe-1": 2}, NOON, first_start=True)
+    asked = Counter(due.device for second in range(60) for due in schedule.due(NOON + second * SECOND_NS))
+    assert {"fw-1": 7, "probe-1": 30} == dict(asked)  # the first of the seven beside the rhythm
+    later = [due.device for second in range(60, 240) for due in schedule.due(NOON + second * SECOND_NS)]
+    assert {"fw-1": 4, "probe-1": 90} == dict(Counter(later))  # one more ten seconds after the minute, then three
 
 
 def test_the_first_round_is_over_in_five_seconds_and_spread_over_them() -> None:

@@ -30,6 +30,8 @@ class _Server:
         self.answers: list[_Answer] = []
         self.rule: _Answer = lambda _lines: None
         self.hang = False
+        self.cut = 0
+        self.meet: asyncio.Barrier | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
         lines = (await request.read()).decode().split("\n")
@@ -37,10 +39,16 @@ class _Server:
         self.requests.append(len(lines))
         if self.hang:
             await asyncio.Event().wait()
+        if self.meet is not None and len(self.requests) <= self.meet.parties:
+            await self.meet.wait()
         refused = self.answers.pop(0)(lines) if self.answers else self.rule(lines)
         if refused is not None:
             return refused
         self.taken.extend(lines)
+        if self.cut:
+            self.cut -= 1
+            assert request.transport is not None
+            request.transport.abort()
         return web.Response(status=204)
 
 
@@ -165,6 +173,47 @@ async def test_of_a_batch_rejected_in_half_the_other_half_is_taken_and_the_rest_
     text = next((tmp_path / "dead_letters").iterdir()).read_text()
     assert all(line in text for line in _lines(40)[1::2])
     assert "field type conflict" in text
+
+
+async def test_after_a_failure_only_what_is_missing_is_sent_again(
+    server: tuple[_Server, str], sink: InfluxSink
+) -> None:
+    """An overloaded server is not given the whole outage once more (R69)."""
+    records = [_record(1, 40)]
+    server[0].answers = [_say(204), _say(204), _say(500)]
+    with pytest.raises(StoreUnavailable):
+        await sink.write(records)
+    await sink.write(records)
+    assert (_lines(40)[16:], [8, 8, 8, 8, 8, 8]) == (server[0].taken, server[0].requests)
+
+
+async def test_what_waited_goes_by_series_in_order_of_time_two_requests_at_once(
+    server: tuple[_Server, str], sink: InfluxSink
+) -> None:
+    """Back-fill keeps the order of every series (R69), and the server works on two requests at once."""
+    samples = [Sample("device", (("device", f"sw 1-{n % 5}"),), {"sessions": n}, n) for n in range(200)]
+    server[0].meet = asyncio.Barrier(2)
+    await sink.write([Record(1, tuple(make_blocks(samples)), 200, 0, encode(samples))])
+    expected = [rf"device,device=sw\ 1-{n % 5} sessions={n}i {n}" for n in range(200)]
+    assert sorted(expected) == sorted(server[0].taken)
+    for device in range(5):
+        mine = rf"device,device=sw\ 1-{device} "
+        assert [line for line in expected if line.startswith(mine)] == [
+            line for line in server[0].taken if line.startswith(mine)
+        ]
+
+
+async def test_a_connection_cut_in_the_middle_of_a_write_is_tried_again_and_writes_the_same_points(
+    server: tuple[_Server, str], sink: InfluxSink
+) -> None:
+    """The server took the lines and died before it said so: again the same points at the same moments (R69)."""
+    server[0].cut = 1
+    records = [_record(1, 20)]
+    with pytest.raises(StoreUnavailable) as caught:
+        await sink.write(records)
+    assert "unreachable" == caught.value.reason
+    await sink.write(records)
+    assert (_lines(8) + _lines(20), set(_lines(20))) == (server[0].taken, set(server[0].taken))
 
 
 async def test_credentials_are_sent_and_never_printed(server: tuple[_Server, str], sink: InfluxSink) -> None:

@@ -3,39 +3,104 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from poller.storage.influx import InfluxSettings
+from poller.storage.influx_history import open_influx_history
 from poller.storage.layout import files_in_force
 
 _ROOT = Path(__file__).parents[1]
 _KILLS = 50
+_INFLUX_CONFIG = """
+reporting-enabled = false
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  log-enabled = false
+"""
 
 
-def _start(directory: Path, *arguments: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, str(_ROOT / "tests" / "storage_load.py"), str(directory), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "POLARS_MAX_THREADS": "1"},
-    )
+@pytest.fixture
+def influx(tmp_path: Path) -> Iterator[str]:
+    """The URL of an InfluxDB 1.6 that lives on while its writer is killed."""
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        port, rpc = first.getsockname()[1], second.getsockname()[1]
+    (folder / "influxdb.conf").write_text(_INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
+    command = ["influxd", "-config", str(folder / "influxdb.conf")]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=10).close()
+            break
+        except OSError:
+            assert running.poll() is None
+            time.sleep(0.02)
+    yield url
+    running.kill()
+    running.wait()
 
 
-def _kill_at(child: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Let it run for so long after it is ready, kill it, and return the last number it promised."""
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"ready\n"
-    time.sleep(seconds)
-    child.send_signal(signal.SIGKILL)
-    rest = child.stdout.read().splitlines(keepends=True)
-    child.wait()
-    child.stdout.close()
-    promised = [line for line in rest if line.endswith(b"\n")]
-    return int(promised[-1]) if promised else None
+class _Victim:
+    """The process that is killed again and again."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self._starter = subprocess.Popen(
+            [sys.executable, str(_ROOT / "tests" / "storage_load.py"), str(directory), url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(_ROOT), "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def live(self, *bounds: int, kill_after: float | None = None) -> tuple[int, int]:
+        """One life: the last number it promised (0: none), and how it ended (-9: killed)."""
+        assert self._starter.stdin is not None
+        assert self._starter.stdout is not None
+        self._starter.stdin.write(" ".join(map(str, bounds)).encode() + b"\n")
+        self._starter.stdin.flush()
+        promised = 0
+        for line in self._starter.stdout:
+            word, _, value = line.decode().partition(" ")
+            if word == "ended":
+                return promised, int(value)
+            if word == "ready" and kill_after is not None:
+                time.sleep(kill_after)
+                os.kill(int(value), signal.SIGKILL)
+            elif word != "ready":
+                promised = int(word)
+        raise AssertionError("the victim's starter has ended")
+
+    def close(self) -> None:
+        assert self._starter.stdin is not None
+        assert self._starter.stdout is not None
+        self._starter.stdin.close()
+        self._starter.wait()
+        self._starter.stdout.close()
+
+
+@pytest.fixture
+def victim(tmp_path: Path, influx: str) -> Iterator[_Victim]:
+    made = _Victim(tmp_path, influx)
+    yield made
+    made.close()
 
 
 def _stored(directory: Path) -> list[int]:
@@ -48,22 +113,28 @@ def _stored(directory: Path) -> list[int]:
 
 
 @pytest.mark.timeout(400)
-def test_after_fifty_kills_each_promised_sample_is_stored_exactly_once(tmp_path: Path) -> None:
-    """Journal and store keep what was promised, once, at whatever moment the process ends (R73)."""
+def test_after_fifty_kills_each_promised_sample_is_in_every_store_exactly_once(
+    tmp_path: Path, influx: str, victim: _Victim
+) -> None:
+    """Journal and stores keep what was promised, once, at whatever moment the process ends (R69, R73)."""
     moments = random.Random(20261121)
-    begun = promised = 0
+    begun = 0
     gaps: list[tuple[int, int]] = []
     for _ in range(_KILLS):
-        child = _start(tmp_path, begun)
-        last = _kill_at(child, moments.uniform(0.0, 0.25))
-        promised = max(promised, last or 0)
+        promised, status = victim.live(begun, kill_after=moments.uniform(0.0, 0.25))
+        assert -signal.SIGKILL == status
         stored = _stored(tmp_path)
         assert len(stored) == len(set(stored))
         # What was under way at the kill may be there or not: the next life begins well behind it.
-        gaps.append((promised, promised + 100_000))
-        begun = promised = promised + 100_000
-    assert _start(tmp_path, begun, begun + 100).wait(timeout=60) == 0
+        promised = max(promised, begun)
+        begun = promised + 100_000
+        gaps.append((promised, begun))
+    assert (begun + 100, 0) == victim.live(begun, begun + 100)
     stored = sorted(_stored(tmp_path))
     assert len(stored) == len(set(stored))
     lost = set(range(begun + 100)) - set(stored) - {n for first, end in gaps for n in range(first, end)}
-    assert lost == set()
+    assert set() == lost
+    history = open_influx_history(InfluxSettings(influx, kind="1"))
+    frame = history.read("service", ["response_seconds"], start_ns=0, end_ns=begun + 100)
+    assert stored == sorted(frame["time_ns"].to_list())
+    assert [float(n) for n in frame["time_ns"]] == frame["response_seconds"].to_list()

@@ -121,6 +121,32 @@ async def test_records_come_home_in_order_though_the_broker_is_restarted(tmp_pat
     assert list(range(2_000)) == values
 
 
+async def test_what_comes_home_is_what_was_measured(tmp_path: Path, broker: _Broker) -> None:
+    """Every kind of value, to the last bit: counters to 2^64-1, fractions, truth, Japanese text (R34)."""
+    sent = [
+        Sample("device", (("device", "fw-1"), ("role", "firewall")), {"up": True, "cpu_ratio": 0.1 + 0.2}, 1),
+        Sample("device", (("device", "fw-1"), ("role", "firewall")), {"reason": '応答なし\n"', "sessions": 0}, 2),
+        Sample("interface", (("device", "fw-1"), ("interface", "Gi1/0/1")), {"in_octets_total": 2**64 - 1}, 3),
+    ]
+    await asyncio.to_thread(broker.start)
+    await _subscribe(broker.port)
+    sink, state = MqttSink(MqttSettings("127.0.0.1", "node-1", broker.port, timeout_seconds=5)), DeliveryState()
+    async with Journal(tmp_path / "journal.sqlite", ["mqtt"], JournalLimits(commit_seconds=0.02)) as journal:
+        task = asyncio.create_task(run_reader(journal.reader("mqtt"), sink, DeliverySettings(max_seconds=0.01), state))
+        journal.append(sent)
+        await _until(lambda: state.done_total == len(sent))
+        task.cancel()
+        await sink.close()
+    got: list[Sample] = []
+    async with aiomqtt.Client("127.0.0.1", broker.port, identifier="home", clean_session=False) as client:
+        async for message in client.messages:
+            assert isinstance(message.payload, bytes)
+            got += [sample for block in decode_message(message.payload)[1] for sample in block_samples(block)]
+            if len(got) >= len(sent):
+                break
+    assert sent == sorted(got, key=lambda sample: sample.time_ns)
+
+
 async def test_a_broker_that_is_not_there_is_told(unused_tcp_port: int) -> None:
     sink = MqttSink(MqttSettings("127.0.0.1", "node-1", unused_tcp_port, timeout_seconds=5))
     with pytest.raises(StoreUnavailable, match="unreachable"):

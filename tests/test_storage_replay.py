@@ -3,12 +3,16 @@
 import io
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from poller.rollups import DEADLINE_NS, WINDOW_NS, Rollups
+from poller.interfaces import interface_samples
+from poller.rates import DeviceCounters
+from poller.readings import DeviceReading, InterfaceLayout
+from poller.rollups import DEADLINE_NS, WINDOW_NS, InterfaceRollups, Rollups
 from poller.sample import FieldValue, Sample
 from poller.storage.delivery import DeliverySettings
 from poller.storage.encoding import encode, make_blocks
@@ -134,6 +138,36 @@ def test_rollups_made_anew_stand_over_the_old_and_twice_is_once(tmp_path: Path) 
     fields = ["in_bits_per_second_mean", "in_bits_per_second_max", "oper_status_max"]
     frame = open_history(tmp_path).read("interface_5m", fields, start_ns=_T, end_ns=_T + _DAY)
     assert [(2.0, 4.0, 1, 1.0)] == frame.select(*fields, "coverage_ratio").rows()
+
+
+def test_octets_of_interfaces_made_anew_are_those_the_daemon_counted(tmp_path: Path) -> None:
+    """Over midnight, a gap, a restart and a Counter32 that wraps (R27, R33, R68)"""
+    layout = InterfaceLayout(("1", "2"), (1, 2), (10**9, 10**8), (True, False))
+    counters, live, raw, expected = DeviceCounters(), InterfaceRollups(), [], []
+    wide, narrow, ticks = 10**15, 2**32 - 10**9, 10**8
+    start = _T + _DAY - 30 * _MINUTE
+    for minute in range(60):
+        wide, narrow, ticks = wide + 10**9 + minute, (narrow + 30_000_000 + minute) % 2**32, ticks + 6000
+        if minute == 40:
+            wide, narrow, ticks = 5, 7, 100
+            layout = replace(layout, discovered_ns=start)
+        if 10 < minute < 15:
+            continue
+        at = start + minute * _MINUTE
+        row = [wide, wide // 2, *[0] * 6, narrow, narrow, *[0] * 6]
+        reading = DeviceReading("sw", at, layout, [at] * 2, [ticks] * 2, row, [1] * 2, [None] * 2)
+        rates = counters.update(reading)
+        live.add(reading, rates)
+        raw += interface_samples(reading, rates)
+        expected += live.close(at)
+    expected += live.close(_T + 2 * _DAY)
+    _store(tmp_path, raw)
+    remake_rollups(tmp_path, Period("interface", start + WINDOW_NS, _T + 2 * _DAY))
+    frame = open_history(tmp_path).read("interface_5m", ["in_octets", "out_octets"], start_ns=_T, end_ns=_T + 2 * _DAY)
+    found = {(row["interface"], row["time_ns"]): row["in_octets"] for row in frame.iter_rows(named=True)}
+    known = {(s.tags[1][1], s.time_ns): s.fields.get("in_octets") for s in expected if s.time_ns >= start + WINDOW_NS}
+    assert known == found
+    assert len(known) > 15
 
 
 def test_a_measurement_without_rollup_is_refused(tmp_path: Path) -> None:

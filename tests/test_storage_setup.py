@@ -8,7 +8,8 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,17 +119,38 @@ def test_victoria_metrics_needs_no_setup() -> None:
     assert [] == set_up(InfluxSettings("http://127.0.0.1:1", kind="victoria"), None)
 
 
+_ORG = "00000000000000aa"
+_BODIES = {
+    "buckets": {"name": str, "orgID": str, "retentionRules": list},
+    "dbrps": {"bucketID": str, "database": str, "default": bool, "orgID": str, "retention_policy": str},
+    "authorizations": {"orgID": str, "permissions": list},
+}
+"""What POST wants at least, by the reference of InfluxDB 2.7's API."""
+_MORE = {"buckets": {"description", "rp", "schemaType"}, "dbrps": set(), "authorizations": {"description", "status"}}
+
+
 class _Version2:
-    """Buckets, mappings and tokens as InfluxDB 2.x answers for them (api/v2)."""
+    """InfluxDB 2.x by its documented API: refuses what the reference does not allow, and says so."""
 
     def __init__(self) -> None:
         self.buckets: list[dict[str, object]] = []
         self.mappings: list[dict[str, object]] = []
         self.tokens: list[dict[str, object]] = []
+        self.lines: list[str] = []
+
+    @web.middleware
+    async def authorized(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        writes = request.path.endswith("/write")
+        known = [str(t["token"]) for t in self.tokens if not writes or "'write'" in str(t["permissions"])]
+        if request.headers.get("Authorization") not in {f"Token {token}" for token in ["admin", *known]}:
+            return web.json_response({"code": "unauthorized", "message": "unauthorized access"}, status=401)
+        return await handler(request)
 
     async def get(self, request: web.Request) -> web.Response:
         kept = {
-            "orgs": [{"id": "00000000000000aa", "name": "noc"}] if request.query.get("org") == "noc" else [],
+            "orgs": [{"id": _ORG, "name": "noc"}] if request.query.get("org") == "noc" else [],
             "buckets": [b for b in self.buckets if b["name"] == request.query.get("name")],
             "content": self.mappings,
             "authorizations": self.tokens,
@@ -137,9 +159,14 @@ class _Version2:
 
     async def post(self, request: web.Request) -> web.Response:
         wanted = await request.json()
-        if request.path.endswith("buckets"):
-            self.buckets.append(made := wanted | {"id": "00000000000000bb", "orgID": "00000000000000aa"})
-        elif request.path.endswith("dbrps"):
+        kind = request.path.rpartition("/")[2]
+        wrong = [n for n, t in _BODIES[kind].items() if not isinstance(wanted.get(n), t)]
+        wrong += sorted(set(wanted) - _BODIES[kind].keys() - _MORE[kind])
+        if wrong or wanted["orgID"] != _ORG:
+            return web.json_response({"code": "invalid", "message": f"{kind}: {wrong} in {wanted}"}, status=400)
+        if kind == "buckets":
+            self.buckets.append(made := wanted | {"id": "00000000000000bb"})
+        elif kind == "dbrps":
             self.mappings.append(made := wanted | {"id": "00000000000000cc", "virtual": False})
         else:
             self.tokens.append(
@@ -151,11 +178,20 @@ class _Version2:
         self.buckets[0] |= await request.json()
         return web.json_response(self.buckets[0])
 
+    async def write(self, request: web.Request) -> web.Response:
+        where = {"org": "noc", "bucket": "hinomi", "precision": "ns"}
+        if dict(request.query) != where or request.headers.get("Content-Encoding") != "gzip":
+            text = f"wants {where} and gzip, got {dict(request.query)}"
+            return web.json_response({"code": "invalid", "message": text}, status=400)
+        self.lines += (await request.read()).decode().split("\n")
+        return web.Response(status=204)
+
 
 @pytest.fixture
 async def version2() -> AsyncIterator[tuple[_Version2, InfluxSettings]]:
     fake = _Version2()
-    application = web.Application()
+    application = web.Application(middlewares=[fake.authorized])
+    application.router.add_post("/api/v2/write", fake.write)
     for name in ("orgs", "buckets", "dbrps", "authorizations"):
         application.router.add_get(f"/api/v2/{name}", fake.get)
         application.router.add_post(f"/api/v2/{name}", fake.post)
@@ -182,6 +218,29 @@ async def test_version_2_gets_bucket_mapping_and_two_narrow_tokens(version2: tup
     assert [("write", "00000000000000bb"), ("read", "00000000000000bb")] == [
         (p[0]["action"], p[0]["resource"]["id"]) for p in permissions
     ]  # type: ignore[index]
+
+
+async def test_the_new_writing_token_writes_by_the_documented_request_and_the_reading_one_does_not(
+    version2: tuple[_Version2, InfluxSettings], tmp_path: Path
+) -> None:
+    """POST /api/v2/write with org, bucket, precision, gzip and a token; the 401 of another token is told."""
+    fake, settings = version2
+    steps = await asyncio.to_thread(set_up, settings, 90)
+    for secret, expected in ((steps[2].secret, None), (steps[3].secret, "refused")):
+        sink = open_influx(replace(settings, token=secret), tmp_path)
+        try:
+            await sink.write([_record()])
+            outcome = None
+        except StoreUnavailable as error:
+            outcome = error.reason
+        await sink.close()
+        assert expected == outcome
+    assert [f"device,device=fw-1 sessions=5i {_T}"] == fake.lines
+
+
+async def test_a_wrong_token_is_one_sentence(version2: tuple[_Version2, InfluxSettings]) -> None:
+    with pytest.raises(SetupRefused, match="unauthorized access"):
+        await asyncio.to_thread(set_up, replace(version2[1], token=Secret("wrong")), 90)
 
 
 async def test_version_2_again_changes_only_the_retention(version2: tuple[_Version2, InfluxSettings]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.accounts import Member, SlotTotals
-from poller.caps import CapStatus
+from poller.caps import CapStatus, Usage
 from poller.contracts import CapContract, CircuitContract, Contracts, LineGroupContract, TenantContract
 from poller.devicerates import DeviceRates
 from poller.percentiles import percentile
@@ -147,8 +147,11 @@ def test_a_rest_is_a_finding_above_two_percent_and_not_at_it(unaccounted: int, *
     whole, accounted = (1000, 1000), (1000 - unaccounted * (not outward), 1000 - unaccounted * outward)
     for number in range(60):
         firewall = minute("fw-1", number, (accounted[1], accounted[0]), (0, 0))
-        run(tenants, ledger, firewall, minute("fw-2", number, (0, 0), (0, 0)), minute("rt-1", number, whole))
+        rest = minute("fw-2", number, (0, 0), (0, 0)), minute("rt-1", number, whole)
+        samples = run(tenants, ledger, firewall, *rest)
     assert [rest.line for rest in tenants.findings()] == ["internet"] * found
+    told = fields_of(samples, "unattributed")
+    assert (told["rest_ratio"], told["adds_up"]) == (unaccounted / 1000, not found)
 
 
 def test_tenants_that_exceed_their_line_are_a_finding_with_a_negative_share_but_no_negative_rate() -> None:
@@ -241,6 +244,19 @@ def test_the_cap_ratio_of_a_sample_is_the_5_minute_average_against_the_sustained
         (sample,) = tenants.update([slot], lambda *_: None)
     assert sample.fields["in_cap_ratio"] == 0.7
     assert "out_cap_ratio" not in sample.fields
+
+
+def test_a_rate_that_an_amendment_takes_back_counts_no_more_in_the_average() -> None:
+    """(R35, R64)"""
+    usage = Usage()
+    for number in range(5):
+        usage.add(SlotTotals("a", START + number * MINUTE, 750, 0, 0, 0, MINUTE, MINUTE, 1), TOKYO)
+    assert usage.average(START + 4 * MINUTE, outward=False) == 100.0
+    for number in range(2, 5):
+        start = START + number * MINUTE
+        before = SlotTotals("a", start, 750, 0, 0, 0, MINUTE, MINUTE, 1)
+        usage.add(SlotTotals("a", start, 750, 0, 0, 0, MINUTE, 0, 1, previous=before), TOKYO)
+    assert usage.average(START + 4 * MINUTE, outward=False) is None
 
 
 def test_a_burst_is_one_slot_above_its_cap(fed: Callable[..., Tenants]) -> None:
@@ -370,7 +386,7 @@ def test_a_cap_on_one_direction_holds_the_use_of_that_direction_against_it(direc
         "percentile_95": (direction, "internet", megabits * 1e6, megabits > 100),
         "monthly_volume": (direction, "internet", megabits * 75e6, megabits > 100),
     }
-    assert {name for name in sample.fields if name.endswith("cap_ratio")} == {f"{direction}_cap_ratio"}
+    assert {name for name in sample.fields if name in {"in_cap_ratio", "out_cap_ratio"}} == {f"{direction}_cap_ratio"}
     assert sample.fields[f"{direction}_cap_ratio"] == megabits / 100
 
 
@@ -398,3 +414,15 @@ def test_slots_of_unknown_accounts_are_passed_over() -> None:
     tenants = Tenants(contracts(), TOKYO)
     stranger = replace(SlotTotals("circuit/other", START, 1, 1, 0, 0, 0, 0, 1), start_ns=START)
     assert tenants.update([stranger], lambda *_: None) == []
+
+
+def test_caps_of_a_month_are_told_every_five_minutes_and_those_of_a_moment_in_every_slot() -> None:
+    """What rules on caps look at (R64)."""
+    tenants = Tenants(contracts(CapContract(burst_rate=80_000, monthly_volume=10_000_000)), TOKYO)
+    told = []
+    for number in range(10):
+        totals = SlotTotals("tenant/tsu", START + number * MINUTE, 1_200_000, 600_000, 0, 0, MINUTE, MINUTE, 1)
+        told += [sample.fields for sample in tenants.update([totals], lambda _account, _start_ns: None)]
+    assert [4, 9] == [number for number, fields in enumerate(told) if "volume_cap_ratio" in fields]
+    assert [(2.0, True)] * 10 == [(fields["burst_cap_ratio"], fields["cap_exceeded"]) for fields in told]
+    assert (2.0, 1.8) == (told[9]["burst_cap_ratio"], told[9]["volume_cap_ratio"])

@@ -4,7 +4,7 @@ An announcement has a Message-ID of its own window and occurrence, and the outbo
 restart repeats nothing, and what was missed while the daemon was down is caught up as long as it is still of use.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from poller.alerts.maintenance import occurrences
 from poller.alerts.states import SECOND
-from poller.estate import Estate, Maintenance
+from poller.estate import Maintenance
 
 AHEAD: Final = timedelta(days=1)
 AFTER: Final = timedelta(hours=1)
@@ -34,11 +34,10 @@ class Announcement:
         return f"maintenance.{self.window.id}.{self.start:%Y-%m%d-%H%M}.{self.kind}"
 
 
-def due_announcements(estate: Estate, now_ns: int) -> Iterator[Announcement]:
+def due_announcements(windows: Iterable[Maintenance], zone: ZoneInfo, now_ns: int) -> Iterator[Announcement]:
     """What is to be told now: from a day before the start until the start, and for an hour from the end."""
-    zone = ZoneInfo(estate.organisation.timezone)
     now = datetime.fromtimestamp(now_ns / SECOND, zone)
-    for window in estate.maintenance.values():
+    for window in windows:
         if not window.contacts:
             continue
         for start, end in occurrences(window, now - AFTER - AHEAD, now + AHEAD, zone):

@@ -25,12 +25,20 @@ _DOWN: Final = frozenset(
     }
 )
 _ISOLATION: Final = str(ISOLATION)
-_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated"})
+_FAULT_FIELDS: Final = frozenset({"up", "state", "oper_status", "ha_role", "active", "text", "isolated", "raised"}) | {
+    "standby_carries",
+    "committed_delivered",
+}
 
 
 def is_fault(rule: Rule) -> bool:
     """True for rules on reachability and state; the others are about load. A fault and an overload have two causes."""
     return rule.on.rpartition(".")[2] in _FAULT_FIELDS
+
+
+def standby_helps(rule: Rule) -> bool:
+    """True for faults that weigh less while a standby serves; a line that carries and is held back has no such help."""
+    return is_fault(rule) and not rule.on.endswith(".committed_delivered")
 
 
 def says_down(rule: Rule) -> bool:
@@ -185,15 +193,17 @@ class Dependencies:
         reached, and the fault is among the causes; or when it is itself the subject. A redundant path keeps it out.
         """
         asked = [self.standing_for(subject) for subject in subjects]
-        asked += [
+        within = [
             Subject("circuit", circuit)
             for subject in asked
             if subject.kind == "line_group" and str(subject) in down
             for circuit in self.circuits_of(subject.id)
         ]
+        asked += within
+        down = {*down, *map(str, within)}  # a line that is down as a whole has no circuit left
         tenants = {subject.id for subject in asked if subject.kind == "tenant"}
         services = {subject.id for subject in asked if subject.kind == "service"}
-        causes = {str(subject) for subject in asked if subject.kind in {"device", "circuit", "interface"}} & set(down)
+        causes = {str(subject) for subject in asked if subject.kind in {"device", "circuit", "interface"}} & down
         if causes:
             tenants.update(self._tenants_cut_off(causes, down))
             services.update(

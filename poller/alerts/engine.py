@@ -8,17 +8,24 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.headline import headline
+from poller.alerts.incident_samples import incident_sample
 from poller.alerts.incidents import Incident, IncidentBook, Remark
-from poller.alerts.isolation import ISOLATED, ISOLATION, is_isolated
+from poller.alerts.isolation import ISOLATION, is_isolated
+from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
+from poller.alerts.notifications import MEASUREMENT, NotificationRules
+from poller.alerts.pictured import Pictures
+from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
+from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
     SECOND,
     Alert,
@@ -32,17 +39,20 @@ from poller.alerts.states import (
     raise_for_no_data,
     retire,
 )
-from poller.alerts.store import AuditEntry, Batch, Store
+from poller.alerts.store import Store
 from poller.alerts.subjects import Subject
 from poller.alerts.telling import Teller
-from poller.estate import Estate, Severity
+from poller.estate import Estate, Maintenance, Severity
 from poller.sample import FieldValue, Quality, Sample
 
 log = logging.getLogger(__name__)
 OLD_NEWS: Final = 900 * SECOND
 """Samples older than this are history that came late (a remote poller's back-fill): no news, no alert."""
 _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value, Quality.SUPPRESSED.value})
-_SPEAKING: Final = frozenset({"device", "interface", "circuit"})
+REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
+"""What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
+out of the service level (R60a)."""
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service"})
 """Measurements that evidence is made of."""
 
 
@@ -64,11 +74,14 @@ class Change:
 class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
-    def __init__(self, estate: Estate, store: Store, policy: Policy | None = None) -> None:
-        estate = estate.model_copy(update={"rules": {ISOLATED.id: ISOLATED, **estate.rules}})
+    def __init__(
+        self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
+    ) -> None:
+        estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
+        self._notifications = NotificationRules(estate, alarms_with_end)
         saved = store.load()
         self._alerts: dict[Key, Alert] = {alert.key: alert for alert in saved.alerts}
         self._book = IncidentBook(estate, {incident.id: incident for incident in saved.incidents})
@@ -79,6 +92,7 @@ class Alerting:
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
         self._suspects: dict[str, None] = {}
+        self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
         self._find_down()
@@ -92,7 +106,8 @@ class Alerting:
         for sample in samples:
             if sample.measurement in _SPEAKING:
                 self._teller.witnesses.see(sample)
-            for watch in watches_of(sample):
+            told = sample.measurement == MEASUREMENT
+            for watch in self._notifications.watches(sample) if told else watches_of(sample):
                 step = self._judge(watch, sample, now_ns)
                 if step is not None:
                     steps.append(step)
@@ -109,6 +124,9 @@ class Alerting:
             if now_ns - heard_ns > self._stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
+        for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
+            current, rule = self._alerts[alert.key], self._estate.rules[alert.rule]
+            steps.extend(self._keep(current, *advance(current, rule, reading, now_ns)))
         self._carry_out_commands()
         steps.extend(self._watch_ourselves(now_ns))
         return self._follow(steps, now_ns)
@@ -122,6 +140,14 @@ class Alerting:
         """Devices to ask at once, because something that hangs on them just failed (R53); each is given once."""
         suspects, self._suspects = tuple(self._suspects), {}
         return suspects
+
+    def save(self) -> dict[str, Any]:
+        """What rules have learned of single series, as plain values; everything else is in the store."""
+        return {"series": self._index.save()}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what save gave, before the first sample."""
+        self._index.restore(saved["series"])
 
     # What people ask and say
 
@@ -139,17 +165,30 @@ class Alerting:
 
     def acknowledge(self, id_: str, who: str, comment: str, now_ns: int) -> Incident:
         """Somebody takes it: no more repeats. KeyError where there is no such incident."""
-        return self._remark(id_, Remark("acknowledge", who, comment, now_ns), "api")
+        self.carry_out(AuditEntry(now_ns, who, "api", "acknowledge", id_, comment))
+        return self._book.incidents[id_]
 
-    def comment(self, id_: str, who: str, text: str, now_ns: int) -> Incident:
-        """Keep what somebody found out; it stands in the incident and in the recovery mail."""
-        return self._remark(id_, Remark("comment", who, text, now_ns), "api")
+    def carry_out(self, entry: AuditEntry) -> None:
+        """Do what a person asks now, and keep it in the audit log.
 
-    def silence(self, entry: AuditEntry) -> None:
-        """Begin or end a silence: action "silence" with until_ns, or "unsilence"; see poller.alerts.silences."""
-        self._teller.silences.take(entry)
+        KeyError where there is no such incident, ValueError where nobody
+        planned that maintenance.
+        """
+        self._do(entry)
         self._batch.audit.append(entry)
         self._follow([], entry.at_ns)
+
+    def illustrate(self, pictures: Pictures) -> None:
+        """Put pictures from a history into the mails, from now on."""
+        self._teller.pictures = pictures
+
+    def windows(self) -> dict[str, Maintenance]:
+        """All windows of maintenance, by id: of the configuration, and planned by people."""
+        return self._teller.windows.all()
+
+    def stopped(self, device: str, now_ns: int) -> str | None:
+        """The window of maintenance because of which the device is not to be polled now (R55)."""
+        return self._teller.windows.stopped(device, now_ns)
 
     def alert_samples(self, changes: Iterable[Change]) -> list[Sample]:
         """The changes as samples of the measurement "alert"."""
@@ -163,6 +202,11 @@ class Alerting:
             for change in changes
         ]
 
+    def take_incident_samples(self) -> list[Sample]:
+        """Every incident that changed since the last call, as a sample of the measurement "incident"."""
+        taken, self._records = self._records, []
+        return taken
+
     @property
     def _batch(self) -> Batch:
         """What this step changes; one transaction."""
@@ -175,7 +219,7 @@ class Alerting:
         if value is None:  # the sample is about something else; silence is found by the clock
             return None
         unusable = sample.fields.get("quality") in _NOT_A_READING
-        verdict = Verdict.UNKNOWN if unusable else watch.judge(value)
+        verdict = Verdict.UNKNOWN if unusable else watch.judge(value, sample.time_ns)
         if watch.rule.no_data == "raise" and (verdict is not Verdict.UNKNOWN or watch.key not in self._heard):
             self._heard[watch.key] = (watch, sample.time_ns)
         alert = self._alerts.get(watch.key)
@@ -248,7 +292,9 @@ class Alerting:
             self._batch.transitions.append((step, change.incident))
         self._teller.tell(now_ns)
         self._name()
-        self._batch.incidents.extend(self._book.incidents[id_] for id_ in sorted(self._book.changed))
+        changed = [self._book.incidents[id_] for id_ in sorted(self._book.changed)]
+        self._batch.incidents.extend(changed)
+        self._records.extend(incident_sample(incident, now_ns) for incident in changed)
         self._book.changed.clear()
         if self._batch:
             self.committed = self._store.submit(self._batch)
@@ -298,22 +344,23 @@ class Alerting:
 
     # People
 
-    def _remark(self, id_: str, remark: Remark, origin: str) -> Incident:
-        incident = self._book.incidents[id_]
-        incident = replace(incident, remarks=(*incident.remarks, remark))
-        self._book.put(incident)
-        if origin == "api":
-            self._batch.audit.append(AuditEntry(remark.at_ns, remark.who, origin, remark.kind, id_, remark.text))
-            self._follow([], remark.at_ns)
-        return self._book.incidents[id_]
+    def _do(self, entry: AuditEntry) -> None:
+        if entry.action in REMARKS:
+            incident = self._book.incidents[entry.target]
+            remark = Remark(entry.action, entry.who, entry.text, entry.at_ns)
+            self._book.put(replace(incident, remarks=(*incident.remarks, remark)))
+        elif entry.action in WINDOW_ACTIONS:
+            self._teller.windows.take(entry)
+        elif entry.action in SILENCE_ACTIONS:
+            self._teller.silences.take(entry)
+        else:
+            raise ValueError(f"nobody knows how to {entry.action!r}")
 
     def _carry_out_commands(self) -> None:
         for entry in self._store.commands(self._commands_done):
             self._commands_done = entry.id
             self._batch.commands_done = entry.id
-            if entry.action in {"silence", "unsilence"}:
-                self._teller.silences.take(entry)
-            elif entry.action in {"acknowledge", "comment"} and entry.target in self._book.incidents:
-                self._remark(entry.target, Remark(entry.action, entry.who, entry.text, entry.at_ns), entry.origin)
-            else:
-                log.warning("command not carried out: action=%s target=%s", entry.action, entry.target)
+            try:
+                self._do(entry)
+            except (KeyError, ValueError) as error:
+                log.warning("command not carried out: action=%s target=%s: %s", entry.action, entry.target, error)

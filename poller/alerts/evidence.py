@@ -7,9 +7,10 @@ from poller.alerts.dependencies import Dependencies
 from poller.alerts.incidents import Evidence, Incident
 from poller.alerts.subjects import Subject, subject_of
 from poller.estate import Estate
+from poller.readings import ISOLATED
 from poller.sample import FieldValue, Sample
 
-_TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state"}
+_TELLING: Final = {"device": "up", "interface": "oper_status", "circuit": "state", "service": "up"}
 """The field that speaks for a subject."""
 LINES: Final = 12
 
@@ -23,12 +24,18 @@ class Witnesses:
         self._names: dict[tuple[tuple[str, str], ...], str] = {}
         self._last: dict[str, tuple[FieldValue, int]] = {}
         self._answering: dict[str, bool] = {}
+        self._words: dict[str, tuple[str, str]] = {}
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""
+        if "committed_delivered" in sample.fields or sample.measurement == "service":
+            said = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
+            self._words[str(subject_of(sample))] = said
         field = _TELLING.get(sample.measurement)
         value = sample.fields.get(field) if field is not None else None
         if value is None:
+            if sample.fields.get("reason") == ISOLATED and sample.measurement == "device":
+                self._answering[dict(sample.tags)["device"]] = False
             return
         name = self._names.get(sample.tags)
         if name is None:
@@ -36,8 +43,8 @@ class Witnesses:
         before = self._last.get(name)
         if before is None or before[0] != value:
             self._last[name] = (value, sample.time_ns)
-            if sample.measurement == "device":
-                self._answering[name.partition("/")[2]] = value is True
+        if sample.measurement == "device":
+            self._answering[name.partition("/")[2]] = value is True
 
     def answering(self) -> Mapping[str, bool]:
         """Devices that were heard of, and whether they answered."""
@@ -51,7 +58,11 @@ class Witnesses:
             if member.inhibited_by is None or member.key == incident.root:
                 wanted.update(dict.fromkeys(self._near(Subject.parse(member.subject))))
         known = [name for name in wanted if name in self._last][:LINES]
-        return tuple(Evidence(name, _TELLING[name.partition("/")[0]], *self._last[name]) for name in known)
+        return tuple(self._evidence(name) for name in known)
+
+    def _evidence(self, name: str) -> Evidence:
+        field = _TELLING[name.partition("/")[0]]
+        return Evidence(name, field, *self._last[name], words=self._words.get(name, ("", "")))
 
     def _near(self, subject: Subject) -> list[str]:
         """The subject and what speaks for or against it, nearest first."""

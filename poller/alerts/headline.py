@@ -3,6 +3,7 @@
 from typing import Final
 
 from poller.alerts.incident import Incident, Member
+from poller.alerts.isolation import ISOLATION
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
 from poller.alerts.words import clean, condition, pick, reading_text, subject_name
@@ -22,7 +23,7 @@ def headline(incident: Incident, estate: Estate, lang: str) -> str:
         return name
     what = condition(rule, lang)
     if subject.kind == "daemon":
-        return what
+        return what if subject == ISOLATION or not subject.part else f"{what} ({clean(subject.part, 60)})"
     value = reading_text(root, rule, lang)
     together = {
         member.subject

@@ -23,6 +23,8 @@ class Evidence:
     value: FieldValue | None
     at_ns: int
     reason: str = ""
+    words: tuple[str, str] = ("", "")
+    """What was found, as a sentence, Japanese and English; empty where the value says it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58)."""
+    """What was told about an incident so far: the memory that keeps a mail from being missed or sent twice (R58).
+
+    posted, posts: the phase that programs were told last, and how often they were.
+    """
 
     count: int = 0
     first_ns: int | None = None
@@ -68,6 +73,8 @@ class Told:
     digest_ns: int | None = None
     digest_recovered: bool = False
     muted: bool = False
+    posted: str = ""
+    posts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,12 @@ class Incident:
     title_en: str = ""
     told: Told = field(default_factory=Told)
     serious_since_ns: int | None = None
+    first_serious_ns: int | None = None
+
+    @property
+    def serious_from_ns(self) -> int:
+        """When it was confirmed as serious for the first time: from there notices are due."""
+        return self.first_serious_ns or self.opened_ns
 
     @property
     def turned_serious(self) -> bool:

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down
+from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down, standby_helps
 from poller.alerts.incident import RANK, Evidence, Incident, Member, Remark, Told, is_worse
 from poller.alerts.isolation import ISOLATION
 from poller.alerts.places import Places
@@ -200,6 +200,7 @@ class IncidentBook:
             incident,
             root=root,
             severity=severity,
+            first_serious_ns=incident.first_serious_ns or (now_ns if severity is Severity.SERIOUS else None),
             serious_since_ns=(incident.serious_since_ns or now_ns) if severity is Severity.SERIOUS else None,
             worst=severity if is_worse(severity, incident.worst) else incident.worst,
             affected=Affected(
@@ -215,7 +216,7 @@ class IncidentBook:
         """The rule's severity, moved by what redundancy is left (R56, R64a)."""
         rule = self._estate.rules.get(member.rule)
         group = self._dependencies.group_of(Subject.parse(member.subject))
-        if rule is None or group is None or not is_fault(rule) or member.severity is Severity.NOTICE:
+        if rule is None or group is None or not standby_helps(rule) or member.severity is Severity.NOTICE:
             return member.severity
         if self._dependencies.serves(group, down):
             took_over = group.mode == "active_standby" and member.severity is Severity.SERIOUS

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from poller.alerts.incidents import Incident
-from poller.alerts.store import AuditEntry, append_audit, connect, decode_incident, read_audit
+from poller.alerts.records import AuditEntry, append_audit, connect, decode_incident, read_audit
 from poller.storage.journal_file import is_damage
 
 ALERTS_FILE: Final = "alerts.sqlite"
@@ -91,6 +91,11 @@ class Inquiry:
                 (end_ns, start_ns),
             ).fetchall()
             return [decode_incident(row[0]) for row in rows]
+
+    def plans(self) -> list[AuditEntry]:
+        """What people planned and ended of maintenance, in its order."""
+        with self._open() as connection:
+            return read_audit(connection, "action IN ('maintenance', 'end_maintenance') ORDER BY id")
 
     def story(self, id_: str) -> Story | None:
         """One incident with its transitions, mails and remarks; None where there is no such incident."""

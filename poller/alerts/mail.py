@@ -16,8 +16,10 @@ from email.utils import format_datetime
 from poller.alerts.announcements import Announcement
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident
+from poller.alerts.letterpaper import PICTURE, page_of
 from poller.alerts.notices import Kind
 from poller.alerts.page import Page, Postmark
+from poller.alerts.pictured import Picture, Pictures
 from poller.alerts.states import SECOND
 from poller.alerts.storm import HeldMail
 from poller.alerts.words import (
@@ -38,8 +40,13 @@ class Letter:
     write: Callable[[], bytes]
 
 
-def render(incident: Incident, mark: Postmark, contact: Contact, estate: Estate) -> Letter:
-    """The mail about one incident to one contact, in the contact's language."""
+def render(
+    incident: Incident, mark: Postmark, contact: Contact, estate: Estate, pictures: Pictures | None = None
+) -> Letter:
+    """The mail about one incident to one contact, in the contact's language.
+
+    Text, and the same as HTML with a picture for those who may see all of the network (a tenant may not).
+    """
     page = Page(incident, mark, contact, estate)
     subject = clean(page.subject(), 180)
     domain = estate.mail.sender.rpartition("@")[2]
@@ -54,7 +61,13 @@ def render(incident: Incident, mark: Postmark, contact: Contact, estate: Estate)
         message["X-Hinomi-Incident"] = incident.id
         message["X-Hinomi-Severity"] = incident.severity.value
         message["X-Hinomi-Scope"] = incident.scope
-        return _bytes(message, page.text())
+        may_see = pictures is not None and contact.role in {"operator", "engineer", "officer"}
+        picture = pictures.of(incident, mark.now_ns) if may_see and pictures is not None else None
+        text = page.text()
+        message.set_content(text, charset="utf-8", cte="base64")
+        colour = "recovered" if mark.kind is Kind.RECOVERED else incident.severity.value
+        _add_page(message, page_of(text, colour, picture, contact.lang), picture)
+        return message.as_bytes()
 
     return Letter(message_id, subject, write)
 
@@ -102,7 +115,8 @@ def render_announcement(announcement: Announcement, contact: Contact, estate: Es
     name = clean(announcement.window.name.lang(lang), 80)
     who = clean(estate.organisation.name.lang(lang), 60)
     start, end = announcement.start, announcement.end
-    when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {_local(end, lang)}"
+    until = f"{end:%H:%M}" if start.date() == end.date() else _local(end, lang)
+    when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {until}"
     planned = announcement.kind == "planned"
     if planned:
         subject = pick(lang, f"【作業予告】{name}（{when}）", f"[Planned work] {name} ({when})")
@@ -157,6 +171,14 @@ def _letter(contact: Contact, estate: Estate, mark: Postmark, named: tuple[str, 
 def _bytes(message: EmailMessage, text: str) -> bytes:
     message.set_content(text, charset="utf-8", cte="base64")
     return message.as_bytes()
+
+
+def _add_page(message: EmailMessage, html: str, picture: Picture | None) -> None:
+    """The text as HTML beside it, with its picture."""
+    message.add_alternative(html, subtype="html", charset="utf-8", cte="base64")
+    if picture is not None:
+        (_, page) = message.iter_parts()
+        page.add_related(picture.png, "image", "png", cid=f"<{PICTURE}>", filename="hinomi.png", disposition="inline")
 
 
 def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str, subject: str) -> EmailMessage:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from poller.alerts.calendar import BUSINESS, next_opening
 from poller.alerts.incidents import Incident, Told
+from poller.alerts.oncall import first_called
 from poller.alerts.states import SECOND
 from poller.estate import Contact, Estate, Severity
 
@@ -42,6 +43,7 @@ class Why(StrEnum):
     """The reason of a decision; it stands in every mail and in the store."""
 
     NEW = "new serious fault"
+    AFTER_MUTE = "still so at the end of maintenance or of a silence"
     TURNED_SERIOUS = "a held or minor fault turned serious"
     UNACKNOWLEDGED = "nobody has acknowledged it"
     PARTLY_OVER = "no longer serious, but not over"
@@ -191,15 +193,15 @@ def remember_digest(incident: Incident, now_ns: int) -> Incident:
     return replace(incident, told=told)
 
 
-def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
+def recipients(incident: Incident, kind: Kind, estate: Estate, now_ns: int) -> list[Contact]:
     """Whom to tell.
 
-    At once the operators and the first engineer; the provider of an affected circuit where the fault may be outside;
+    At once the operators and the engineer on call; the provider of an affected circuit where the fault may be outside;
     the contacts of affected tenants. While nobody acknowledges, the other engineers from the first repeat on and the
     officers from the second. The digest goes to all engineers.
     """
     level = incident.told.repeats + (kind is Kind.REPEAT)
-    engineers = [each.id for each in estate.contacts.values() if each.role == "engineer" and each.email is not None]
+    first = first_called(estate, now_ns)
     providers = {
         estate.circuits[circuit].provider for circuit in incident.affected.circuits if circuit in estate.circuits
     }
@@ -215,7 +217,7 @@ def recipients(incident: Incident, kind: Kind, estate: Estate) -> list[Contact]:
     for contact in estate.contacts.values():
         concerned = {
             "operator": True,
-            "engineer": contact.id in engineers[:1] or level >= 1 or kind is Kind.DIGEST,
+            "engineer": contact.id in first or level >= 1 or kind is Kind.DIGEST,
             "officer": level >= 2 or kind is Kind.DIGEST,  # noqa: PLR2004 - the second repeat
             "provider": outside and contact.id in providers,
             "tenant": contact.id in tenants and kind is not Kind.REPEAT,
@@ -231,10 +233,10 @@ def _wants(contact: Contact, incident: Incident, kind: Kind) -> bool:
     return severity in contact.severities
 
 
-def digest_recipients(incidents: Iterable[Incident], estate: Estate) -> dict[str, list[Incident]]:
+def digest_recipients(incidents: Iterable[Incident], estate: Estate, now_ns: int) -> dict[str, list[Incident]]:
     """By contact, the minor incidents that the digest tells it; operators and engineers, and whom else it concerns."""
     found: dict[str, list[Incident]] = {}
     for incident in incidents:
-        for contact in recipients(incident, Kind.DIGEST, estate):
+        for contact in recipients(incident, Kind.DIGEST, estate, now_ns):
             found.setdefault(contact.id, []).append(incident)
     return found

@@ -24,12 +24,13 @@ import os
 import socket
 import sqlite3
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from email.policy import SMTP
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 import aiosmtplib
 
@@ -61,6 +62,7 @@ class QueuedMail:
     message: bytes
     created_ns: int
     tries: int
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,13 @@ def back_off_seconds(tries: int) -> float:
     return BACK_OFF[min(tries, len(BACK_OFF)) - 1]
 
 
-async def run_outbox(store: Store, mail: Mail, secrets: Path, clock: Callable[[], int]) -> None:
-    """Send what is due, for ever; secrets is the directory that "file:" references are relative to."""
-    outbox = Outbox(store, mail, secrets)
+Way: TypeAlias = Callable[[QueuedMail], Awaitable[Outcome]]
+"""How what is no mail leaves (poller.alerts.ways)."""
+
+
+async def run_outbox(outbox: "Outbox", clock: Callable[[], int]) -> None:
+    """Send what is due, for ever."""
+    store = outbox.store
     woken = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -90,6 +96,7 @@ async def run_outbox(store: Store, mail: Mail, secrets: Path, clock: Callable[[]
 
     store.on_mail = wake
     await outbox.recover()
+    await outbox.look()
     while True:
         woken.clear()
         try:
@@ -108,10 +115,22 @@ async def try_every_way(settings: Mail, secrets: Path, mail: QueuedMail) -> list
 
 
 class Outbox:
-    """Sends what is due, and records what became of it."""
+    """Sends what is due, and records what became of it.
 
-    def __init__(self, store: Store, mail: Mail, secrets: Path, timeout: float = TIMEOUT) -> None:
-        self._store = store
+    secrets: the directory that "file:" references are relative to. ways: how recipients of other schemes than a mail
+    address are reached ("webhook:", "mqtt:").
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mail: Mail,
+        secrets: Path,
+        timeout: float = TIMEOUT,
+        ways: Mapping[str, Way] = MappingProxyType({}),
+    ) -> None:
+        self.store = store
+        self._ways = ways
         self._mail = mail
         self._secrets = secrets
         self._timeout = timeout
@@ -120,7 +139,7 @@ class Outbox:
     async def recover(self) -> int:
         """Put mails back that a crash left in "sending"; how many there were."""
         count = await asyncio.wrap_future(
-            self._store.call(
+            self.store.call(
                 lambda db: db.execute("UPDATE outbox SET state = 'waiting' WHERE state = 'sending'").rowcount
             )
         )
@@ -130,13 +149,17 @@ class Outbox:
 
     async def send_due(self, now_ns: int) -> int:
         """Try every mail that is due, a few at the same time; how many were accepted."""
-        due = await asyncio.wrap_future(self._store.call(lambda db: _claim(db, now_ns)))
+        due = await asyncio.wrap_future(self.store.call(lambda db: _claim(db, now_ns)))
+        if not due:
+            return 0
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def attempt(mail: QueuedMail) -> bool:
             async with gate:
                 outcome = await self._attempt(mail, now_ns)
-            await asyncio.wrap_future(self._store.call(lambda db: _record(db, mail, outcome, now_ns)))
+            state = await asyncio.wrap_future(self.store.call(lambda db: _record(db, mail, outcome, now_ns)))
+            self.store.outbox.sent_total += state == "sent"
+            self.store.outbox.dead_total += state == "dead"
             level = logging.INFO if outcome.accepted else logging.WARNING
             log.log(
                 level,
@@ -150,9 +173,19 @@ class Outbox:
             )
             return outcome.accepted
 
-        return sum(await asyncio.gather(*(attempt(mail) for mail in due)))
+        accepted = sum(await asyncio.gather(*(attempt(mail) for mail in due)))
+        await self.look()
+        return accepted
+
+    async def look(self) -> None:
+        """Note what waits, for whoever watches the outbox."""
+        state = self.store.outbox
+        state.waiting, state.oldest_ns = await asyncio.wrap_future(self.store.call(_waiting))
 
     async def _attempt(self, mail: QueuedMail, now_ns: int) -> Outcome:
+        way = self._ways.get(mail.recipient.partition(":")[0])
+        if way is not None:
+            return await way(mail)
         if not self._mail.relays:
             return await asyncio.to_thread(deliver_to_maildir, self._mail.maildir, mail)
         outcome = Outcome(accepted=False, refused=False, relay="", answer="no relay is configured")
@@ -269,13 +302,22 @@ def _claim(connection: sqlite3.Connection, now_ns: int) -> list[QueuedMail]:
     rows = connection.execute(
         "UPDATE outbox SET state = 'sending', tries = tries + 1 WHERE id IN"
         " (SELECT id FROM outbox WHERE state = 'waiting' AND due_ns <= ? ORDER BY id LIMIT 200)"
-        " RETURNING id, message_id, recipient, message, created_ns, tries",
+        " RETURNING id, message_id, recipient, message, created_ns, tries, kind",
         (now_ns,),
     ).fetchall()
     return sorted((QueuedMail(*row) for row in rows), key=lambda mail: mail.id)
 
 
-def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, now_ns: int) -> None:
+def _waiting(connection: sqlite3.Connection) -> tuple[int, int | None]:
+    """How many wait, and since when the oldest does."""
+    count, oldest = connection.execute(
+        "SELECT count(*), min(created_ns) FROM outbox WHERE state IN ('waiting', 'sending')"
+    ).fetchone()
+    return count, oldest
+
+
+def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, now_ns: int) -> str:
+    """Note what an attempt brought; the mail's new state."""
     if outcome.accepted:
         state, done = "sent", now_ns
     elif outcome.refused or now_ns - mail.created_ns >= GIVE_UP:
@@ -287,3 +329,4 @@ def _record(connection: sqlite3.Connection, mail: QueuedMail, outcome: Outcome, 
         "UPDATE outbox SET state = ?, due_ns = ?, relay = ?, answer = ?, done_ns = ? WHERE id = ?",
         (state, due, outcome.relay, outcome.answer, done, mail.id),
     )
+    return state

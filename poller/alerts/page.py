@@ -6,10 +6,13 @@ from typing import Final
 
 from poller.alerts.headline import headline
 from poller.alerts.incidents import Incident, Member
-from poller.alerts.notices import Kind
+from poller.alerts.notices import Kind, Why
+from poller.alerts.promises import due_lines, kept_lines, level_lines
+from poller.alerts.servicelevel import ServiceLevel
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
 from poller.alerts.words import (
+    REMARKS,
     Times,
     clean,
     duration_text,
@@ -25,8 +28,6 @@ from poller.estate import Circuit, Contact, Estate
 OUTSIDERS: Final = frozenset({"provider", "tenant", "officer", "supplier"})
 """Roles outside the operating team: no call to act in the subject, and a word on who writes."""
 _NUMBERED: Final = re.compile(r"[0-9０-９]+[.．)）]")
-FIRST_NOTICE: Final = 3600 * SECOND
-SECOND_NOTICE: Final = 7200 * SECOND
 NAMED_TENANTS: Final = 8
 """More tenants than these are only counted in the first line."""
 
@@ -35,7 +36,8 @@ NAMED_TENANTS: Final = 8
 class Postmark:
     """What a mail says about itself.
 
-    number: its place in the thread; next_ns: when the next one follows; joining: who is told then besides.
+    number: its place in the thread; next_ns: when the next one follows; joining: who is told then besides. levels:
+    of what the incident touched and has a target, this month; for a recovery.
     """
 
     kind: Kind
@@ -44,6 +46,7 @@ class Postmark:
     now_ns: int
     next_ns: int | None
     joining: tuple[Contact, ...] = ()
+    levels: tuple[ServiceLevel, ...] = ()
 
 
 def _steps(runbook: str) -> tuple[str, list[str]]:
@@ -101,7 +104,7 @@ class Page:
 
     def _reach_short(self) -> str:
         reach = self._tenants()
-        if not reach:
+        if not reach or self.mark.kind is Kind.EASED:
             return ""
         if len(reach) == 1:
             return self.say(f"影響 {reach[0]}", f" affects {reach[0]}")
@@ -127,7 +130,7 @@ class Page:
             self._reach(),
             self._where(),
             self._todo(),
-            self._deadlines(),
+            self._promises(),
             self._links(),
         ]
         return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -199,20 +202,27 @@ class Page:
             ),
             Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
         }.get(kind, "")
-        return self.say(f"{what}の状態です。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
+        if self.mark.why == Why.AFTER_MUTE:
+            extra += self.say(
+                "計画作業または通知停止の終了後も続いています。", " Still so after the planned work or silence."
+            )
+        state = "です" if what.endswith("断") else "の状態です"
+        return self.say(f"{what}{state}。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
-        plural = "" if len(tenants) == 1 else "s"
+        over = self.mark.kind in {Kind.RECOVERED, Kind.EASED}
+        plural = ("" if len(tenants) == 1 else "s") + (" affected until then" if over else "")
+        which = self.say("影響を受けた接続団体" if over else "接続団体", "")
         lines = []
         if tenants and self.contact.role == "provider":
-            lines.append(self.say(f"接続団体 {len(tenants)}団体", f"{len(tenants)} connected organisation{plural}"))
+            lines.append(self.say(f"{which} {len(tenants)}団体", f"{len(tenants)} connected organisation{plural}"))
         elif tenants:
             named = join(tenants[:NAMED_TENANTS], self.lang)
             more = self.say("ほか", " and more") if len(tenants) > NAMED_TENANTS else ""
             lines.append(
                 self.say(
-                    f"接続団体 {len(tenants)}団体：{named}{more}",
+                    f"{which} {len(tenants)}団体：{named}{more}",
                     f"{len(tenants)} connected organisation{plural}: {named}{more}",
                 )
             )
@@ -251,6 +261,8 @@ class Page:
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
             since = self.times.near(entry.at_ns, self.mark.now_ns)
             lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
+            if words := self.say(*entry.words):
+                lines.append(f"    {clean(words)}")
         return lines
 
     def _readings(self) -> list[str]:
@@ -301,11 +313,21 @@ class Page:
             return []
         lines = []
         for remark in self.incident.remarks:
-            what = self.say("確認", "acknowledged") if remark.kind == "acknowledge" else self.say("記録", "comment")
+            what = self.say(*REMARKS.get(remark.kind, ("記録", "comment")))
             lines.append(
                 f"  {self.times.clock(remark.at_ns)} {what} {clean(remark.who, 40)} {clean(remark.text)}".rstrip()
             )
         return [self.say("■ 対応の記録", "# What was done"), *lines] if lines else []
+
+    def _promises(self) -> list[str]:
+        if self.contact.role not in {"operator", "engineer"} or not self.incident.fault:
+            return []
+        if self.mark.kind is not Kind.RECOVERED:
+            return due_lines(self.incident, self.estate, self.lang)
+        return [
+            *kept_lines(self.incident, self.estate, self.lang),
+            *level_lines(self.incident, self.mark.levels, self.estate, self.lang),
+        ]
 
     def _links(self) -> list[str]:
         if self.contact.role in {"tenant", "provider"}:
@@ -336,24 +358,3 @@ class Page:
                 )
             )
         return lines
-
-    def _deadlines(self) -> list[str]:
-        """When those in charge must have been told (R60a, need N31); once it is over, whether they were."""
-        incident = self.incident
-        if self.contact.role not in {"operator", "engineer"} or not incident.fault:
-            return []
-        first, second = (incident.opened_ns + each for each in (FIRST_NOTICE, SECOND_NOTICE))
-        if self.mark.kind is not Kind.RECOVERED:
-            limits = self.times.short(first), self.times.short(second)
-            return [
-                self.say(
-                    f"報告期限：一次通知 {limits[0]}（検知から1時間）、二次通知 {limits[1]}（2時間）",
-                    f"Reports are due: first notice {limits[0]} (1 h), second notice {limits[1]} (2 h)",
-                )
-            ]
-        if incident.told.first_ns is None:
-            return []
-        kept = incident.told.first_ns <= first
-        at = self.times.clock(incident.told.first_ns)
-        verdict = self.say("期限内" if kept else "期限超過", "in time" if kept else "late")
-        return [self.say(f"一次通知 {at}（{verdict}）", f"First notice {at} ({verdict})")]

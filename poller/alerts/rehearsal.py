@@ -72,7 +72,7 @@ class _Stage:
             if value is None:
                 continue
             self.series.setdefault(watch.rule.id, set()).add(watch.key[1])
-            verdict = watch.judge(value)
+            verdict = watch.judge(value, sample.time_ns)
             before = self._alerts.get(watch.key)
             if before is None:
                 if verdict is not Verdict.RAISE:
@@ -105,7 +105,7 @@ class _Stage:
         rule, worst = self._estate.rules[alert.rule], self._worst.get(alert.key)
         if worst is None or isinstance(value, str) or isinstance(worst, str):
             self._worst[alert.key] = value if worst is None else worst
-        elif rule.equals is None:
+        elif rule.equals is None and not rule.changes:
             self._worst[alert.key] = min(worst, value) if rule.below is not None else max(worst, value)
 
     def _firing(self, alert: Alert) -> Firing:

@@ -5,12 +5,13 @@ answered once a series and remembered by (measurement, tags); a series nobody lo
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from poller.alerts.norms import LastValue, OwnMedian
 from poller.alerts.subjects import Subject, subject_of
 from poller.estate import Estate, Rule, Selector
 from poller.sample import FieldValue, Sample
@@ -26,7 +27,8 @@ class Verdict(Enum):
     UNKNOWN = "no usable value"
 
 
-Judge: TypeAlias = Callable[[FieldValue], Verdict]
+Judge: TypeAlias = Callable[[FieldValue, int], Verdict]
+Memory: TypeAlias = OwnMedian | LastValue
 Lines: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 """A selector's lines that are given: the fact each asks about, and its patterns."""
 Key: TypeAlias = tuple[str, str]
@@ -37,52 +39,114 @@ UNKNOWN_WORD: Final = "unknown"
 _WILD: Final = re.compile(r"[*?\[]")
 
 
-def compile_judge(rule: Rule) -> Judge:
-    """The rule as a function of one value.
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a rule judges one series: judge(value, at_ns), and what it remembers of the series, if anything."""
 
-    above raises when greater, below when smaller, equals when the same (a boolean is never a number). Without clear_*
-    the clear level is the raise level. The word "unknown" is no value unless the rule asks for it.
+    judge: Judge
+    memory: Memory | None = None
+
+
+def kind_of(rule: Rule) -> str:
+    """Which setting says when the rule raises: a key of KINDS; ValueError where there is none."""
+    for kind in KINDS:
+        given = getattr(rule, kind)
+        if given is not None and (kind != "changes" or given):
+            return kind
+    raise ValueError(f"rules.{rule.id}: one of {', '.join(KINDS)} is needed")
+
+
+def compile_judge(rule: Rule) -> Judging:
+    """The rule as a function of one series' values; each series needs its own, because some kinds remember.
+
+    above raises when greater, below when smaller, equals when the same (a boolean is never a number), above_median when
+    so many times greater than the series' own median, changes when it is another than before. Without clear_* the clear
+    level is the raise level. The word "unknown" is no value unless the rule asks for it.
     """
-    if rule.above is not None:
-        return _judge_above(rule.above, rule.above if rule.clear_below is None else rule.clear_below)
-    if rule.below is not None:
-        return _judge_below(rule.below, rule.below if rule.clear_above is None else rule.clear_above)
-    if rule.equals is not None:
-        return _judge_equals(rule.equals)
-    raise ValueError(f"rules.{rule.id}: one of above, below, equals is needed")
+    return KINDS[kind_of(rule)](rule)
 
 
-def _judge_above(above: float, clear: float) -> Judge:
-    def judge(value: FieldValue) -> Verdict:
+def _judge_above(rule: Rule) -> Judging:
+    above = float(rule.above or 0.0)
+    clear = above if rule.clear_below is None else rule.clear_below
+
+    def judge(value: FieldValue, _at_ns: int) -> Verdict:
         if isinstance(value, str):
             return Verdict.UNKNOWN
         if value > above:
             return Verdict.RAISE
         return Verdict.CLEAR if value <= clear else Verdict.BETWEEN
 
-    return judge
+    return Judging(judge)
 
 
-def _judge_below(below: float, clear: float) -> Judge:
-    def judge(value: FieldValue) -> Verdict:
+def _judge_below(rule: Rule) -> Judging:
+    below = float(rule.below or 0.0)
+    clear = below if rule.clear_above is None else rule.clear_above
+
+    def judge(value: FieldValue, _at_ns: int) -> Verdict:
         if isinstance(value, str):
             return Verdict.UNKNOWN
         if value < below:
             return Verdict.RAISE
         return Verdict.CLEAR if value >= clear else Verdict.BETWEEN
 
-    return judge
+    return Judging(judge)
 
 
-def _judge_equals(expected: bool | int | str) -> Judge:  # noqa: FBT001 - it is a value to compare with, not a flag
+def _judge_equals(rule: Rule) -> Judging:
+    expected = rule.equals
     boolean = isinstance(expected, bool)
 
-    def judge(value: FieldValue) -> Verdict:
+    def judge(value: FieldValue, _at_ns: int) -> Verdict:
         if isinstance(value, bool) is boolean and value == expected:
             return Verdict.RAISE
         return Verdict.UNKNOWN if value == UNKNOWN_WORD else Verdict.CLEAR
 
-    return judge
+    return Judging(judge)
+
+
+def _judge_above_median(rule: Rule) -> Judging:
+    memory = OwnMedian()
+    times = float(rule.above_median or 0.0)
+    clear_times = times if rule.clear_median is None else rule.clear_median
+
+    def judge(value: FieldValue, at_ns: int) -> Verdict:
+        if isinstance(value, str):
+            return Verdict.UNKNOWN
+        usual = memory.median(at_ns)
+        memory.add(value, at_ns)
+        if usual is None:
+            return Verdict.UNKNOWN
+        if value > times * usual and value - usual > rule.margin:
+            return Verdict.RAISE
+        return Verdict.CLEAR if value <= clear_times * usual or value - usual <= rule.margin else Verdict.BETWEEN
+
+    return Judging(judge, memory)
+
+
+def _judge_changes(rule: Rule) -> Judging:
+    memory = LastValue()
+    counts = rule.on.endswith("_total")
+
+    def judge(value: FieldValue, _at_ns: int) -> Verdict:
+        if value == UNKNOWN_WORD:
+            return Verdict.UNKNOWN
+        if counts and not isinstance(value, str) and not isinstance(memory.value, str | None) and value < memory.value:
+            memory.value = None  # it began anew, with its program
+        return Verdict.RAISE if memory.changed(value) else Verdict.CLEAR
+
+    return Judging(judge, memory)
+
+
+KINDS: Final[Mapping[str, Callable[[Rule], Judging]]] = {
+    "above": _judge_above,
+    "below": _judge_below,
+    "equals": _judge_equals,
+    "above_median": _judge_above_median,
+    "changes": _judge_changes,
+}
+"""The kinds of rules by the setting that makes one; whatever else a rule may ask is one more line here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +160,7 @@ class Watch:
     judge: Judge
 
 
-_Compiled: TypeAlias = tuple[Rule, str, Judge, Lines]
+_Compiled: TypeAlias = tuple[Rule, str, Lines]
 
 
 class RuleIndex:
@@ -109,10 +173,17 @@ class RuleIndex:
         self._chosen: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], tuple[_Compiled, ...]] = {}
         self._watches: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Watch, ...]] = {}
         self._facts = EstateFacts(estate)
+        self._plain: dict[str, Judge | None] = {}
+        self._memories: dict[Key, Memory] = {}
+        self._saved: dict[Key, dict[str, Any]] = {}
         for rule in estate.rules.values():
             measurement, field = split_on(rule)
+            if measurement == "notification":  # each is a subject of its own: poller.alerts.notifications
+                continue
             lines = selected_lines(rule.where)
-            self._rules.setdefault(measurement, []).append((rule, field, compile_judge(rule), lines))
+            judging = compile_judge(rule)
+            self._rules.setdefault(measurement, []).append((rule, field, lines))
+            self._plain[rule.id] = judging.judge if judging.memory is None else None
             self._asked.setdefault(measurement, {"device"}).update(fact for fact, _ in lines)
 
     def watches(self, sample: Sample) -> tuple[Watch, ...]:
@@ -129,7 +200,30 @@ class RuleIndex:
             return ()
         name = str(subject)
         chosen = self._chosen_for(subject, sample)
-        return tuple(Watch(rule, subject, (rule.id, name), field, judge) for rule, field, judge, _ in chosen)
+        return tuple(
+            Watch(rule, subject, (rule.id, name), field, self._judge_of(rule, (rule.id, name)))
+            for rule, field, _ in chosen
+        )
+
+    def _judge_of(self, rule: Rule, key: Key) -> Judge:
+        """The rule's judge; one of its own for a series that must be remembered."""
+        plain = self._plain[rule.id]
+        if plain is not None:
+            return plain
+        judging = compile_judge(rule)
+        if judging.memory is not None:
+            self._memories[key] = judging.memory
+            if key in self._saved:
+                judging.memory.restore(self._saved.pop(key))
+        return judging.judge
+
+    def save(self) -> list[list[Any]]:
+        """What the rules remember of each series, as plain values; restore takes it over."""
+        return [[*key, memory.save()] for key, memory in self._memories.items()]
+
+    def restore(self, saved: Iterable[Sequence[Any]]) -> None:
+        """Go on from what save gave, before the first sample."""
+        self._saved = {(rule, subject): memory for rule, subject, memory in saved}
 
     def _chosen_for(self, subject: Subject, sample: Sample) -> tuple[_Compiled, ...]:
         """The rules whose selectors fit; worked out once for all series that they cannot tell apart.
@@ -142,7 +236,7 @@ class RuleIndex:
         if chosen is None:
             facts = self._facts.of(subject, sample.tags)
             rules = self._rules[sample.measurement]
-            chosen = self._chosen[likeness] = tuple(rule for rule in rules if _all_match(rule[3], facts))
+            chosen = self._chosen[likeness] = tuple(rule for rule in rules if all_match(rule[2], facts))
         return chosen
 
 
@@ -165,6 +259,8 @@ _SELECTED: Final = {
     "line_groups": "line_group",
     "tenants": "tenant",
     "services": "service",
+    "notifications": "notification",
+    "parts": "part",
 }
 """The lines of a Selector, and the fact each of them asks about."""
 
@@ -176,10 +272,11 @@ def selected_lines(selector: Selector) -> Lines:
 
 def matches(selector: Selector, facts: Mapping[str, frozenset[str]]) -> bool:
     """True where every line that is given matches one of the subject's facts; a subject without that fact does not."""
-    return _all_match(selected_lines(selector), facts)
+    return all_match(selected_lines(selector), facts)
 
 
-def _all_match(lines: Lines, facts: Mapping[str, frozenset[str]]) -> bool:
+def all_match(lines: Lines, facts: Mapping[str, frozenset[str]]) -> bool:
+    """True where every line has a pattern that fits one of the values of its fact."""
     for fact, patterns in lines:
         values = facts.get(fact, ())
         if not any(_fits(pattern, value) for pattern in patterns for value in values):

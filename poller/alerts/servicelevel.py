@@ -3,9 +3,12 @@
     availability = (service hours - outages that count) / service hours
 
 An outage counts unless a reason leaves it out: planned (a maintenance window that is excluded), other_party (its
-incident's cause lies outside the demarcation point; people have to agree to that; never for a circuit, whose level is
-that other party's promise), unknown (monitoring was isolated: nobody can say). Where reasons overlap the first of these
-holds. Overlapping outages of one subject count once.
+incident's cause lies outside the demarcation point; never for a circuit, whose level is that other party's promise),
+disaster (people say so), unknown (monitoring was isolated: nobody can say). Where reasons overlap the first of these
+holds. Overlapping outages of one subject count once. People decide about an incident by the remark "exclude": its first
+word is other_party, disaster, or none (it counts after all); until they do, what is left out is not agreed.
+
+A tenant is out while an incident of faults reaches it, from its begin to its end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +21,7 @@ from poller.alerts.calendar import is_open_day, opening_hours
 from poller.alerts.dependencies import says_down
 from poller.alerts.incident import Incident
 from poller.alerts.isolation import ISOLATION
-from poller.alerts.maintenance import occurrences
-from poller.alerts.rules import EstateFacts, matches
+from poller.alerts.maintenance import Windows
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
 from poller.estate import Calendar, Estate
@@ -28,25 +30,30 @@ Span: TypeAlias = tuple[int, int]
 """Half-open, UTC unix nanoseconds."""
 PLANNED: Final = "planned"
 OTHER_PARTY: Final = "other_party"
+DISASTER: Final = "disaster"
 UNKNOWN: Final = "unknown"
-REASONS: Final = (PLANNED, OTHER_PARTY, UNKNOWN)
+REASONS: Final = (PLANNED, OTHER_PARTY, DISASTER, UNKNOWN)
+COUNTS: Final = "none"
+"""What people say where nothing leaves an outage out."""
+DECISIONS: Final = (OTHER_PARTY, DISASTER, COUNTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One stretch in which the subject was down; excluded: why all of it is left out, or ""."""
+    """One stretch in which the subject was down; excluded: why all of it is left out, or ""; agreed: people said so."""
 
     span: Span
     incident: str
     excluded: str = ""
+    agreed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
-    """One subject in one period; seconds within its service hours.
+    """One subject in one period, as far as it has come; seconds within its service hours.
 
-    availability: None where there were no service hours. allowance_left_seconds: what may still be lost in the period
-    without missing the target; negative once it is missed, None without a target.
+    availability: None where there were no service hours. allowance_seconds: what the target lets be lost in the whole
+    period, left: what of it remains; negative once the target is missed, None without a target.
     """
 
     subject: str
@@ -55,45 +62,67 @@ class ServiceLevel:
     excluded_seconds: Mapping[str, float]
     availability: float | None
     target: float | None
+    allowance_seconds: float | None
     allowance_left_seconds: float | None
     outages: tuple[Outage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a level is judged by besides outages: the maintenance there was, and the moment to which it is judged."""
+
+    windows: Windows
+    until_ns: int
+
+
+def decision(incident: Incident) -> tuple[str, bool]:
+    """Why the incident is left out ("" where it counts), and whether people agreed to that."""
+    for remark in reversed(incident.remarks):
+        word = remark.text.split(maxsplit=1)[0] if remark.kind == "exclude" and remark.text else ""
+        if word in DECISIONS:
+            return "" if word == COUNTS else word, True
+    if incident.root[1] == str(ISOLATION):
+        return UNKNOWN, True
+    return (OTHER_PARTY, False) if incident.scope == "outside" else ("", True)
 
 
 def outages_of(incidents: Iterable[Incident], estate: Estate, until_ns: int) -> dict[str, list[Outage]]:
     """Outages by subject ("service/dns-1"), from the alerts that say "down"; what lasts is cut at until_ns."""
     found: dict[str, list[Outage]] = {}
     for incident in incidents:
-        isolated = incident.root[1] == str(ISOLATION)
-        outside = OTHER_PARTY if incident.scope == "outside" else ""
+        reason, agreed = decision(incident)
         for member in incident.members:
             rule = estate.rules.get(member.rule)
             if rule is None or not says_down(rule):
                 continue
             span = (member.since_ns, until_ns if member.resolved_ns is None else member.resolved_ns)
-            reason = "" if member.subject.startswith(("circuit/", "line_group/")) else outside
-            found.setdefault(member.subject, []).append(Outage(span, incident.id, UNKNOWN if isolated else reason))
+            own = member.subject.startswith(("circuit/", "line_group/")) and reason == OTHER_PARTY
+            outage = Outage(span, incident.id) if own else Outage(span, incident.id, reason, agreed)
+            found.setdefault(member.subject, []).append(outage)
+        if incident.fault and incident.merged_into is None:
+            span = (incident.begun_ns, until_ns if incident.ended_ns is None else incident.ended_ns)
+            for tenant in incident.affected.tenants:
+                found.setdefault(f"tenant/{tenant}", []).append(Outage(span, incident.id, reason, agreed))
     return found
 
 
-def planned_spans(subject: Subject, estate: Estate, period: Span) -> list[Span]:
+def planned_spans(subject: Subject, windows: Windows, zone: ZoneInfo, period: Span) -> list[Span]:
     """When maintenance that is excluded from the service level covered the subject."""
-    zone = ZoneInfo(estate.organisation.timezone)
-    facts = EstateFacts(estate).of(subject)
     since, until = (datetime.fromtimestamp(each / SECOND, zone) for each in period)
-    return [
-        (_ns(start), _ns(end))
-        for window in estate.maintenance.values()
-        if window.exclude_from_service_level and matches(window.where, facts)
-        for start, end in occurrences(window, since, until, zone)
-    ]
+    return [(_ns(start), _ns(end)) for start, end in windows.excluded(subject, since, until)]
 
 
-def service_level(subject: Subject, outages: Iterable[Outage], estate: Estate, period: Span) -> ServiceLevel:
+def service_level(
+    subject: Subject, outages: Iterable[Outage], estate: Estate, period: Span, around: Around | None = None
+) -> ServiceLevel:
     """The subject's level over the period, within the hours of its calendar (around the clock where it has none)."""
-    hours = list(service_hours(_calendar(subject, estate), period, ZoneInfo(estate.organisation.timezone)))
-    outages = tuple(sorted(outages, key=lambda outage: outage.span))
-    left_out = {PLANNED: planned_spans(subject, estate, period)}
-    for reason in (OTHER_PARTY, UNKNOWN):
+    around = around or Around(Windows(estate), period[1])
+    zone = ZoneInfo(estate.organisation.timezone)
+    whole = list(service_hours(_calendar(subject, estate), period, zone))
+    hours = intersect(whole, [(period[0], min(period[1], around.until_ns))])
+    outages = tuple(sorted((each for each in outages if intersect([each.span], [period])), key=lambda each: each.span))
+    left_out = {PLANNED: planned_spans(subject, around.windows, zone, period)}
+    for reason in REASONS[1:]:
         left_out[reason] = [outage.span for outage in outages if outage.excluded == reason]
     rest = intersect(merge(outage.span for outage in outages), hours)
     excluded = {}
@@ -102,16 +131,18 @@ def service_level(subject: Subject, outages: Iterable[Outage], estate: Estate, p
         excluded[reason] = _seconds(intersect(rest, spans))
         rest = subtract(rest, spans)
     service, down = _seconds(hours), _seconds(rest)
-    target = _target(subject, estate)
+    target = target_of(subject, estate)
+    allowance = None if target is None else _seconds(whole) * (1 - target)
     return ServiceLevel(
-        str(subject),
-        service,
-        down,
-        excluded,
-        (service - down) / service if service else None,
-        target,
-        None if target is None else service * (1 - target) - down,
-        outages,
+        subject=str(subject),
+        service_seconds=service,
+        down_seconds=down,
+        excluded_seconds=excluded,
+        availability=(service - down) / service if service else None,
+        target=target,
+        allowance_seconds=allowance,
+        allowance_left_seconds=None if allowance is None else allowance - down,
+        outages=outages,
     )
 
 
@@ -166,7 +197,8 @@ def _calendar(subject: Subject, estate: Estate) -> Calendar | None:
     return None if service is None or service.calendar is None else estate.calendars.get(service.calendar)
 
 
-def _target(subject: Subject, estate: Estate) -> float | None:
+def target_of(subject: Subject, estate: Estate) -> float | None:
+    """The availability that was promised for the subject, 0..1; None where none was."""
     if subject.kind == "service" and subject.id in estate.services:
         return estate.services[subject.id].availability
     if subject.kind == "circuit" and subject.id in estate.circuits:

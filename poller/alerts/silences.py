@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 from poller.alerts.incidents import Incident
-from poller.alerts.store import AuditEntry
+from poller.alerts.records import AuditEntry
+
+SILENCE_ACTIONS: Final = frozenset({"silence", "unsilence"})
 
 
 class Silences:
@@ -26,9 +29,10 @@ class Silences:
             self._until.pop(entry.target, None)
 
     def muting(self, incident: Incident, now_ns: int) -> str | None:
-        """Who silenced all that is still bad of the incident; None where something is not silenced."""
+        """Who silenced every cause of the incident that is still bad; None where something is not silenced."""
         patterns = [(target, who) for target, (until, who) in self._until.items() if now_ns < until]
-        subjects = [member.subject for member in incident.active]
+        causes = [member for member in incident.active if member.inhibited_by is None] or incident.active
+        subjects = [member.subject for member in causes]
         if not patterns or not subjects:
             return None
         by = [_silenced_by(incident.id, subject, patterns) for subject in subjects]

@@ -36,7 +36,14 @@ _REASONS: Final[Mapping[str, str]] = {
 _OF_LEVELS: Final = frozenset({Reason.RAISED, Reason.HELD, Reason.FELL_BACK, Reason.CLEARED})
 """Reasons that speak of levels, which a rule on a state has not."""
 _LASTING: Final = frozenset({Reason.HELD, Reason.CLEARED})
-_ACTIONS: Final = {"acknowledge": "確認", "comment": "記録", "silence": "通知停止", "unsilence": "通知再開"}
+_ACTIONS: Final = {
+    "acknowledge": "確認",
+    "comment": "記録",
+    "second_notice": "二次通知",
+    "exclude": "稼働率の扱い",
+    "silence": "通知停止",
+    "unsilence": "通知再開",
+}
 _FATES: Final = {
     "waiting": "送信待ち",
     "sending": "送信中",
@@ -57,9 +64,13 @@ _KINDS: Final[Mapping[str, str]] = {
     Kind.STORM: "多発のまとめ",
     Kind.ANNOUNCEMENT: "お知らせ",
     Kind.TEST: "試験",
+    "opened": "外部へ通知（発生）",
+    "changed": "外部へ通知（変化）",
+    "closed": "外部へ通知（終了）",
 }
 _WHYS: Final[Mapping[str, str]] = {
     Why.NEW: "新しい重大な障害",
+    Why.AFTER_MUTE: "計画作業または通知停止の終了後も継続",
     Why.TURNED_SERIOUS: "軽微または保留から重大に変わった",
     Why.UNACKNOWLEDGED: "未確認のまま",
     Why.PARTLY_OVER: "重大ではなくなったが継続中",
@@ -100,7 +111,8 @@ def _evidence(story: Story, estate: Estate, lang: str, times: Times) -> list[str
     for entry in story.incident.evidence:
         subject = Subject.parse(entry.subject)
         value = value_text(subject.kind, entry.field, entry.value, lang)
-        lines.append(f"  {times.full(entry.at_ns)}  {subject_name(subject, estate, lang)}  {value}")
+        words = pick(lang, *entry.words)
+        lines.append(f"  {times.full(entry.at_ns)}  {subject_name(subject, estate, lang)}  {value}  {words}".rstrip())
     return ["", pick(lang, "■ 根拠", "# Evidence"), *lines] if lines else []
 
 

@@ -45,14 +45,33 @@ _DOWN: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
 _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("up", True): ("応答あり", "answering"),
     ("up", False): ("応答なし", "not answering"),
+    ("service.up", True): ("利用可", "usable"),
+    ("service.up", False): ("利用不可", "not usable"),
     ("oper_status", 1): ("リンク up", "link up"),
     ("oper_status", 2): ("リンク down", "link down"),
     ("state", "up"): ("正常", "up"),
     ("state", "down"): ("断", "down"),
     ("state", "degraded"): ("品質低下", "degraded"),
     ("state", "unknown"): ("不明", "unknown"),
+    ("ha_role", "active"): ("稼働系", "active"),
+    ("ha_role", "standby"): ("待機系", "standby"),
+    ("ha_role", "member"): ("構成員", "member"),
+    ("ha_role", "alone"): ("単独（相手なし）", "alone, without its partner"),
 }
 _SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
+EXCLUSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "planned": ("計画作業", "planned"),
+    "other_party": ("回線事業者など他者の障害", "another party's fault"),
+    "disaster": ("災害", "disaster"),
+    "unknown": ("監視の断", "not watched"),
+}
+"""Why an outage is left out of the service level."""
+REMARKS: Final[Mapping[str, tuple[str, str]]] = {
+    "acknowledge": ("確認", "acknowledged"),
+    "comment": ("記録", "comment"),
+    "second_notice": ("二次通知", "second notice"),
+    "exclude": ("稼働率の扱い", "service level"),
+}
 _SCOPES: Final = {"inside": "範囲内", "outside": "範囲外"}
 
 
@@ -107,7 +126,7 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
-    known = _VALUES.get((field, value))
+    known = _VALUES.get((f"{measurement}.{field}", value)) or _VALUES.get((field, value))
     if known is not None:
         return pick(lang, *known)
     if isinstance(value, str | bool):
@@ -122,6 +141,8 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
         return f"{percent:.1f}%" if percent < 10 and percent != int(percent) else f"{percent:.0f}%"  # noqa: PLR2004 - two significant digits
     if unit == "days":
         return pick(lang, f"{value:.0f}日", f"{value:.0f} days")
+    if unit == "s" and 0 < value < 1:
+        return f"{value * 1000:.3g} ms"
     if unit == "s":
         return pick(lang, f"{value:.2f}秒", f"{value:.2f} s")
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
@@ -130,6 +151,9 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
 def threshold_text(rule: Rule, lang: str) -> str:
     """The level that was passed; empty where the rule compares with a state."""
     measurement, field = split_on(rule)
+    if rule.above_median is not None:
+        times = f"{rule.above_median:g}"
+        return pick(lang, f"平常値の{times}倍 超", f"more than {times} times its usual value")
     if rule.above is not None:
         level = value_text(measurement, field, rule.above, lang)
         return pick(lang, f"しきい値 {level} 超", f"threshold above {level}")
@@ -140,7 +164,12 @@ def threshold_text(rule: Rule, lang: str) -> str:
 
 
 def reading_text(member: Member, rule: Rule, lang: str) -> str:
-    """The value that raised the alert with its threshold: "91%（しきい値 80% 超）"; empty for states."""
+    """The value that raised the alert with its threshold: "91%（しきい値 80% 超）"; empty for states.
+
+    Of a rule on changes, what it became.
+    """
+    if rule.changes and member.value is not None:
+        return pick(lang, "→ ", "-> ") + value_text(*split_on(rule), member.value, lang)
     level = threshold_text(rule, lang)
     if not level or member.value is None:
         return ""

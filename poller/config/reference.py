@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from poller import settings, units
-from poller.estate import Estate, Id
+from poller.estate import Estate
 from poller.secrets import SecretReference
 
 _INTRODUCTION: Final = """\
@@ -39,7 +39,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     units.Duration: 'duration ("60s")',
     units.Ratio: 'ratio ("80%")',
     settings.Address: "IP address",
-    Id: "id",
+    settings.Id: "id",
     SecretReference: "secret by reference",
     str: "text",
     bool: "true or false",

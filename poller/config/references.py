@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from poller.config.places import Path_, dotted
 from poller.config.problems import Problem, did_you_mean
-from poller.config.rulecheck import check_calendars, check_maintenance, check_rules
+from poller.config.rulecheck import check_calendars, check_maintenance, check_rotations, check_rules
+from poller.config.servicecheck import check_services
 from poller.estate import Credentials, Estate, MeasuredBy
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ def check_references(estate: Estate, tree: "Tree", profiles: Collection[str]) ->
     _check_line_groups(check)
     _check_tenants(check)
     _check_services_and_contacts(check)
+    _check_notifications(check)
+    _check_rotations(check)
     check_rules(estate, tree)
     check_calendars(estate, tree)
     check_maintenance(estate, tree)
+    check_rotations(estate, tree)
     return _check_credentials(check)
 
 
@@ -242,6 +246,7 @@ def _check_tenants(check: _Check) -> None:
 
 
 def _check_services_and_contacts(check: _Check) -> None:
+    check_services(check.estate, check.tree)
     for key, service in check.estate.services.items():
         for index, device in enumerate(service.devices):
             check.known(("services", key, "devices", index), ("device",), device)
@@ -255,6 +260,30 @@ def _check_services_and_contacts(check: _Check) -> None:
             check.tree.add(
                 ("contacts", key), f"email is missing: a contact with the role {person.role} gets alert mails"
             )
+
+
+def _check_notifications(check: _Check) -> None:
+    settings = check.estate.notifications
+    for index, key in enumerate(settings.credentials):
+        check.known(("notifications", "credentials", index), ("credentials",), key)
+    if settings.storm_per_second > settings.per_second:
+        text = f"is above per_second ({settings.per_second}): such a storm would never be seen"
+        check.tree.add(("notifications", "storm_per_second"), text)
+
+
+def _check_rotations(check: _Check) -> None:
+    for key, rotation in check.estate.rotations.items():
+        named: list[tuple[Path_, str]] = [(("contacts", at), each) for at, each in enumerate(rotation.contacts)]
+        named += [(("swaps", at, "contact"), swap.contact) for at, swap in enumerate(rotation.swaps)]
+        for path, contact in named:
+            if check.known(("rotations", key, *path), ("contact",), contact):
+                _check_on_call(check, ("rotations", key, *path), contact)
+
+
+def _check_on_call(check: _Check, path: Path_, contact: str) -> None:
+    if check.estate.contacts[contact].role != "engineer":
+        role = check.estate.contacts[contact].role
+        check.tree.add(path, f"{contact!r} has the role {role}; only engineers are on call")
 
 
 def _check_credentials(check: _Check) -> list[Problem]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from poller.alerts.rules import KINDS
 from poller.config.places import Path_
 from poller.config.problems import did_you_mean
 from poller.estate import Estate, Rule, Selector
@@ -18,7 +19,7 @@ _HOURS: Final = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)
 _CLOSED: Final = re.compile(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 _MOST_RATIO: Final = 10.0
 """Ten times a limit; what is above is a percentage without its sign."""
-_LEVELS: Final = ("above", "below", "equals")
+_NUMERIC: Final = frozenset({"above", "below", "above_median"})
 
 
 def check_rules(estate: Estate, tree: "Tree") -> None:
@@ -28,6 +29,7 @@ def check_rules(estate: Estate, tree: "Tree") -> None:
         _check_selector(estate, tree, (*path, "where"), rule.where)
         if _check_field(tree, path, rule):
             _check_levels(tree, path, rule)
+        _check_told(tree, path, rule)
 
 
 def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
@@ -48,22 +50,37 @@ def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
 
 
 def _check_levels(tree: "Tree", path: Path_, rule: Rule) -> None:
-    given = [level for level in _LEVELS if getattr(rule, level) is not None]
+    given = [kind for kind in KINDS if getattr(rule, kind) is not None and (kind != "changes" or rule.changes)]
     if len(given) != 1:
-        tree.add(path, f"needs exactly one of above, below and equals, and has {' and '.join(given) or 'none'}")
+        tree.add(path, f"needs exactly one of {', '.join(KINDS)}, and has {' and '.join(given) or 'none'}")
         return
     measurement, _, name = rule.on.partition(".")
     kind = SCHEMA[measurement].field(name).kind
-    if given[0] != "equals" and kind not in (int, float):
+    if given[0] in _NUMERIC and kind not in (int, float):
         tree.add((*path, given[0]), f"{rule.on} is {'true or false' if kind is bool else 'text'}: use equals")
     if given[0] == "equals" and not isinstance(rule.equals, kind):
         word = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}[kind]
         tree.add((*path, "equals"), f"{rule.on} is {word}, not {rule.equals!r}")
     _check_percent(tree, path, rule, SCHEMA[measurement].field(name).unit)
+    if rule.changes and rule.raise_for:
+        tree.add((*path, "raise_for"), "a change is over in a moment: with changes there is nothing to wait for")
+    if rule.margin and rule.above_median is None:
+        tree.add((*path, "margin"), "goes with above_median only")
+    if rule.clear_median is not None and (rule.above_median is None or rule.clear_median > rule.above_median):
+        tree.add((*path, "clear_median"), "must go with above_median and not be higher, or it would never clear")
     if rule.clear_below is not None and (rule.above is None or rule.clear_below > rule.above):
         tree.add((*path, "clear_below"), "must go with above and not be higher, or it would never clear")
     if rule.clear_above is not None and (rule.below is None or rule.clear_above < rule.below):
         tree.add((*path, "clear_above"), "must go with below and not be lower, or it would never clear")
+
+
+def _check_told(tree: "Tree", path: Path_, rule: Rule) -> None:
+    """Only a notification has a name and varbinds."""
+    if rule.on.startswith("notification."):
+        return
+    for setting in ("notifications", "varbinds"):
+        if getattr(rule.where, setting):
+            tree.add((*path, "where", setting), f"goes with rules on notification.*, and this one is on {rule.on}")
 
 
 def _check_percent(tree: "Tree", path: Path_, rule: Rule, unit: str) -> None:
@@ -117,6 +134,18 @@ def check_maintenance(estate: Estate, tree: "Tree") -> None:
         times = list(_times(tree, path, {"start": window.start, "end": window.end}))
         if len(times) == 2 and times[0] >= times[1]:  # noqa: PLR2004 - start and end
             tree.add((*path, "end"), f"is not after the start at {tree.place((*path, 'start'))}")
+
+
+def check_rotations(estate: Estate, tree: "Tree") -> None:
+    """A rotation begins at a local time, and its swaps have two in order."""
+    for key, rotation in estate.rotations.items():
+        path: Path_ = ("rotations", key)
+        list(_times(tree, path, {"start": rotation.start}))
+        for index, swap in enumerate(rotation.swaps):
+            place: Path_ = (*path, "swaps", index)
+            times = list(_times(tree, place, {"start": swap.start, "end": swap.end}))
+            if len(times) == 2 and times[0] >= times[1]:  # noqa: PLR2004 - start and end
+                tree.add((*place, "end"), f"is not after the start at {tree.place((*place, 'start'))}")
 
 
 def _times(tree: "Tree", path: Path_, texts: Mapping[str, str]) -> Iterable[datetime]:

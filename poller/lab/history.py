@@ -4,21 +4,19 @@ Octets come from the same curves that live agents count by, so that the past joi
 parts agree with the lines to the octet. Made in pieces of some days, in columns, because 200 days are ten million rows.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from poller.alerts.incidents import incident_id
 from poller.estate import Circuit, Estate, LineGroup
 from poller.lab.carried import Traffic, joined, nothing, rounded, total_of
 from poller.lab.condition import device_frame, service_frame
+from poller.lab.faultrecords import alert_frame, incident_frame
 from poller.lab.network import Plan, circuit_of, handover_of, make_plan
-from poller.lab.past import SLOT_NS, SLOT_SECONDS, SLOTS_A_DAY, Past, alerts_of, draw_past, sustained_caps
+from poller.lab.past import SLOT_NS, SLOT_SECONDS, SLOTS_A_DAY, Past, draw_past, sustained_caps
 from poller.lab.traffic import Curve, minute_shares, pattern_number
 from poller.schema import SCHEMA
 
@@ -64,7 +62,8 @@ def invent(estate: Estate, store: Store, wish: Wish, progress: Callable[[int], N
     plan = make_plan(estate, wish.seed)
     past = draw_past(estate, plan, wish.days, wish.end_ns, wish.seed)
     months = _Months()
-    rows = store.write_frame("alert", _alert_frame(estate, past), SOURCE)
+    rows = store.write_frame("alert", alert_frame(estate, past), SOURCE)
+    rows += store.write_frame("incident", incident_frame(estate, past), SOURCE)
     with ThreadPoolExecutor(_WRITERS) as pool:
         waiting: list[Future[int]] = []
         for span in _pieces(past.first, past.after):
@@ -279,25 +278,6 @@ class _Piece:
                 pl.when(within).then(0.0).when(last).then(_EDGE_COVERAGE).otherwise(coverage)
             ).to_series()
         return coverage
-
-
-def _alert_frame(estate: Estate, past: Past) -> pl.DataFrame:
-    """Firing and resolved, two rows for each alert; each is an incident of its own."""
-    rows = []
-    zone = ZoneInfo(estate.organisation.timezone)
-    numbers: Counter[str] = Counter()
-    for alert in alerts_of(estate, past):
-        tags = {"rule": alert.rule, "subject": alert.subject, "severity": alert.severity.value}
-        day = incident_id(alert.first_ns, 0, zone)
-        numbers[day] += 1
-        incident = incident_id(alert.first_ns, numbers[day], zone)
-        firing, resolved = "stayed beyond the raise level for raise_for", "stayed beyond the clear level for clear_for"
-        rows.append({"time_ns": alert.first_ns, **tags, "state": "firing", "incident": incident, "reason": firing})
-        rows.append({"time_ns": alert.after_ns, **tags, "state": "resolved", "incident": incident, "reason": resolved})
-    kinds = {"time_ns": pl.Int64} | dict.fromkeys(
-        ("rule", "subject", "severity", "state", "incident", "reason"), pl.String
-    )
-    return pl.DataFrame(rows, schema=kinds)
 
 
 def _slots_of(curve: Curve, first: int, length: int) -> list[int]:

@@ -65,6 +65,12 @@ class Stage(Protocol):
     def delay(self, device: str, seconds: float) -> None:
         """Its agent takes that long for an answer."""
 
+    def break_service(self, service: str, how: Literal["refused", "silent", "wrong"]) -> None:
+        """A service is broken."""
+
+    def mend_service(self, service: str) -> None:
+        """It serves again."""
+
     def notify(self, device: str, count: int) -> None:
         """It sends so many notifications at once."""
 
@@ -277,8 +283,22 @@ class DeadAgent(Lasting):
         yield from self._ends(f"the agent of {self.device} answers again", lambda stage: stage.wake(self.device))
 
 
+class BreakService(Lasting):
+    """A service refuses, keeps silent, or answers wrong."""
+
+    do: Literal["break_service"]
+    service: str
+    how: Literal["refused", "silent", "wrong"] = "refused"
+
+    def steps(self) -> Iterator[Step]:
+        """Broken, and mended."""
+        text = {"refused": "is not there", "silent": "does not answer", "wrong": "answers wrong"}[self.how]
+        yield Step(0, f"service {self.service} {text}", lambda stage: stage.break_service(self.service, self.how))
+        yield from self._ends(f"service {self.service} serves again", lambda stage: stage.mend_service(self.service))
+
+
 AnyEvent: TypeAlias = Annotated[
-    FailCircuit | Surge | FailOver | Reboot | ClearCounters | Flap | TrapStorm | SlowAgent | DeadAgent,
+    FailCircuit | Surge | FailOver | Reboot | ClearCounters | Flap | TrapStorm | SlowAgent | DeadAgent | BreakService,
     Field(discriminator="do"),
 ]
 EVENTS: Final = (
@@ -291,6 +311,7 @@ EVENTS: Final = (
     "trap_storm",
     "slow_agent",
     "dead_agent",
+    "break_service",
 )
 
 

@@ -46,6 +46,7 @@ def _strangers(scenario: Scenario, estate: Estate, path: Path) -> Iterator[tuple
         "device": estate.devices,
         "group": groups,
         "to": estate.devices,
+        "service": estate.services,
     }
     for place, event in enumerate(scenario.events):
         for field, names in known.items():

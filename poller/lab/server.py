@@ -10,7 +10,7 @@ The clock is an argument, so that a test decides what time it is.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -24,6 +24,7 @@ from poller.lab.ears import Ears, Peer
 from poller.lab.notifications import Trap, cold_start, link_trap, storm_trap, trap_datagram
 from poller.lab.replay import ReplayedBox
 from poller.lab.scenario import Notifications, Scenario, Step, timeline
+from poller.lab.services import Fault, LabServices
 from poller.lab.world import World
 from poller.profiles import Profiles, load_profiles
 
@@ -52,6 +53,7 @@ class LabOptions:
     recordings: what devices replay instead of being simulated, by device id.
     profiles: what vendors' devices are like; the product's own unless given.
     notifications: where the notifications of simulated devices go; nowhere unless given.
+    services: whether the estate's services are served too, at the addresses and ports that they name.
     """
 
     port: int | None = None
@@ -60,6 +62,7 @@ class LabOptions:
     recordings: Mapping[str, Path] | None = None
     profiles: Profiles | None = None
     notifications: Notifications | None = None
+    services: bool = False
 
 
 class Lab:
@@ -76,6 +79,10 @@ class Lab:
         self._ears: dict[int, Ears] = {}
         self._agents = {device.id: self._agent(device, directory) for device in self.estate.devices.values()}
         self._sent = 0
+        self.services = LabServices(self.estate) if self.options.services else None
+        self.problems: list[str] = []
+        """What could not be served, a sentence each."""
+        self._changing: set[asyncio.Task[None]] = set()
         self._at: dict[tuple[int, str], str] = {}
         """Device by port asked for and address."""
 
@@ -148,6 +155,25 @@ class Lab:
         """Its agent takes that long for each answer; 0 is as usual."""
         self._conduct(device).delay_seconds = seconds
 
+    def break_service(self, service: str, how: Fault) -> None:
+        """A service is broken, until it is mended."""
+        if self.services is not None:
+            self._soon(self.services.fail(service, how))
+
+    def mend_service(self, service: str) -> None:
+        """It serves again."""
+        if self.services is not None:
+            self._soon(self.services.restore(service))
+
+    def _soon(self, change: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(change)
+        self._changing.add(task)
+        task.add_done_callback(self._changing.discard)
+
+    async def settled(self) -> None:
+        """Come back when every service is as it was last told to be."""
+        await asyncio.gather(*self._changing)
+
     def notify(self, device: str, count: int) -> None:
         """It sends so many notifications at once."""
         box = self.world.box(device)
@@ -181,6 +207,8 @@ class Lab:
         except CannotSimulate:
             self._close()
             raise
+        if self.services is not None:
+            self.problems = await self.services.start()
         return self
 
     async def __aexit__(
@@ -189,6 +217,8 @@ class Lab:
         self._close()
 
     def _close(self) -> None:
+        if self.services is not None:
+            self.services.close()
         for ears in self._ears.values():
             ears.close()
         self._ears.clear()

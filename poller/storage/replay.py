@@ -11,6 +11,7 @@ from typing import IO, Final, Literal, TypeAlias
 
 import polars as pl
 
+from poller.devicerates import CACHED, GAP
 from poller.rollups import DEADLINE_NS, WINDOW_NS, Rollups
 from poller.sample import Quality
 from poller.schema import ROLLED_UP, SCHEMA, Measurement
@@ -31,6 +32,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 REMADE: Final = "remade"
 """The source under which roll-ups made anew are written; they stand over those of the journal."""
 _RECORD_ROWS: Final = 5_000
+_LOOK_BACK_NS: Final = 3600 * 10**9
+"""For the reading before a period."""
+_SPAN32: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,11 @@ def remake_rollups(
     start_ns = -(-period.start_ns // WINDOW_NS) * WINDOW_NS
     whole = Period(period.measurement, start_ns, period.end_ns // WINDOW_NS * WINDOW_NS, period.where)
     store, points = ParquetStore(directory), 0
+    last = _last_readings(directory, whole) if period.measurement == "interface" else pl.DataFrame()
     for frame in _days(directory, whole, progress):
         if period.measurement == "interface":
-            made = _interface_windows(frame, interval_seconds)
+            made = _interface_windows(frame, last, interval_seconds)
+            last = frame.group_by(period.entry.tags).last()
         else:
             made = _windows(frame, period.entry, int(interval_seconds * 10**9))
         if not made.is_empty():
@@ -147,8 +153,33 @@ def _windows(frame: pl.DataFrame, entry: Measurement, interval_ns: int) -> pl.Da
     return frames_of(made).get(f"{entry.name}_5m", pl.DataFrame())
 
 
-def _interface_windows(frame: pl.DataFrame, interval_seconds: float) -> pl.DataFrame:
-    """A day's roll-ups of interfaces in columns: mean and max of every rate, the highest status, what was observed."""
+def _last_readings(directory: Path, period: Period) -> pl.DataFrame:
+    """The last rows before a period, which its first octets are counted from."""
+    before = Period(period.measurement, period.start_ns - _LOOK_BACK_NS, period.start_ns, period.where)
+    frames = list(_days(directory, before, None))
+    return pl.concat(frames).group_by(period.entry.tags).last() if frames else pl.DataFrame()
+
+
+def _with_octets(frame: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:
+    """Rows with what each reading counted since the one before it, as the raw counters and the reasons tell."""
+    tags = list(SCHEMA["interface"].tags)
+    known = pl.concat([last.select(frame.columns), frame]) if not last.is_empty() else frame
+    counted = pl.col("reason").fill_null("").is_in(["", GAP, CACHED]) & pl.col("quality").is_not_null()
+    columns = []
+    for way in ("in", "out"):
+        total = pl.col(f"{way}_octets_total")
+        before = total.forward_fill().shift(1).over(tags)
+        grown = pl.when(total >= before).then(total - before).when(before < _SPAN32).then(total + _SPAN32 - before)
+        columns.append(pl.when(counted).then(grown).alias(f"{way}_octets"))
+    first_ns = frame[KEY].min()
+    return known.sort(KEY).with_columns(columns).filter(pl.col(KEY) >= first_ns)
+
+
+def _interface_windows(frame: pl.DataFrame, last: pl.DataFrame, interval_seconds: float) -> pl.DataFrame:
+    """A day's roll-ups of interfaces in columns: mean and max of every rate, the highest status, octets, coverage.
+
+    last: the last row of each interface before the day.
+    """
     entry, kept = SCHEMA["interface"], {field.name for field in SCHEMA["interface_5m"].fields}
     ways = []
     for field in entry.fields:
@@ -157,5 +188,7 @@ def _interface_windows(frame: pl.DataFrame, interval_seconds: float) -> pl.DataF
                 ways.append(value.alias(f"{field.name}_{way}"))
     observed = (pl.col("quality").fill_null(Quality.OBSERVED.value) == Quality.OBSERVED.value).sum()
     coverage = (observed * interval_seconds / (WINDOW_NS // 10**9)).clip(0.0, 1.0).alias("coverage_ratio")
-    windows = frame.with_columns(pl.col(KEY) // WINDOW_NS * WINDOW_NS)
+    octets = (pl.col("in_octets"), pl.col("out_octets"))
+    ways += [pl.when(each.count() > 0).then(each.sum()) for each in octets]
+    windows = _with_octets(frame, last).with_columns(pl.col(KEY) // WINDOW_NS * WINDOW_NS)
     return windows.group_by([KEY, *entry.tags]).agg(*ways, coverage)

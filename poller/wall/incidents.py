@@ -35,6 +35,7 @@ def incident_entry(incident: Incident, estate: Estate) -> dict[str, Any]:
                 "value": each.value,
                 "at_ns": each.at_ns,
                 "reason": each.reason,
+                "words": {"ja": each.words[0], "en": each.words[1]},
             }
             for each in incident.evidence
         ],

@@ -6,7 +6,7 @@ page does that, and greys what is old.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
@@ -80,18 +80,21 @@ class LiveState:
 
     def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
         """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
-        for circuit, (state, reason) in states.items():
-            entry = self._sections["circuits"][circuit]
-            if (entry["state"], entry["reason"]) != (state, reason):
-                entry["state"], entry["reason"] = state, reason
-                self._touch("circuits", circuit)
+        for place, word in enumerate(("state", "reason")):
+            self.show("circuits", word, {circuit: said[place] for circuit, said in states.items()}.get, None)
 
     def show_active(self, active: Mapping[str, bool]) -> None:
         """Which circuits carry their group's traffic; absent: not known. Unchanged ones cost nothing."""
-        for circuit, entry in self._sections["circuits"].items():
-            if entry["active"] is not active.get(circuit):
-                entry["active"] = active.get(circuit)
-                self._touch("circuits", circuit)
+        self.show("circuits", "active", active.get, None)
+
+    def show(self, section: str, word: str, of: Callable[[str], Any], otherwise: Any) -> None:  # noqa: ANN401 - JSON
+        """Put a further word into every entry of a section, of(id) or, where that is None, otherwise."""
+        for key, entry in self._sections[section].items():
+            value = of(key)
+            value = otherwise if value is None else value
+            if word not in entry or entry[word] != value:
+                entry[word] = value
+                self._touch(section, key)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
@@ -122,6 +125,11 @@ class LiveState:
             changed["organisation"] = _names(self._estate.organisation.name)
             changed["lang"] = self._estate.organisation.lang
         return changed
+
+    @property
+    def estate(self) -> Estate:
+        """What is watched."""
+        return self._estate
 
     @property
     def newest_ns(self) -> int:
@@ -217,7 +225,10 @@ class LiveState:
         self._touch("tenants", tenant)
 
     def _take_service(self, sample: Sample) -> None:
-        self._put("services", sample.tags[0][1], sample, {"up": "up", "response_seconds": "response_seconds"})
+        self._put("services", sample.tags[0][1], sample, _SERVICE_FIELDS)
+        entry = self._sections["services"].get(sample.tags[0][1])
+        if entry is not None:
+            entry["text"] = {lang: sample.fields.get(f"text_{lang}") for lang in ("ja", "en")}
 
     def _take_daemon(self, sample: Sample) -> None:
         self._daemon[sample.tags[1][1]] = {"time_ns": sample.time_ns, **sample.fields}
@@ -258,6 +269,9 @@ _TRAFFIC_FIELDS: Final = {
     "in_ceiling_ratio": "in_ceiling_ratio",
     "out_ceiling_ratio": "out_ceiling_ratio",
     "coverage_ratio": "coverage",
+}
+_SERVICE_FIELDS: Final = {
+    name: name for name in ("up", "response_seconds", "certificate_days", "in_service_hours", "quality", "reason")
 }
 _FLOWING: Final = frozenset(("in", "out"))
 """Shown as of the last polls; a slot that closes later does not take them back."""
@@ -342,7 +356,8 @@ def _service_entry(service: Service) -> Entry:
         "limit": service.response_seconds,
         "interval": service.interval,
         "time_ns": 0,
-        **dict.fromkeys(("up", "response_seconds")),
+        "quality": Quality.NEVER_SEEN,
+        **dict.fromkeys(("up", "response_seconds", "certificate_days", "in_service_hours", "reason", "text")),
     }
 
 

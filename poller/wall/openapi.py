@@ -43,6 +43,15 @@ def openapi() -> dict[str, Any]:
                     {"400": "no such span", "404": "there is no such thing", "503": "no history is kept"},
                 ),
             },
+            "/api/v1/notifications": {
+                "parameters": [{"name": "since", "in": "query", "schema": {"type": "integer", "default": 0}}],
+                "get": _operation(
+                    "What devices told lately: the funnel, the latest after a number, sources, strangers, gaps",
+                    _json({"type": "object", "required": ["now_ns", "receiving", "latest", "number"]}),
+                    {"400": "since is no number"},
+                ),
+            },
+            **_PEOPLE,
             "/healthz": {"get": _operation("The daemon runs", _json({"type": "object"}))},
             "/readyz": {
                 "get": _operation(
@@ -117,3 +126,74 @@ def _path(name: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def _span() -> dict[str, Any]:
     return {"name": "span", "in": "query", "schema": {"enum": list(SPANS), "default": "6h"}}
+
+
+def _asking(summary: str, properties: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
+    """A request of a person: JSON in, what was done out."""
+    who = {"who": {"type": "string", "description": "who asks, for the audit log"}, "text": {"type": "string"}}
+    body = {"type": "object", "required": ["who"], "properties": who | properties}
+    done = {"type": "object", "required": ["done"], "properties": {"done": {"type": "object"}}}
+    refusals = {
+        "400": "the body is no JSON object",
+        "404": "there is no such incident",
+        "415": "the content type is not application/json",
+        "422": "it cannot be done; the error says why",
+    }
+    operation = _operation(summary, _json(done), refusals) | {"requestBody": {"content": _json(body)}}
+    return {"parameters": list(parameters), "post": operation}
+
+
+_STORE: Final = {"503": "the store of alerts cannot be read"}
+_WINDOW: Final = {
+    "id": {"type": "string"},
+    "name": {"description": "a text, or ja and en"},
+    "start": {"type": "string", "description": 'local time, "2026-11-21 22:00"'},
+    "end": {"type": "string"},
+    "repeat": {"enum": ["weekly", "monthly", None]},
+    "where": {"type": "array", "items": {"type": "string"}, "description": "subjects: device/dns-*, tenant/tsu"},
+    "mute_mails": {"type": "boolean"},
+    "stop_polling": {"type": "boolean"},
+    "exclude_from_service_level": {"type": "boolean"},
+    "contacts": {"type": "array", "items": {"type": "string"}},
+}
+
+
+def _listing(key: str) -> dict[str, Any]:
+    entries = {"type": "array", "items": {"type": "object"}}
+    return {"type": "object", "required": [key], "properties": {key: entries}}
+
+
+_PEOPLE: Final[dict[str, Any]] = {
+    "/api/v1/incident/{id}/{action}": _asking(
+        "Take an incident, comment it, note its second notice, or say why it is left out of the service level",
+        {},
+        _path("id"),
+        _path("action", ("acknowledge", "comment", "second_notice", "exclude")),
+    ),
+    "/api/v1/incident/{id}/story": {
+        "parameters": [_path("id")],
+        "get": _operation(
+            "Everything that is known of an incident, also when it is over",
+            _json({"type": "object", "required": ["incident", "steps", "mails", "audit"]}),
+            {"404": "there is no such incident", **_STORE},
+        ),
+    },
+    "/api/v1/silences": _asking(
+        "No mails about something for a while",
+        {"target": {"type": "string"}, "for": {"type": "string", "description": '"2h"; "0s" ends it'}},
+    ),
+    "/api/v1/maintenance": {
+        **_asking("Plan maintenance", _WINDOW),
+        "get": _operation("The windows of maintenance", _json(_listing("maintenance"))),
+    },
+    "/api/v1/maintenance/{id}/end": _asking("End maintenance that people planned", {}, _path("id")),
+    "/api/v1/dead-letters": {"get": _operation("What nobody would take", _json(_listing("mails")), _STORE)},
+    "/api/v1/service-level": {
+        "parameters": [{"name": "period", "in": "query", "schema": {"type": "string"}}],
+        "get": _operation(
+            "Availability, exclusions by reason, what remains of the allowance, and notices in time",
+            _json({"type": "object", "required": ["period", "until_ns", "levels", "notices"]}),
+            {"400": "no such period", **_STORE},
+        ),
+    },
+}

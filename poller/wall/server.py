@@ -6,16 +6,18 @@ JSON that the page puts in place as text, never as markup (R77).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
 
 from aiohttp import web
 
+from poller.notified import Notified
 from poller.storage.history import History
 from poller.wall.live import LiveState
 from poller.wall.metrics import CONTENT_TYPE, metrics_text
+from poller.wall.notifications import NotificationPages
 from poller.wall.openapi import openapi
 from poller.wall.work import Work, answer, encode
 
@@ -47,13 +49,14 @@ DEAF_SECONDS: Final = 1.0
 class WallServer:
     """Serves one LiveState, and the past from a history. Use as an async context manager; `url` is known inside."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it shows, and where
         self,
         live: LiveState,
         address: str,
         port: int,
         *,
         history: History | None = None,
+        notified: Notified | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._live = live
@@ -73,11 +76,17 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
+                *NotificationPages(notified, live.estate, clock_ns, self._notifications_page).routes(),
                 *Work(live, history, clock_ns, self._work_page).routes(),
             ]
         )
+        self._application = application
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         self.url = ""
+
+    def serve_also(self, routes: Iterable[web.RouteDef]) -> None:
+        """Routes of other parts, before it is entered."""
+        self._application.add_routes(routes)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
@@ -103,6 +112,9 @@ class WallServer:
 
     async def _work_page(self, _request: web.Request) -> web.Response:
         return _static_file("work.html")
+
+    async def _notifications_page(self, _request: web.Request) -> web.Response:
+        return _static_file("notifications.html")
 
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])

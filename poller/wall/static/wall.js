@@ -25,8 +25,14 @@ function drawHead(whole) {
     element("span", "", t("watching", { asked: whole.asked })), element("span", "", t("answering", { ratio })),
     ...["serious", "minor", "notice"].map((word) =>
       element("span", whole[word] ? word : "", `${SIGNS[word]} ${t(`${word}_count`, { count: whole[word] })}`)),
-    element("span", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" })), ownHealth(),
+    notificationsLink(), ownHealth(),
   ]);
+}
+
+function notificationsLink() {
+  const made = element("a", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" }));
+  made.href = `/notifications?lang=${state.lang === "en" ? "en" : "ja"}`;
+  return made;
 }
 
 // The daemon's own health in one phrase: what is not well, else how late its polls begin.
@@ -202,14 +208,14 @@ function meters(ratios) {
 }
 
 function serviceChip(service) {
-  const old = isOld(service);
+  const old = isOld(service) || service.up === null;
   const down = service.up === false;
   const slow = service.limit && service.response_seconds > service.limit;
   const look = old ? "unknown" : down ? "serious" : slow ? "minor" : "normal";
   const chip = element("span", old ? "device old" : "device");
   chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : slow ? SIGNS.minor : "●"), element("span", "", service.id),
-    element("span", down && !old ? "values serious" : "values", old ? ageOf(service) : down ? t("down") : response(service.response_seconds, t)));
-  chip.title = name(service);
+    element("span", down && !old ? "values serious" : "values", isOld(service) ? ageOf(service) : old ? t("unknown") : down ? t("down") : response(service.response_seconds, t)));
+  chip.title = [name(service), service.text?.[state.lang]].filter(Boolean).join(" ");
   return chip;
 }
 

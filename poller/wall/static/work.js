@@ -72,7 +72,7 @@ function drawStory(entry) {
     made.children[1].append(who);
     return made;
   });
-  const evidence = entry.evidence.map((each) => row(moment(each.at_ns), `${each.subject} ${each.field}`, `${each.value ?? "–"} ${each.reason}`));
+  const evidence = entry.evidence.map((each) => row(moment(each.at_ns), `${each.subject} ${each.field}`, `${each.value ?? "–"} ${each.words?.[lang] || each.reason}`));
   const tenants = entry.tenants.map((tenant) => { const made = element("tr"); const cell = element("td"); cell.append(link("tenant", tenant, "", tenant)); made.append(cell); return made; });
   $("story").replaceChildren(...table(t("timeline"), steps), ...table(t("evidence"), evidence), ...table(t("affected"), tenants));
 }

@@ -1,0 +1,56 @@
+"""Rules about ourselves that every configuration has; one of the same id in the configuration replaces it.
+
+What they look at is published by poller.selfwatch once a minute, and isolation by the engine itself.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from poller.alerts.isolation import ISOLATED
+from poller.alerts.notifications import CANARY_LOST, STORM
+from poller.estate import Rule, Selector, Severity
+from poller.settings import Name
+
+_DISK_FULL: Final = Rule(
+    id="storage-disk-full",
+    name=Name(ja="ディスク満杯のため測定値を保存できない", en="the disk is full, measurements cannot be kept"),
+    on="daemon.disk_full",
+    equals=True,
+    severity=Severity.SERIOUS,
+    runbook="監視と通報は続いている。測定値はメモリーで待っており、空きができると自動で保存される\n"
+    "状態ディレクトリーのあるディスクの空きを確認し、不要なファイルを移す（df -h、du -xh）\n"
+    "待ちきれなくなると古い測定値から失われるため、速やかに空きを作る",
+)
+_NOT_DURABLE: Final = Rule(
+    id="storage-not-durable",
+    name=Name(ja="測定値を保存できない", en="measurements cannot be kept"),
+    on="daemon.not_durable",
+    equals=True,
+    severity=Severity.SERIOUS,
+    runbook="監視と通報は続いている。理由はログの journal state の行にある\nディスクの故障と権限を確認する",
+)
+_LOSING: Final = Rule(
+    id="self-loss",
+    name=Name(ja="測定値の取りこぼし", en="measurements were lost"),
+    on="daemon.drops_total",
+    changes=True,
+    where=Selector(parts=("journal",)),
+    clear_for="5m",
+    severity=Severity.SERIOUS,
+    runbook="ログの journal drop の行で、失われた数と場所（memory、disk）を確認する\n"
+    "保存先（InfluxDB など）が長く止まっていれば復旧する。上限は storage.journal_bytes と journal_days",
+)
+_UNDELIVERED: Final = Rule(
+    id="storage-undelivered",
+    name=Name(ja="保存先が測定値を受け付けない", en="a store does not take measurements"),
+    on="daemon.undelivered",
+    equals=True,
+    raise_for="10m",
+    severity=Severity.MINOR,
+    runbook="監視、通報、ウォールに影響はない。測定値はディスクで待ち、復旧後に順に届く\n"
+    "理由はログの store unavailable の行にある。保存先のサーバー、権限、空きを確認する",
+)
+
+BUILT_IN: Final[Mapping[str, Rule]] = {
+    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, STORM, CANARY_LOST)
+}

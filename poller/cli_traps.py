@@ -1,0 +1,74 @@
+"""`hinomi traps`: what devices told lately, from the running daemon; with --follow as it comes."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
+
+_PERIOD_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 5.0
+
+
+def traps(
+    config: ConfigurationOption,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing what comes.")] = False,
+    url: Annotated[str | None, typer.Option("--url", help="The wall, if not where the configuration says.")] = None,
+    as_json: JsonOption = False,
+    lang: LangOption = None,
+) -> None:
+    """Show the latest notifications (traps, informs), oldest first, and what became of all of them."""
+    configuration = load_or_exit(config)
+    estate = configuration.estate
+    words = language(lang)
+    zone = ZoneInfo(estate.organisation.timezone)
+    base = (url or f"http://{estate.wall.listen}:{estate.wall.port}").rstrip("/")
+    since = 0
+    while True:
+        try:
+            state = _ask(f"{base}/api/v1/notifications?since={since}")
+        except (OSError, ValueError) as error:
+            typer.echo(f"{base}: {error}", err=True)
+            raise typer.Exit(1) from None
+        # A daemon that was started again counts from the beginning.
+        since = state["number"]
+        for entry in reversed(state["latest"]):
+            typer.echo(json.dumps(entry, ensure_ascii=False) if as_json else _line(entry, words, zone))
+        if not follow:
+            if not as_json and state["receiving"]:
+                typer.echo(_funnel(state["funnel"], words))
+            return
+        time.sleep(_PERIOD_SECONDS)
+
+
+def _ask(url: str) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is no http address")
+    with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310 - checked above
+        answer: dict[str, Any] = json.load(response)
+        return answer
+
+
+def _line(entry: dict[str, Any], lang: str, zone: ZoneInfo) -> str:
+    at = datetime.fromtimestamp(entry["time_ns"] / 1e9, zone)
+    count = f" x{entry['count']}" if entry["count"] > 1 else ""
+    whose = entry["device"] if entry["device"] != "-" else entry["source"]
+    values = " ".join(f"{each['name']}={each['value']}" for each in entry["varbinds"])
+    return f"{at:%H:%M:%S.%f} {whose} {entry['severity']} {entry['name']}{count} {entry['text'][lang]} [{values}]"
+
+
+def _funnel(funnel: dict[str, Any], lang: str) -> str:
+    words = (
+        {"received": "受信", "decoded": "解読", "accepted": "受理", "committed": "保存済", "dropped": "破棄"}
+        if lang == "ja"
+        else {name: name for name in ("received", "decoded", "accepted", "committed", "dropped")}
+    )
+    steps = " -> ".join(f"{words[name]} {funnel[name]}" for name in ("received", "decoded", "accepted", "committed"))
+    dropped = ", ".join(f"{reason} {count}" for reason, count in funnel["dropped"].items())
+    return f"{steps}; {words['dropped']} {dropped or 0}"

@@ -1,0 +1,266 @@
+"""What a period's figures mean: what is well, what is not, and what to decide, each with its numbers. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from poller.estate import Severity
+from poller.forecast import Forecast
+from poller.reports.document import Form, Mark
+from poller.reports.figures import WAYS
+from poller.reports.gather import Gathered, LineFigures
+from poller.reports.parties import SLOW_SECONDS, cap_use
+from poller.reports.telling import FULL_RATIO, Teller
+
+SOON: Final = timedelta(days=365)
+"""A limit reached within this time is something to decide about."""
+CERTIFICATE_DAYS: Final = 30
+_CPU_DESIGN: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence, how bad it is, and what is proposed ("" where nothing is)."""
+
+    mark: Mark
+    text: str
+    proposal: str = ""
+
+
+def findings(gathered: Gathered, teller: Teller) -> list[Finding]:
+    """Everything worth saying, the worst first."""
+    found = [
+        *_lines(gathered, teller),
+        *_tenants(gathered, teller),
+        *_devices(gathered, teller),
+        *_services(gathered, teller),
+        *_incidents(gathered, teller),
+        *_levels(gathered, teller),
+        *_coverage(gathered, teller),
+    ]
+    order = {Mark.BAD: 0, Mark.WARNING: 1, Mark.GOOD: 2}
+    return sorted(found, key=lambda each: order[each.mark])
+
+
+def _lines(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say, value = teller.say, teller.writer.value
+    groups = [line for line in gathered.lines if line.is_group and line.now.bins]
+    full = [
+        (line, way, figures.percentile_95.value / line.limit)
+        for line in groups
+        for way in WAYS
+        if (figures := line.now.ways[way]).percentile_95 is not None
+        and figures.percentile_95.value >= FULL_RATIO * line.limit
+    ]
+    for line, way, ratio in full:
+        name, share = teller.line(line.id), value(ratio, Form.RATIO)
+        yield Finding(
+            Mark.BAD if ratio > 1 else Mark.WARNING,
+            say(
+                f"{name}の{teller.way(way)}は95パーセンタイル値が{teller.limit(line)}の{share}です。",
+                f"{name}: the 95th percentile {teller.way(way)} is {share} of the {teller.limit(line)}.",
+            ),
+            say(
+                f"{name}の増速または通信の分散を検討してください（{teller.limit(line)}の{share}）。",
+                f"Consider more capacity or another path for {name} ({share} of the {teller.limit(line)}).",
+            ),
+        )
+    if groups and not full:
+        highest, line, way = max(
+            (
+                (figures.percentile_95.value / line.limit, line, way)
+                for line in groups
+                for way in WAYS
+                if (figures := line.now.ways[way]).percentile_95 is not None
+            ),
+            key=lambda each: each[0],
+        )
+        share, name = value(highest, Form.RATIO), teller.line(line.id)
+        yield Finding(
+            Mark.GOOD,
+            say(
+                f"すべての回線グループが契約帯域の80%未満でした（最大は{name} {teller.way(way)}の{share}）。",
+                f"All line groups stayed below 80 % of their contract (highest: {name} {teller.way(way)}, {share}).",
+            ),
+        )
+    for line in groups:
+        yield from _soon(line, gathered, teller)
+
+
+def _soon(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    for way in WAYS:
+        said = line.forecasts[way]
+        if not isinstance(said, Forecast):
+            continue
+        for reached in said.reached:
+            if reached.day is None or not said.last < reached.day <= gathered.period.after + SOON:
+                continue
+            name, share = teller.line(line.id), f"{reached.share:.0%}"
+            day = teller.writer.day(reached.day)
+            bounds, limit = _bounds(reached.earliest, reached.latest, teller), teller.limit(line)
+            yield Finding(
+                Mark.WARNING,
+                teller.say(
+                    f"{name}の{teller.way(way)}は{day}ごろに{limit}の{share}に達する見込みです{bounds}。",
+                    f"{name} {teller.way(way)} is expected to reach {share} of the {limit} on {day}{bounds}.",
+                ),
+                teller.say(
+                    f"{name}は{day}ごろまでに増強の要否を決めてください。",
+                    f"Decide about {name} before {day}.",
+                ),
+            )
+            break
+
+
+def _bounds(earliest: date | None, latest: date | None, teller: Teller) -> str:
+    if earliest is None:
+        return ""
+    first = teller.writer.day(earliest)
+    if latest is None:
+        return teller.say(f"（早ければ{first}）", f" (at the earliest {first})")
+    last = teller.writer.day(latest)
+    return teller.say(f"（{first}から{last}の間）", f" (between {first} and {last})")
+
+
+def _tenants(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say = teller.say
+    over: dict[str, float] = {}
+    for each in gathered.tenants:
+        for violation in each.violations:
+            over[each.tenant] = over.get(each.tenant, 0.0) + violation.seconds
+    for tenant, seconds in sorted(over.items(), key=lambda item: -item[1]):
+        own = [each for each in gathered.tenants if each.tenant == tenant]
+        name, lasted = teller.tenant(tenant), teller.writer.value(seconds, Form.DURATION)
+        use = cap_use(own)
+        share = "" if use is None else teller.writer.value(use, Form.RATIO)
+        yield Finding(
+            Mark.WARNING,
+            say(f"{name}は上限を合計{lasted}超えました。", f"{name} was above its cap for {lasted} in all."),
+            say(
+                f"{name}の上限または利用の平準化について協議してください（超過{lasted}、95%値は上限の{share}）。",
+                f"Talk with {name} about its cap or its use ({lasted} above, 95th percentile {share} of the cap).",
+            ),
+        )
+    if gathered.tenants and not over:
+        yield Finding(Mark.GOOD, say("上限を超えた接続団体はありません。", "No tenant was above its cap."))
+
+
+def _devices(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say, value = teller.say, teller.writer.value
+    calm = True
+    for each in gathered.devices:
+        design = gathered.estate.devices[each.device].design_cpu_ratio or _CPU_DESIGN
+        name = teller.device(each.device)
+        if each.cpu_95 is not None and each.cpu_95 > design:
+            calm = False
+            got, limit = value(each.cpu_95, Form.RATIO), value(design, Form.RATIO)
+            yield Finding(
+                Mark.WARNING,
+                say(
+                    f"{name}のCPU使用率は95パーセンタイル値が{got}で、設計値{limit}を超えています。",
+                    f"{name}: CPU 95th percentile {got}, above its design value {limit}.",
+                ),
+                say(f"{name}の負荷分散または機種の見直しを検討してください。", f"Consider relieving {name}."),
+            )
+        if each.sessions_max and each.sessions_limit and each.sessions_max >= FULL_RATIO * each.sessions_limit:
+            calm = False
+            share = value(each.sessions_max / each.sessions_limit, Form.RATIO)
+            yield Finding(
+                Mark.WARNING,
+                say(
+                    f"{name}のセッション数は最大で上限の{share}でした。",
+                    f"{name}: sessions reached {share} of the limit.",
+                ),
+                say(
+                    f"{name}のセッション上限の引上げを検討してください。",
+                    f"Consider a higher session limit for {name}.",
+                ),
+            )
+    if gathered.devices and calm:
+        yield Finding(
+            Mark.GOOD,
+            say(
+                "すべての機器のCPUとセッション数は設計値の範囲内です。",
+                "All devices stayed within their design values.",
+            ),
+        )
+
+
+def _services(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say, value = teller.say, teller.writer.value
+    for each in gathered.services:
+        name = teller.service(each.service)
+        if each.mean is not None and each.mean > SLOW_SECONDS:
+            got = value(each.mean, Form.SECONDS)
+            yield Finding(
+                Mark.WARNING,
+                say(f"{name}の応答は平均{got}で、3秒を超えています。", f"{name}: mean response {got}, above 3 s."),
+                say(f"{name}の応答が遅い原因を調べてください。", f"Find out why {name} is slow."),
+            )
+        if each.certificate_days is not None and each.certificate_days < CERTIFICATE_DAYS:
+            days = int(each.certificate_days)
+            yield Finding(
+                Mark.WARNING,
+                say(f"{name}の証明書の有効期限は残り{days}日です。", f"{name}: its certificate ends in {days} days."),
+                say(f"{name}の証明書を更新してください。", f"Renew the certificate of {name}."),
+            )
+
+
+def _incidents(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say = teller.say
+    serious = [each for each in gathered.incidents if each.severity is Severity.SERIOUS]
+    if serious:
+        longest = max(serious, key=lambda each: each.seconds(gathered.period.end_ns))
+        lasted = teller.writer.value(longest.seconds(gathered.period.end_ns), Form.DURATION)
+        what = teller.subject(longest.first.subject)
+        yield Finding(
+            Mark.BAD,
+            say(
+                f"重大な障害が{len(serious)}件ありました（最長は{what}の{lasted}）。",
+                f"{len(serious)} serious incidents (longest: {what}, {lasted}).",
+            ),
+        )
+    else:
+        yield Finding(Mark.GOOD, say("重大な障害はありませんでした。", "There was no serious incident."))
+
+
+def _levels(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say, value = teller.say, teller.writer.value
+    levels = [*gathered.levels, *(each.level for each in gathered.services)]
+    promised = [level for level in levels if level.target is not None and level.availability is not None]
+    missed = [level for level in promised if (level.availability or 0.0) < (level.target or 0.0)]
+    for level in missed:
+        name = teller.subject(level.subject)
+        got, target = value(level.availability, Form.LEVEL), value(level.target, Form.LEVEL)
+        yield Finding(
+            Mark.BAD,
+            say(
+                f"{name}の稼働率は{got}で、目標{target}に届いていません。",
+                f"{name}: availability {got}, target {target}.",
+            ),
+            say(f"{name}の停止の原因と再発防止を確認してください。", f"Review what stopped {name}."),
+        )
+    if promised and not missed:
+        yield Finding(
+            Mark.GOOD,
+            say(
+                f"目標のある{len(promised)}項目すべてで稼働率の目標を達成しました。",
+                f"All {len(promised)} availability targets were met.",
+            ),
+        )
+
+
+def _coverage(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    say, value = teller.say, teller.writer.value
+    poor = [line for line in gathered.lines if line.is_group and line.now.provisional]
+    for line in poor:
+        share = value(line.now.coverage_ratio, Form.RATIO)
+        name = teller.line(line.id)
+        yield Finding(
+            Mark.WARNING,
+            say(
+                f"{name}は観測できた割合が{share}のため、数値は暫定です。",
+                f"{name}: only {share} of the period was observed; its figures are provisional.",
+            ),
+        )

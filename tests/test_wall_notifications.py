@@ -1,0 +1,109 @@
+"""The page, the API and the command line of notifications, by a daemon's whole way with simulated devices."""
+
+import asyncio
+import json
+import socket
+import time
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import aiohttp
+import pytest
+from typer.testing import CliRunner
+
+from poller.cli import app
+from poller.config import load
+from poller.daemon import Daemon
+from poller.estate import Rule
+from poller.lab.scenario import Notifications
+from poller.lab.server import Lab, LabOptions
+from poller.settings import Name
+from poller.share import share
+
+LINK = Rule(
+    id="link-down",
+    name=Name(ja="リンク断", en="link down"),
+    on="interface.oper_status",
+    equals=2,
+    severity="serious",
+    where={"devices": ["ho-sw-1"]},
+)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def watched(tmp_path: Path):
+    """A daemon over two simulated switches, with its wall's address and the lab that plays."""
+    configuration = load(share("config/examples/prefecture"))
+    estate = configuration.estate
+    chosen = {key: estate.devices[key].model_copy(update={"parents": ()}) for key in ("ho-sw-1", "sw-mgmt-1")}
+    told = free_port()
+    heard = estate.notifications.model_copy(update={"listen": IPv4Address("127.0.0.1"), "port": told})
+    changed = {
+        "devices": chosen, "circuits": {}, "line_groups": {}, "tenants": {}, "services": {}, "redundancy_groups": {},
+        "rules": {LINK.id: LINK}, "maintenance": {}, "notifications": heard,
+        "wall": estate.wall.model_copy(update={"port": 0}),
+        "storage": estate.storage.model_copy(update={"directory": str(tmp_path)}),
+    }  # fmt: skip
+    chosen_devices = {key: one.model_copy(update={"redundancy_group": None}) for key, one in chosen.items()}
+    estate = estate.model_copy(update={**changed, "devices": chosen_devices})
+    full = load(share("config/examples/prefecture")).estate
+    options = LabOptions(port=0, notifications=Notifications(receiver=f"127.0.0.1:{told}", community="lab-only-notify"))
+    async with Lab(full, share("config/examples/prefecture"), options) as lab:
+        polling = estate.polling.model_copy(update={"port": lab.ports[0]})
+        estate = estate.model_copy(update={"polling": polling})
+        daemon = Daemon(replace(configuration, estate=estate))
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(daemon.run(ready.set_result))
+        done, _ = await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+        assert running not in done, running.exception()
+        yield await ready, lab
+        daemon.stop()
+        await running
+
+
+async def until(url: str, path: str, fits) -> dict:
+    """The answer of the API as soon as it fits; the test's own time limit ends the wait."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}{path}") as response:
+                state = await response.json()
+            if fits(state):
+                return state
+            await asyncio.sleep(0.05)
+
+
+async def test_a_link_that_fails_is_an_incident_by_a_poll_at_once_in_the_middle_of_a_storm(watched) -> None:
+    """R47, R48, R49: the state comes from the poll that the notification caused, long before the next regular one."""
+    url, lab = watched
+    await until(url, "api/v1/wall", lambda state: all(one["up"] for one in state["devices"]))
+    lab.notify("sw-mgmt-1", 3_000)
+    begun = time.monotonic()
+    lab.set_interface("ho-sw-1", "Ethernet1/0", up=False)
+    await until(url, "api/v1/wall", lambda state: any("ho-sw-1" in json.dumps(one) for one in state["incidents"]))
+    assert time.monotonic() - begun < 30  # the regular poll is a minute apart
+    told = await until(
+        url, "api/v1/notifications", lambda state: state["funnel"]["committed"] == state["funnel"]["accepted"]
+    )
+    assert "sw-mgmt-1" in told["storm"]
+    funnel = told["funnel"]
+    assert funnel["received"] == funnel["accepted"] + sum(funnel["dropped"].values())
+    assert 3_002 == funnel["received"] == 3_000 + 1 + 1  # the storm, the link, the canary
+    result = await asyncio.to_thread(
+        CliRunner().invoke, app,
+        ["traps", "-c", str(share("config/examples/prefecture")), "--url", url, "--lang", "en"],
+    )  # fmt: skip
+    assert 0 == result.exit_code, result.output
+    assert "ho-sw-1 minor linkDown" in result.output
+    assert "Interface went down: Ethernet1/0" in result.output
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}notifications") as page:
+            assert "notifications.js" in await page.text()
+        async with session.get(f"{url}api/v1/notifications?since=x") as refused:
+            assert 400 == refused.status
