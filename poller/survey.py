@@ -44,11 +44,16 @@ class Surveyed:
 
 
 async def survey(
-    estate: Estate, directory: Path, profiles: Profiles, done: Callable[[Surveyed], None] = lambda _: None
+    estate: Estate,
+    directory: Path,
+    profiles: Profiles,
+    done: Callable[[Surveyed], None] = lambda _: None,
+    *,
+    wall_clock_ns: Callable[[], int] = time.time_ns,
 ) -> list[Surveyed]:
     """Every device, in the order of the estate; done is called with each as it is known."""
     places = asyncio.Semaphore(AT_ONCE)
-    async with Snmp() as snmp:
+    async with Snmp(wall_clock_ns=wall_clock_ns) as snmp:
 
         async def one(device: Device) -> Surveyed:
             async with places:
@@ -83,7 +88,7 @@ async def _one(snmp: Snmp, estate: Estate, directory: Path, profiles: Profiles, 
 
 
 async def _ask(snmp: Snmp, target: SnmpTarget, profiles: Profiles, device: Device) -> Surveyed:
-    now_ns = time.time_ns()
+    now_ns = snmp.wall_clock_ns()
     found = await discover(snmp, target, Question(device.id, device.profile), profiles, now_ns)
     plan = plan_poll(found, profiles[found.family], device.interfaces)
     prepared = snmp.prepare(target, plan.groups)
@@ -96,13 +101,13 @@ async def _ask(snmp: Snmp, target: SnmpTarget, profiles: Profiles, device: Devic
         profile=found.family,
         interfaces=len(plan.layout.names),
         reads=() if isinstance(reading, FailedPoll) else tuple({**reading.values, **reading.totals}),
-        warnings=(*weak_points(target), *_warnings(found, len(plan.layout.names), clock)),
+        warnings=(*weak_points(target), *_warnings(found, len(plan.layout.names), clock, snmp.wall_clock_ns())),
         text=reading.text if isinstance(reading, FailedPoll) else "",
         engine_id=found.engine_id,
     )
 
 
-def _warnings(found: Discovery, chosen: int, clock: object) -> list[str]:
+def _warnings(found: Discovery, chosen: int, clock: object, now_ns: int) -> list[str]:
     warnings = []
     if found.narrow_only:
         warnings.append("32-bit counters only")
@@ -110,7 +115,8 @@ def _warnings(found: Discovery, chosen: int, clock: object) -> list[str]:
         warnings.append("no interface matches its expressions")
     if not found.interfaces:
         warnings.append("no interfaces")
-    off = clock_offset(clock, datetime.now(UTC)) if isinstance(clock, bytes) else None
+    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    off = clock_offset(clock, now) if isinstance(clock, bytes) else None
     if off is not None and abs(off) > CLOCK_TOLERANCE_SECONDS:
         warnings.append(f"its clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}")
     warnings.extend(f"could not ask {table}" for table in found.failures)

@@ -13,7 +13,8 @@ import pytest
 
 from poller.cli_check_live import check_live
 from poller.config import load
-from poller.survey import Surveyed, clock_offset, name_shared_engines
+from poller.profiles import load_profiles
+from poller.survey import Surveyed, clock_offset, name_shared_engines, survey
 
 needs_snmpd = pytest.mark.skipif(
     shutil.which("snmpd", path="/usr/sbin:/usr/bin") is None, reason="Debian's snmpd is not installed"
@@ -96,6 +97,17 @@ def test_the_table_is_for_people(estate: Path, capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert sentence in out
     assert all(name in out for name in ("here", "twin", "silent", "broken", "pinged"))
+
+
+@needs_snmpd
+@pytest.mark.parametrize(("seconds", "warning"), [(3600, "s behind"), (-3600, "s ahead"), (30, None)])
+async def test_a_device_whose_clock_is_wrong_is_warned_of(estate: Path, seconds: int, warning: str | None) -> None:
+    """A quiet hour by our clock is an hour of an operator's search in the logs of such a device."""
+    configuration = load(estate)
+    ours = time.time_ns() + seconds * 10**9
+    found = await survey(configuration.estate, estate, load_profiles(), wall_clock_ns=lambda: ours)
+    told = [one for one in found[0].warnings if "its clock is" in one]
+    assert ([] if warning is None else [True]) == [str(warning) in one for one in told]
 
 
 @pytest.mark.parametrize(

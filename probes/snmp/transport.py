@@ -207,17 +207,18 @@ class Transport:
 
     def _flush(self) -> None:
         outbox, self.outbox = self.outbox, []
-        statistics = self.statistics
+        trace, octets = self._trace, 0
         for sock, datagram, request_id, entry in outbox:
             try:
                 sock.sendto(datagram, entry[3])
             except OSError as error:
                 self._send_again(sock, datagram, request_id, entry, error)
                 continue
-            statistics.octets_sent += len(datagram)
-            if self._trace is not None:
-                self._trace("sent", entry[3], datagram, entry[2])
-        statistics.sent += len(outbox)
+            octets += len(datagram)
+            if trace is not None:
+                trace("sent", entry[3], datagram, entry[2])
+        self.statistics.sent += len(outbox)
+        self.statistics.octets_sent += octets
 
     def _send_again(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry, error: OSError) -> None:
         """Send once more when the error was about somebody else's datagram, as ICMP errors are; else tell the owner."""
