@@ -117,7 +117,7 @@ class LabServices:
                 await self._open(place)
             except OSError as error:
                 names = ", ".join(service.id for service in place.services)
-                problems.append(f"{names}: {place.where[0]} port {place.where[1]}: {error.strerror}")
+                problems.append(f"{names}: {place.where[0]} port {place.where[1]}: {error.strerror or error}")
                 self._close(place)
         return problems
 
