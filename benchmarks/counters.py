@@ -178,7 +178,7 @@ def measure_memory(devices: int, minutes: int, *, dead: bool = False) -> float:
     """
     few = contracts(TENANTS, 1, dead=dead)
     filled, small = Counting(few), Network(layouts(TENANTS, 1))
-    for minute in range(KEEP_SLOTS + 3):
+    for minute in range(KEEP_SLOTS):
         filled.count(list(small.minute(minute)), fill=True)
     saved = json.dumps([filled.ledger.save(), filled.tenants.save()])
     network, made = Network(layouts(devices)), contracts(devices, dead=dead)

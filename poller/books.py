@@ -7,7 +7,6 @@ from typing import Any
 
 from poller.accounts import Account, SlotSum, SlotTotals
 from poller.carriers import (
-    NO_CELLS,
     NOTHING,
     Carried,
     Cell,
@@ -15,6 +14,7 @@ from poller.carriers import (
     carried,
     least_octets,
     loaded_carried,
+    pack,
     saved_carried,
 )
 
@@ -79,7 +79,7 @@ class Book:
         else:
             parts = zip(self.numbers, into, out, covered, strict=True)
             cells = {number: Cell(*cell) for number, *cell in parts if 0 < cell[2] < self.slot_ns}
-            entry.lacking = self._lacking(start_ns, covered, cells or NO_CELLS, large)
+            entry.lacking = self._lacking(start_ns, covered, cells, large)
             self.carried = entry.lacking.after = entry.judge(self.slot_ns)
             entry.lacking.share(entry.lacking.before)
 
@@ -101,7 +101,7 @@ class Book:
         return Lacking(
             before=self.carried,
             members=members,
-            cells=cells,
+            packed=pack(cells),
             large=tuple(each for each in large if each[0] not in members),
             whole=len(members) < self.members,
         )

@@ -13,8 +13,12 @@ So a dead standby voids nothing, and a failover within a slot counts the time of
 what was counted alone, never on the order in which it came or on what had been told before.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from math import fsum
+from operator import add
 from typing import Any, Final, NamedTuple, Self
 
 TENTH: Final = 10
@@ -44,38 +48,49 @@ class Cell(NamedTuple):
     covered_ns: int
 
 
-NO_CELLS: Final[Mapping[int, Cell]] = {}
+NO_CELLS: Final = array("Q")
 """Shared, because a member that is dead for hours would cost each slot a table."""
+
+
+def pack(cells: Mapping[int, Cell]) -> "array[int]":
+    """Members' cells by number, in 32 octets each: after a start every member has one, and they are kept for hours."""
+    return array("Q", chain.from_iterable((number, *cell) for number, cell in cells.items())) if cells else NO_CELLS
 
 
 @dataclass(slots=True)
 class Lacking:
     """A closed slot that not every member of its account was observed through.
 
-    members: the numbers of those that were not; cells: what those among them counted that were observed in part.
+    members: the numbers of those that were not; packed: the cells of those among them that were observed in part.
     large: those that were observed through it with octets enough for a carrier, each with its octets.
     before, after: what the account carried when last observed before this slot, and by its end.
     """
 
     before: Carried
     members: tuple[int, ...]
-    cells: Mapping[int, Cell] = field(default_factory=lambda: NO_CELLS)
+    packed: "array[int]" = field(default_factory=lambda: NO_CELLS)
     large: tuple[tuple[int, int], ...] = ()
     whole: bool = False
     """Whether any member was observed through the slot."""
     after: Carried = NOTHING
 
+    @property
+    def cells(self) -> dict[int, Cell]:
+        """What those members counted that were observed in part, by number."""
+        flat = iter(self.packed)
+        return {number: Cell(*cell) for number, *cell in zip(flat, flat, flat, flat, strict=True)}
+
     def enter(self, number: int, cell: Cell, slot_ns: int) -> None:
         """Add what came late of a member that was not observed through the slot."""
-        old = self.cells.get(number, Cell(0, 0, 0))
-        cell = Cell(*(one + other for one, other in zip(old, cell, strict=True)))
+        cells = self.cells
+        cell = Cell(*map(add, cells.pop(number, Cell(0, 0, 0)), cell))
         if cell.covered_ns < slot_ns:
-            self.cells = {**self.cells, number: cell}
-            return
-        self.whole = True
-        self.members = tuple(each for each in self.members if each != number)
-        self.cells = {each: kept for each, kept in self.cells.items() if each != number}
-        self.large = (*self.large, (number, cell.in_octets + cell.out_octets))
+            cells[number] = cell
+        else:
+            self.whole = True
+            self.members = tuple(each for each in self.members if each != number)
+            self.large = (*self.large, (number, cell.in_octets + cell.out_octets))
+        self.packed = pack(cells)
 
     def share(self, before: Carried) -> Self:
         """Keep what is equal once: there are hours of slots, and mostly the same is carried by the same."""
@@ -87,24 +102,23 @@ class Lacking:
 
     def save(self) -> list[Any]:
         """A structure of plain JSON types, without members."""
-        cells, large = (
-            [[number, *cell] for number, cell in self.cells.items()],
-            [list(each) for each in self.large],
-        )
-        return [saved_carried(self.before), saved_carried(self.after), cells, large, self.whole]
+        before, after = saved_carried(self.before), saved_carried(self.after)
+        return [before, after, self.packed.tolist(), [list(each) for each in self.large], self.whole]
 
     @classmethod
-    def load(cls, saved: Sequence[Any], members: Sequence[int], renumbered: Mapping[int, int]) -> "Lacking":
+    def load(cls, saved: Sequence[Any], members: tuple[int, ...], renumbered: Mapping[int, int]) -> "Lacking":
         """What save gave, with the members as they are numbered now; those that are no more are left out."""
-        before, after, cells, large, whole = saved
-        return cls(
+        before, after, packed, large, whole = saved
+        slot = cls(
             before=loaded_carried(before, renumbered),
-            members=tuple(renumbered[number] for number in members if number in renumbered),
-            cells={renumbered[number]: Cell(*cell) for number, *cell in cells if number in renumbered} or NO_CELLS,
+            members=members,
+            packed=array("Q", packed),
             large=tuple((renumbered[number], octets) for number, octets in large if number in renumbered),
             whole=whole,
             after=loaded_carried(after, renumbered),
         )
+        slot.packed = pack({renumbered[number]: cell for number, cell in slot.cells.items() if number in renumbered})
+        return slot
 
 
 def judge(slot: Lacking, in_octets: int, out_octets: int, slot_ns: int) -> tuple[int, Carried]:
@@ -112,28 +126,26 @@ def judge(slot: Lacking, in_octets: int, out_octets: int, slot_ns: int) -> tuple
 
     in_octets and out_octets are those of known time, of all members.
     """
-    longest_ns = slot_ns if slot.whole else max((cell.covered_ns for cell in slot.cells.values()), default=0)
+    cells = slot.cells
+    longest_ns = slot_ns if slot.whole else max((cell.covered_ns for cell in cells.values()), default=0)
     if not longest_ns:
         return 0, slot.before
     lacking = set(slot.members)
     missing = {
         number: octets
         for number, octets in slot.before.carriers
-        if number in lacking and _covered_ns(slot, number) < longest_ns
+        if number in lacking and _covered_ns(cells, number) < longest_ns
     }
-    if not missing:
-        observed_ns = _weighed_ns(slot, (in_octets, out_octets), (longest_ns, slot_ns))
-    elif _took_over(slot, missing, in_octets + out_octets, (longest_ns, slot_ns)):
+    times = longest_ns, slot_ns
+    if missing and _took_over(slot.before, cells, missing, (in_octets + out_octets, *times)):
         observed_ns = longest_ns
-    elif all(_covered_ns(slot, number) for number in missing):
-        observed_ns = _weighed_ns(slot, (in_octets, out_octets), (longest_ns, slot_ns))
+    elif all(_covered_ns(cells, number) for number in missing):
+        observed_ns = _weighed_ns(cells, (in_octets, out_octets), times)
     else:
         return 0, slot.before
     total = (in_octets + out_octets) * slot_ns // observed_ns
-    parts = list(slot.large)
-    for number, cell in slot.cells.items():
-        parts.append((number, (cell.in_octets + cell.out_octets) * slot_ns // cell.covered_ns))
-    return observed_ns, carried(total, parts, slot_ns)
+    parts = [(number, sum(cell[:2]) * slot_ns // cell.covered_ns) for number, cell in cells.items()]
+    return observed_ns, carried(total, [*slot.large, *parts], slot_ns)
 
 
 def carried(total: int, parts: Iterable[tuple[int, int]], slot_ns: int) -> Carried:
@@ -147,31 +159,30 @@ def least_octets(total: int, slot_ns: int) -> int:
     return max(-(-total // TENTH), IDLE_BITS_PER_SECOND * slot_ns // (8 * 10**9))
 
 
-def _covered_ns(slot: Lacking, number: int) -> int:
-    cell = slot.cells.get(number)
+def _covered_ns(cells: Mapping[int, Cell], number: int) -> int:
+    cell = cells.get(number)
     return 0 if cell is None else cell.covered_ns
 
 
-def _took_over(slot: Lacking, missing: Mapping[int, int], total: int, times: tuple[int, int]) -> bool:
-    """Whether the other members carry what the missing ones did; times are the longest observed one and the slot's."""
-    longest_ns, slot_ns = times
-    seen = sum(sum(slot.cells[number][:2]) for number in missing if number in slot.cells)
-    others = total - seen
-    others_before = (slot.before.octets - sum(missing.values())) * longest_ns // slot_ns
-    unseen = sum(octets * (longest_ns - _covered_ns(slot, number)) for number, octets in missing.items()) // slot_ns
+def _took_over(
+    before: Carried, cells: Mapping[int, Cell], missing: Mapping[int, int], figures: tuple[int, int, int]
+) -> bool:
+    """Whether the others carry what the missing ones did; figures: all octets, longest time, the slot's."""
+    total, longest_ns, slot_ns = figures
+    others = total - sum(sum(cells[number][:2]) for number in missing if number in cells)
+    others_before = max(before.octets - sum(missing.values()), 0) * longest_ns // slot_ns
+    unseen = sum(octets * (longest_ns - _covered_ns(cells, number)) for number, octets in missing.items()) // slot_ns
     grown = others - others_before
-    return 2 * grown >= unseen or grown >= max(others_before, 0) + unseen // HUNDREDTH
+    return 2 * grown >= unseen or grown >= others_before + unseen // HUNDREDTH
 
 
-def _weighed_ns(slot: Lacking, both: tuple[int, int], times: tuple[int, int]) -> int:
+def _weighed_ns(cells: Mapping[int, Cell], both: tuple[int, int], times: tuple[int, int]) -> int:
     """The time over which the octets make the sum of the members' rates, and in no direction more; times as above."""
     longest_ns, slot_ns = times
-    if not slot.cells:
-        return longest_ns
     found_ns = 0
-    for way, octets in enumerate(both):
-        partial = sum(cell[way] for cell in slot.cells.values())
-        rate = (octets - partial) / slot_ns + sum(cell[way] / cell.covered_ns for cell in slot.cells.values())
+    for way, octets in enumerate(both if cells else ()):
+        partial = sum(cell[way] for cell in cells.values())
+        rate = fsum([(octets - partial) / slot_ns, *(cell[way] / cell.covered_ns for cell in cells.values())])
         if rate:
             found_ns = max(found_ns, round(octets / rate))
     return min(found_ns, longest_ns) or longest_ns

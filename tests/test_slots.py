@@ -167,6 +167,20 @@ def test_who_carries_is_remembered_over_a_restart_with_another_configuration() -
     assert {each.in_bits_per_second for each in fresh.close(START + 480 * SECOND)} == {None}
 
 
+def test_late_data_amends_what_was_closed_under_another_configuration() -> None:
+    """Numbers of series change with it; what a slot lacks must be the same members. (R62a, R72)"""
+    members = (("fw-1", "Gi0/1"), ("fw-2", "Gi0/1"))
+    ledger = ledger_of(account("old", ("fw-0", "Gi0/1"), ("fw-9", "Gi0/1")), account("tenant", *members))
+    ledger.add(counted("fw-2", 0, 60, (HUNDRED, 0)))
+    ledger.add(counted("fw-1", 0, 30, (HUNDRED, 0)))
+    ledger.close(START + 180 * SECOND)
+    fresh = ledger_of(account("new", ("fw-3", "Gi0/1")), account("tenant", *reversed(members)))
+    fresh.restore(json.loads(json.dumps(ledger.save())))
+    fresh.add(counted("fw-1", 30, 60, (HUNDRED, 0)))
+    (amended,) = [each for each in fresh.close(START + 181 * SECOND) if each.amended]
+    assert (amended.in_bits_per_second, amended.coverage_ratio, amended.in_gap_octets) == (300e6, 1.0, 0)
+
+
 def test_members_seen_for_different_times_add_up_to_the_sum_of_their_rates() -> None:
     """(R62)"""
     ledger = ledger_of(account("group", ("r1", "Gi0/1"), ("r2", "Gi0/1")))
