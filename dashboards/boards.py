@@ -65,7 +65,7 @@ WALL: Final = Board(
                     "接続団体の通信量が持続上限に対して占める割合（最新、受信）。100%を超えると制限の対象。",
                     [
                         Question(
-                            "tenant", "in_cap_ratio", "last", ("tenant",), span="", alias="$tag_tenant", where=_TOTAL
+                            "tenant", "in_cap_ratio", "last", ("tenant", "line"), span="", alias="$tag_tenant $tag_line"
                         )
                     ],
                     "bars",
@@ -198,7 +198,11 @@ TENANTS: Final = Board(
                 Show(
                     "持続上限に対する利用率（最大）",
                     "期間内で最も高かった、5分平均と持続上限の比（受信）。100%超が続くと上限超過。",
-                    [Question("tenant", "in_cap_ratio", "max", ("tenant",), _TOTAL, span="", alias="$tag_tenant")],
+                    [
+                        Question(
+                            "tenant", "in_cap_ratio", "max", ("tenant", "line"), span="", alias="$tag_tenant $tag_line"
+                        )
+                    ],
                     "bars",
                     height=12,
                     link=("hinomi-tenant", "tenant"),

@@ -20,6 +20,7 @@ from poller.schema import ROLLED_UP, SCHEMA
 DATASOURCE: Final = "hinomi"
 RAW_RANGE_MS: Final = 2 * 86_400 * 1000
 """Longer ranges read the roll-ups."""
+PERCENTILE: Final = 95
 GAP_MS: Final = 660_000
 """Two polls of the slowest devices: what is missing for longer is shown as missing."""
 NO_VALUE: Final = "データなし"
@@ -79,7 +80,7 @@ class Question:
     also: tuple[str, ...] = ()
 
     def queries(self) -> list[str]:
-        """The raw one and the one of the roll-ups, as far as both are there; one alone has no condition on the range."""
+        """The raw one and the one of the roll-ups, as far as both are there; one alone answers for every range."""
         ways = [self.only] if self.only else (["raw", "rollup"] if self.measurement in ROLLED_UP else ["raw"])
         return [self._query(way, alone=len(ways) == 1) for way in ways]
 
@@ -90,13 +91,14 @@ class Question:
         conditions = [] if alone else [f"${{__to}} - ${{__from}} {comparison} {RAW_RANGE_MS}"]
         conditions.append("$timeFilter")
         conditions += [f'"{tag}" =~ /^{pattern}$/' for tag, pattern in self.where.items()]
-        columns = [f'{self.way}("{self._field(rollup=rollup)}")' if self.way else f'"{self.name}"']
+        rank = f", {PERCENTILE}" if self.way == "percentile" else ""
+        columns = [f'{self.way}("{self._field(rollup=rollup)}"{rank})']
         columns += [f'"{name}"' for name in self.also]
         grouped = ([f"time({self.span})"] if self.span else []) + [f'"{tag}"' for tag in self.tags]
         query = f'SELECT {", ".join(columns)} FROM "{measurement}" WHERE {" AND ".join(conditions)}'
         if grouped:
             query += f" GROUP BY {', '.join(grouped)}"
-        return f"{query} fill(null)" if self.span and self.way else query
+        return f"{query} fill(null)" if self.span else query
 
     def _field(self, *, rollup: bool) -> str:
         """The field that answers: a mean of means, a highest of highest, a sum of sums."""
