@@ -123,11 +123,11 @@ class Counting:
         self.rates = Rates()
         self.ledger = SlotLedger(made.accounts())
         self.tenants = Tenants(made, ZoneInfo("Asia/Tokyo"))
-        self.seconds = dict.fromkeys(("rates", "slots", "closing", "tenants", "caps"), 0.0)
+        self.seconds = dict.fromkeys(("rates", "slots", "closing", "tenants"), 0.0)
         self.slots = 0
 
     def count(self, readings: list[DeviceReading], *, fill: bool = False) -> None:
-        """One minute of readings; caps are judged once, at its end. To fill, all at once and without caps."""
+        """One minute of readings, tenants with their caps as slots close; to fill, all at once."""
         a_second = len(readings) if fill else -(-len(readings) // 60)
         for at in range(0, len(readings), a_second):
             tick = readings[at : at + a_second]
@@ -141,10 +141,6 @@ class Counting:
             self.slots += len(totals)
             with self._measured("tenants"):
                 self.tenants.update(totals, self.ledger.totals)
-        if fill:
-            return
-        with self._measured("caps"):
-            self.tenants.caps()
 
     @contextmanager
     def _measured(self, part: str) -> Iterator[None]:
@@ -167,6 +163,7 @@ def measure_cpu(devices: int, minutes: int, *, straight: bool = True) -> dict[st
         counting.count(readings)
         if minute >= 3:
             assert counting.slots - closed == 2 * TENANTS + 2, "every account must have closed one slot"
+            assert len(counting.tenants.caps()) >= 3 * TENANTS, "every cap must have been held against the use"
             runs.append({part: counting.seconds[part] - before[part] for part in before})
     result = {part: statistics.median(run[part] for run in runs) for part in runs[0]}
     result["all"] = statistics.median(sum(run.values()) for run in runs)

@@ -87,8 +87,16 @@ def main() -> None:
 
 def cut_and_wait(inbox: Inbox, words: str, edges: tuple[str, ...]) -> float | None:
     """Drop every echo to these addresses from now on, and wait for the mail."""
-    rules = f"table inet cut_{edges[0].replace('.', '_')} {{ chain drop {{ type filter hook input priority 0; "
-    rules += f"ip daddr {{ {', '.join(edges)} }} icmp type echo-request drop; }} }}"
+    rules = "\n".join(
+        (
+            f"table inet cut_{edges[0].replace('.', '_')} {{",
+            "  chain silence {",
+            "    type filter hook input priority 0; policy accept;",
+            f"    ip daddr {{ {', '.join(edges)} }} icmp type echo-request drop",
+            "  }",
+            "}\n",
+        )
+    )
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
     return inbox.wait_for(words, time.monotonic())
 

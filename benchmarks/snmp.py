@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.snmp_others import NotInstalled, measure_exporter, measure_spine
+
 PEERS = Path(__file__).parent / "snmp_peers"
 ROOT = PEERS.parent.parent
 DEVICES, INTERFACES, COUNTERS, PDUS = 1000, 48, 8, 8
@@ -112,11 +114,25 @@ def measure_burst(bench: Bench, figures: dict[str, float], *, quick: bool) -> No
             scaled = found["cpu"] * DEVICES / devices
             bench.note(f"{name}, burst, {devices} devices, scaled", scaled, DEVICES * PDUS, "")
             figures[f"ours_over_{name}_burst"] = median(costs["ours"]) / scaled
+        if not quick:
+            measure_programs(bench, port, figures, median(costs["ours"]))
         found = bench.poller("ours", port, 300, 2, "memory", "uvloop")
     ours = median(costs["ours"])
     figures["ours_over_gufo_burst"] = ours / median(costs["gufo"])
     figures["ours_over_limit_burst"] = ours / median(costs["limit"])
     figures["bytes_per_interface"] = found["kept"] / (300 * INTERFACES)
+
+
+def measure_programs(bench: Bench, port: int, figures: dict[str, float], ours: float) -> None:
+    """Pollers that are programs of their own, on 100 devices; each that is not installed is named."""
+    for name, what in (("exporter", measure_exporter), ("spine", measure_spine)):
+        try:
+            scaled = median(what(port, 100, 5, pin(0))) * DEVICES / 100
+        except NotInstalled as error:
+            print(f"{name}: not measured, because {error}", flush=True)
+            continue
+        bench.note(f"{name}, burst, 100 devices, scaled", scaled, DEVICES * PDUS, "")
+        figures[f"ours_over_{name}_burst"] = ours / scaled
 
 
 def measure_alike(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS, SlotTotals
 from poller.contracts import CapContract
-from poller.percentiles import MonthBins, percentile
+from poller.percentiles import MonthBins
 from poller.volumes import Volumes, is_weekday, local_date, month_bounds_ns
 
 AVERAGE_SLOTS: Final = 5
@@ -78,6 +78,8 @@ class Usage:
         into, out = totals.in_bits_per_second, totals.out_bits_per_second
         if into is not None and out is not None and totals.start_ns > self.last_ns - _RECENT * SLOT_NS:
             self.recent[totals.start_ns] = (into, out)
+        elif into is None or out is None:
+            self.recent.pop(totals.start_ns, None)
         for start_ns in [start_ns for start_ns in self.recent if start_ns <= self.last_ns - _RECENT * SLOT_NS]:
             del self.recent[start_ns]
         self._bin(totals, zone)
@@ -157,7 +159,7 @@ class CapJudge:
         if self.cap.percentile_95 is None or usage.bins is None:
             return None
         until_ns = usage.last_ns + SLOT_NS
-        found = percentile(usage.bins.rates(outward=way == "out", until_ns=until_ns))
+        found = usage.bins.percentile(outward=way == "out", until_ns=until_ns)
         if found is None:
             return None
         status = self._status("percentile_95", way, found.value, self.cap.percentile_95)

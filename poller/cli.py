@@ -7,6 +7,7 @@ import typer
 
 from poller import __version__
 from poller.cli_check import check
+from poller.cli_dashboards import dashboards_app
 from poller.cli_demo import demo
 from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
@@ -46,6 +47,7 @@ app.command("replay")(replay_command)
 app.add_typer(influx_app)
 app.command()(traps)
 app.add_typer(mib_app, name="mib")
+app.add_typer(dashboards_app)
 app.add_typer(lab_app, name="lab")
 
 

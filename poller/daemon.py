@@ -4,6 +4,7 @@ What is built here is built once and handed down; no module keeps state of its o
     rounds     polls, each a task of its own          echoes   ICMP, on its own schedule
     services   checks of services, each its own task
     beat       pipeline.tick once a second            outbox   mails, from disk
+    daybook    forecasts and service levels, once an hour
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
     notified   notifications: durable, then acknowledged
 """
@@ -25,6 +26,7 @@ from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
 from poller.config import Configuration
+from poller.daybook import entries, run_daybook
 from poller.echoes import run_echoes
 from poller.estate import Device, Estate
 from poller.log import tell
@@ -37,7 +39,7 @@ from poller.secrets import SecretUnavailable
 from poller.selfwatch import SelfWatch
 from poller.services import Services
 from poller.storage.delivery import DeliveryState, run_reader
-from poller.storage.history import open_history
+from poller.storage.history import History, open_history
 from poller.storage.journal import Journal, JournalLimits
 from poller.stores import open_stores, store_names
 from poller.systemd import Systemd
@@ -126,6 +128,7 @@ class Daemon:
                     group.create_task(self._beat(pipeline, watch, rounds, notified), name="beat"),
                     group.create_task(self._save(pipeline, asking, notified), name="saver"),
                     group.create_task(notified.run(self._clock_ns), name="notified"),
+                    group.create_task(self._daybook(pipeline, history), name="daybook"),
                     group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
                     *(
                         group.create_task(run_reader(journal.reader(name), store, state=deliveries[name]), name=name)
@@ -247,6 +250,13 @@ class Daemon:
             self._systemd.alive(f"{rounds.statistics.started} polls begun, {rounds.statistics.failed} failed")
         else:
             tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
+
+    async def _daybook(self, pipeline: Pipeline, history: History) -> None:
+        await run_daybook(
+            lambda now_ns: entries(history, self._estate, self._state, now_ns),
+            lambda samples: pipeline.publish(list(samples), self._clock_ns()),
+            self._clock_ns,
+        )
 
     async def _save(self, pipeline: Pipeline, asking: Asking, notified: Notified) -> None:
         while True:

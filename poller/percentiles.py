@@ -60,12 +60,15 @@ class MonthBins:
         self.end_ns = end_ns
         count = -(-(end_ns - start_ns) // BIN_NS)
         self._in, self._out, self._observed = (array("q", bytes(8 * count)) for _ in range(3))
+        self._ranked: dict[bool, tuple[int, Percentile | None]] = {}
+        """By direction, the percentile of so many bins: it holds until another is over or one of them is corrected."""
 
     def add(self, totals: SlotTotals) -> None:
         """Enter a closed slot, or correct an amended one; slots of other months are passed over."""
         number = (totals.start_ns - self.start_ns) // BIN_NS
         if not 0 <= number < len(self._in):
             return
+        self._ranked = {way: kept for way, kept in self._ranked.items() if number >= kept[0]}
         for sign, each in ((1, totals), (-1, totals.previous)):
             if each is not None:
                 self._in[number] += sign * (each.in_octets - each.in_gap_octets)
@@ -75,12 +78,23 @@ class MonthBins:
     def rates(self, *, outward: bool, until_ns: int | None = None) -> list[float | None]:
         """Average bits per second of each bin that ended by until_ns (default: all); None where hardly observed."""
         octets = self._out if outward else self._in
-        count = len(octets) if until_ns is None else min(len(octets), max(0, until_ns - self.start_ns) // BIN_NS)
+        count = self._complete(until_ns)
         least = int(BIN_NS * OBSERVED_SHARE)
         return [
             octets[number] * 8e9 / self._observed[number] if self._observed[number] >= least else None
             for number in range(count)
         ]
+
+    def percentile(self, *, outward: bool, until_ns: int) -> Percentile | None:
+        """The 95th percentile of the bins that ended by until_ns; None where none of them is known."""
+        count = self._complete(until_ns)
+        kept = self._ranked.get(outward)
+        if kept is None or kept[0] != count:
+            kept = self._ranked[outward] = count, percentile(self.rates(outward=outward, until_ns=until_ns))
+        return kept[1]
+
+    def _complete(self, until_ns: int | None) -> int:
+        return len(self._in) if until_ns is None else min(len(self._in), max(0, until_ns - self.start_ns) // BIN_NS)
 
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types."""

@@ -194,6 +194,28 @@ _MEASUREMENTS: Final = (
         ),
     ),
     Measurement(
+        "forecast",
+        ("line_group", "direction"),
+        (
+            Field(
+                "days_to_80", float, "days", "days until 80 % of the ceiling are expected; absent: not in three years"
+            ),
+            Field("days_to_100", float, "days", "days until the ceiling is expected; absent: not in three years"),
+            Field("trend_bits_per_second_per_day", float, "bits/s/day", "growth of the daily 95th percentile"),
+            Field("days_used", int, "days", "days of data that it rests on; below 30 it is provisional"),
+        ),
+    ),
+    Measurement(
+        "service_level",
+        ("kind", "subject"),
+        (
+            Field("availability_ratio", float, "ratio", "of the calendar month so far, within the service hours"),
+            Field("target_ratio", float, "ratio", "what was promised"),
+            Field("down_seconds", float, "s", "time lost in the month so far, exclusions taken out"),
+            Field("excluded_seconds", float, "s", "time down in the month so far that does not count"),
+        ),
+    ),
+    Measurement(
         "daemon",
         ("node", "part"),
         (

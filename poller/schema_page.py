@@ -28,6 +28,8 @@ _MEANINGS: Final = {
     "notification": "One trap or inform.",
     "alert": "One change of one alert.",
     "incident": "One incident, under the moment it began; written again whenever it changes.",
+    "forecast": "One day's forecast of one direction of one line group (R65).",
+    "service_level": "One subject, the month so far, once an hour (R60a).",
     "daemon": "One minute of one part of the daemon itself.",
 }
 _KINDS: Final = {int: "whole number", float: "number", bool: "true or false", str: "text"}

@@ -106,6 +106,18 @@ def test_an_amended_slot_corrects_its_bin() -> None:
     assert bins.rates(outward=False) == [2e6]
 
 
+def test_a_percentile_that_is_kept_is_the_one_that_is_computed() -> None:
+    """Whatever comes between, in order or late. (R63)"""
+    chance, bins = random.Random(3), MonthBins(START, START + 288 * 5 * MINUTE)
+    for number in range(400):
+        late = max(0, number - chance.choice([0, 0, 0, 7, 60]))
+        bins.add(slot(late, chance.random() * 1e9))
+        until_ns = START + (number + 1) * MINUTE
+        for outward in (False, True):
+            found = bins.percentile(outward=outward, until_ns=until_ns)
+            assert found == percentile(bins.rates(outward=outward, until_ns=until_ns))
+
+
 def test_slots_of_another_month_are_passed_over() -> None:
     bins = MonthBins(START, START + 5 * MINUTE)
     bins.add(slot(-1, 1e6))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.accounts import Member, SlotTotals
-from poller.caps import CapStatus
+from poller.caps import CapStatus, Usage
 from poller.contracts import CapContract, CircuitContract, Contracts, LineGroupContract, TenantContract
 from poller.devicerates import DeviceRates
 from poller.percentiles import percentile
@@ -244,6 +244,19 @@ def test_the_cap_ratio_of_a_sample_is_the_5_minute_average_against_the_sustained
         (sample,) = tenants.update([slot], lambda *_: None)
     assert sample.fields["in_cap_ratio"] == 0.7
     assert "out_cap_ratio" not in sample.fields
+
+
+def test_a_rate_that_an_amendment_takes_back_counts_no_more_in_the_average() -> None:
+    """(R35, R64)"""
+    usage = Usage()
+    for number in range(5):
+        usage.add(SlotTotals("a", START + number * MINUTE, 750, 0, 0, 0, MINUTE, MINUTE, 1), TOKYO)
+    assert usage.average(START + 4 * MINUTE, outward=False) == 100.0
+    for number in range(2, 5):
+        start = START + number * MINUTE
+        before = SlotTotals("a", start, 750, 0, 0, 0, MINUTE, MINUTE, 1)
+        usage.add(SlotTotals("a", start, 750, 0, 0, 0, MINUTE, 0, 1, previous=before), TOKYO)
+    assert usage.average(START + 4 * MINUTE, outward=False) is None
 
 
 def test_a_burst_is_one_slot_above_its_cap(fed: Callable[..., Tenants]) -> None:

@@ -80,18 +80,12 @@ class LiveState:
 
     def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
         """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
-        for circuit, (state, reason) in states.items():
-            entry = self._sections["circuits"][circuit]
-            if (entry["state"], entry["reason"]) != (state, reason):
-                entry["state"], entry["reason"] = state, reason
-                self._touch("circuits", circuit)
+        for place, word in enumerate(("state", "reason")):
+            self.show("circuits", word, {circuit: said[place] for circuit, said in states.items()}.get, None)
 
     def show_active(self, active: Mapping[str, bool]) -> None:
         """Which circuits carry their group's traffic; absent: not known. Unchanged ones cost nothing."""
-        for circuit, entry in self._sections["circuits"].items():
-            if entry["active"] is not active.get(circuit):
-                entry["active"] = active.get(circuit)
-                self._touch("circuits", circuit)
+        self.show("circuits", "active", active.get, None)
 
     def show(self, section: str, word: str, of: Callable[[str], Any], otherwise: Any) -> None:  # noqa: ANN401 - JSON
         """Put a further word into every entry of a section, of(id) or, where that is None, otherwise."""
