@@ -330,8 +330,8 @@ class Selector(Model):
     services: tuple[str, ...] = ()
     notifications: tuple[str, ...] = ()
     """Names or numbers of notifications, for rules on notification.*; that of the beginning stands for its end too."""
-    varbinds: Mapping[str, str] = {}
-    """Patterns on values of varbinds by their names, for rules on notification.*."""
+    varbinds: tuple[Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.+$")], ...] = ()
+    """Values of varbinds, written NAME=PATTERN, for rules on notification.*."""
     parts: tuple[str, ...] = ()
     """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
 

@@ -150,9 +150,9 @@ def test_a_beginning_with_an_end_waits_for_it(tmp_path: Path, journal: Journal) 
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        ({"varbinds": {"ifName": "Gigabit*"}}, 1),
-        ({"varbinds": {"ifName": "Ten*"}}, 0),
-        ({"varbinds": {"ifIndex": "7"}, "devices": ["fw-*"], "notifications": ["link*"]}, 1),
+        ({"varbinds": ["ifName=Gigabit*"]}, 1),
+        ({"varbinds": ["ifName=Ten*"]}, 0),
+        ({"varbinds": ["ifIndex=7"], "devices": ["fw-*"], "notifications": ["link*"]}, 1),
         ({"notifications": ["1.3.6.1.6.3.1.1.5.3"]}, 1),
         ({"devices": ["sw-*"]}, 0),
         ({"roles": ["firewall"]}, 1),

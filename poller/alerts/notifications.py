@@ -64,7 +64,7 @@ class NotificationRules:
                 rule.on.partition(".")[2],
                 compile_judge(rule).judge,
                 selected_lines(rule.where),
-                rule.where.varbinds,
+                {one.partition("=")[0]: one.partition("=")[2] for one in rule.where.varbinds},
             )
             for rule in estate.rules.values()
             if rule.on.partition(".")[0] == MEASUREMENT
