@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from poller.circuit_state import POINTS, ProbeEvidence
 from poller.echoloss import LossWindow
@@ -120,6 +120,18 @@ def echo_sample(part: Part, family: str, minute: EchoStatistics) -> Sample:
     )
 
 
+class Prober(Protocol):
+    """What Echoes asks of the prober in return."""
+
+    def standing(self, target_id: str) -> Standing:
+        """What is known of a target now, doubts included."""
+        ...
+
+    def hurry(self, target_id: str) -> None:
+        """Ask a target at once, and fast."""
+        ...
+
+
 class Echoes:
     """What the prober tells becomes samples and evidence; synchronous, no socket."""
 
@@ -140,10 +152,15 @@ class Echoes:
         self._ever: set[str] = set()
         self._losses: dict[str, LossWindow] = {}
         self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
+        self._points: dict[str, list[str]] = {}
+        for key, each in asked.items():
+            for part in each.parts:
+                if part.point in POINTS:
+                    self._points.setdefault(part.id, []).append(key)
         self._gateways = [key for key, each in asked.items() if any(part.point == "gateway" for part in each.parts)]
 
-    def take(self, event: EchoEvent, standing: Callable[[str], Standing]) -> None:
-        """Take what was told; standing says what is known of another target now, doubts included."""
+    def take(self, event: EchoEvent, prober: Prober) -> None:
+        """Take what was told. Where one falls silent its neighbours are asked at once: their silence explains it."""
         asked = self._asked[event.target]
         if isinstance(event, EchoStatistics):
             self._take_minute(asked, event)
@@ -161,10 +178,19 @@ class Echoes:
             self._ever.add(event.target)
         never = answer is Answer.DOWN and event.target not in self._ever
         self._losses.pop(event.target, None)
-        gateways = [standing(key) for key in self._gateways if key in self._ever]
+        gateways = [prober.standing(key) for key in self._gateways if key in self._ever]
         blind = bool(gateways) and all(each in _DOUBTED for each in gateways)
         for part in asked.parts:
             self._take_answer(asked, part, answer, never=never, blind=blind)
+        if answer is Answer.DOWN:
+            for key in self._neighbours(asked):
+                prober.hurry(key)
+
+    def _neighbours(self, asked: Asked) -> set[str]:
+        """Our gateways, and the other points of the circuits of which this is one."""
+        circuits = {part.id for part in asked.parts if part.point in POINTS}
+        found = {key for circuit in circuits for key in self._points[circuit]}
+        return (found | set(self._gateways)) - {asked.target.id}
 
     def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
         now_ns = self._clock_ns()
@@ -264,7 +290,7 @@ async def _probe(estate: Estate, asked: Mapping[str, Asked], echoes: Echoes) -> 
     refused: dict[str, None] = {}
     plan = EchoPlan(interval_seconds=estate.polling.echo_interval)
     plan.check(len(asked))
-    async with EchoProber((), lambda event: echoes.take(event, prober.standing), plan) as prober:
+    async with EchoProber((), lambda event: echoes.take(event, prober), plan) as prober:
         added = 0
         for each in asked.values():
             try:

@@ -165,6 +165,13 @@ class EchoProber:
         """What is known of a target now, doubts included. KeyError where there is no such target."""
         return self._targets[target_id].track.verdict.standing
 
+    def hurry(self, target_id: str) -> None:
+        """Ask a target at once and fast until it answers or is down: a neighbour fell silent. KeyError as standing."""
+        target = self._targets[target_id]
+        target.track.verdict.doubt()
+        if target.track.verdict.urgent:
+            self._schedule(target, time.monotonic_ns())
+
     def remove(self, target_id: str) -> None:
         """Stop asking; what is under way is forgotten. KeyError where there is no such target."""
         gone = self._targets.pop(target_id)

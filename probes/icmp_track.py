@@ -4,6 +4,7 @@ The verdict (R37) - a first loss is a question, a row of losses the answer:
 
     unknown  --answer-->  up
     unknown, up  --loss-->  doubtful: echoes follow fast
+    up  --somebody doubts it-->  doubtful
     doubtful  --answer-->  what it was before
     doubtful  --the echo that raised the doubt and a whole burst lost-->  down, since the first of them was sent
     down  --answer-->  returning: echoes follow fast
@@ -178,6 +179,11 @@ class Verdict:
         self._move(Standing.DOWN)
         self._known_up = False
         return EchoDown(self._target, self._since_ns, now_ns, self._losses, self._refused)
+
+    def doubt(self) -> None:
+        """Ask again fast, because something near it fell silent; an answer ends that without a word."""
+        if self._standing is _UP:
+            self._move(Standing.DOUBTFUL)
 
     def unsent(self, since_ns: int, now_ns: int, why: str) -> EchoUnsent:
         """Nothing is known of it any more; its next answer is told as the first."""

@@ -73,6 +73,7 @@ class Scene:
     asked: dict[str, Asked] = field(init=False)
     asked_by_snmp: list[str] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
+    hurried: list[str] = field(default_factory=list)
     second: int = 0
 
     def __post_init__(self) -> None:
@@ -107,13 +108,19 @@ class Scene:
                 EchoDown: Standing.DOWN,
                 EchoUnsent: Standing.UNKNOWN,
             }[kind]
-            self.echoes.take(event, lambda key: self.standings.get(key, Standing.UNKNOWN))
+            self.echoes.take(event, self)
+
+    def standing(self, target: str) -> Standing:
+        return self.standings.get(target, Standing.UNKNOWN)
+
+    def hurry(self, target: str) -> None:
+        self.hurried.append(target)
 
     def minute(self, target: str, sent: int, lost: int) -> None:
         start_ns = self.now_ns() // MINUTE * MINUTE - MINUTE
         delays = Delays(0.004, 0.005, 0.006, 0.007, 0.001) if lost < sent else None
         minute = EchoStatistics(target, start_ns, sent, sent - lost, lost, 0, 0, 0, 0, delays)
-        self.echoes.take(minute, lambda _: Standing.UP)
+        self.echoes.take(minute, self)
 
     def run(self, until: int) -> None:
         while self.second < until:
@@ -185,6 +192,25 @@ def test_points_that_fall_silent_make_an_incident_of_their_class_with_the_eviden
     (circuit,) = scene.live.snapshot(scene.now_ns())["circuits"]
     assert scope == circuit["fault"]
     assert scope == scene.last("circuit", "line-1", "fault")
+
+
+def test_where_one_falls_silent_its_neighbours_are_asked_at_once(scene: Scene) -> None:
+    """So that the first mail has the class that all points agree on (R41)."""
+    scene.all_up()
+    scene.say(EchoDown, FAR)
+    assert {NEAR, BEYOND, GATEWAY} == set(scene.hurried)
+    scene.hurried.clear()
+    scene.say(EchoDown, "10.8.2.10")
+    assert [GATEWAY] == scene.hurried
+
+
+def test_points_that_fall_silent_one_by_one_have_the_class_of_all_in_the_end(scene: Scene) -> None:
+    scene.all_up()
+    scene.say(EchoDown, FAR)
+    scene.run(146)
+    scene.say(EchoDown, NEAR, BEYOND)
+    scene.run(150)
+    assert {"inside"} == {incident.scope for incident in scene.incidents().values()}
 
 
 def test_the_class_of_an_open_incident_does_not_follow_points_that_return_one_by_one(scene: Scene) -> None:

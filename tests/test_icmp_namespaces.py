@@ -26,6 +26,7 @@ from poller.lab.namespaces import Namespace, why_not
 from probes.icmp import EchoDown, EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
 from probes.icmp_packet import Framing
 from probes.icmp_socket import EchoSocket, open_echo_socket, open_ping_socket
+from probes.icmp_track import Standing
 
 T = TypeVar("T")
 TUNSETIFF: Final = 0x400454CA
@@ -199,6 +200,26 @@ async def test_a_dead_target_is_declared_down_within_15_s_by_the_default_plan_an
         assert down.since_ns >= died_ns - 10**9
         assert down.declared_ns - died_ns <= 15 * 10**9
         assert (down.lost, down.refused) == (6, 0)
+
+
+async def test_a_target_that_is_hurried_is_asked_at_once_and_a_sound_one_says_nothing(pair):
+    """Two targets asked every half minute: a doubt is answered or told within seconds, not at their next turn."""
+    plan = EchoPlan(interval_seconds=30, timeout_seconds=0.2, burst_interval_seconds=0.05, slot_seconds=0.5)
+    told = Told()
+    async with EchoProber((), told, plan, open_socket=pair.opener()) as prober:
+        for target in targets(2):
+            prober.add(target)
+            prober._schedule(prober._targets[target.id], time.monotonic_ns())
+        await told.until(EchoUp, 2)
+        prober.hurry("t0")
+        async with asyncio.timeout(10):
+            while prober.standing("t0") is not Standing.UP:  # noqa: ASYNC110 - an answer to a doubt is not told
+                await asyncio.sleep(0.01)
+        with pair.losing(1000):
+            prober.hurry("t1")
+            (down,) = await told.until(EchoDown)
+    assert "t1" == down.target
+    assert (down.declared_ns - down.since_ns) / 1e9 < 5
 
 
 async def test_a_target_removed_while_its_echoes_are_unanswered_is_asked_no_more(pair):

@@ -94,7 +94,8 @@ class IncidentBook:
     def see_fault(self, subject: str, fault_class: str, at_ns: int) -> None:
         """Take whose fault the points of a circuit say it is (poller.faults).
 
-        While an incident is open another class must hold for STEADY: points fall silent and return one by one.
+        Points fall silent one by one, and return so: an incident that is older than STEADY keeps its class until
+        another has held for as long.
         """
         names = self._with_lines(subject)
         found = [id_ for name in names if (id_ := self._places.by_subject.get(name)) is not None]
@@ -104,7 +105,8 @@ class IncidentBook:
             self._doubts.pop(subject, None)
             return
         doubt, since_ns = self._doubts.get(subject, ("", 0))
-        if found and subject in self._faults and (doubt != fault_class or at_ns - since_ns < STEADY):
+        settled = any(at_ns - self.incidents[id_].opened_ns >= STEADY for id_ in found)
+        if settled and subject in self._faults and (doubt != fault_class or at_ns - since_ns < STEADY):
             if doubt != fault_class:
                 self._doubts[subject] = (fault_class, at_ns)
             return
