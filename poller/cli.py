@@ -8,6 +8,7 @@ import typer
 from poller import __version__
 from poller.cli_check import check
 from poller.cli_demo import demo
+from poller.cli_doctor import doctor
 from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(check)
+app.command()(doctor)
 app.command()(poll)
 app.command()(report)
 app.command("forecast")(forecast_command)
