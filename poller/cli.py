@@ -9,6 +9,7 @@ from poller import __version__
 from poller.cli_check import check
 from poller.cli_dashboards import dashboards_app
 from poller.cli_demo import demo
+from poller.cli_doctor import doctor
 from poller.cli_forecast import forecast_command
 from poller.cli_incidents import COMMANDS
 from poller.cli_lab import lab_app
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(check)
+app.command()(doctor)
 app.command()(poll)
 app.command()(rehearse)
 app.command()(report)
