@@ -12,6 +12,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from typing import Any, Final
 from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
+from poller.alerts.records import AuditEntry, append_audit
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -41,9 +43,11 @@ from poller.systemd import Systemd
 from poller.targets import snmp_target
 from poller.usepast import past_use
 from poller.wall.live import LiveState
+from poller.wall.login import Login
 from poller.wall.past import past_of_lines
 from poller.wall.people import People
 from poller.wall.server import WallServer
+from poller.wall.users import known_users, session_key, tls_context
 from probes.snmp import Snmp, SnmpTarget
 
 _log: Final = logging.getLogger(__name__)
@@ -101,7 +105,10 @@ class Daemon:
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
             wall = WallServer(live, listen, port, history=history, clock_ns=self._clock_ns)
-            wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
+            login = self._login(alerts)
+            wall.serve_behind(login, tls_context(self._estate.wall, self._configuration.directory))
+            people = People(alerting, self._estate, self._state, clock_ns=self._clock_ns, identify=login.who)
+            wall.serve_also(people.routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -139,6 +146,19 @@ class Daemon:
                 raise SecretUnavailable(f"credentials.{credentials.id}, needed for {key}: {error}") from None
             targets[key] = (device, target)
         return targets
+
+    def _login(self, alerts: AlertStore) -> Login:
+        """The wall's door; who comes and goes is kept in the audit log."""
+        users = known_users(self._estate, self._configuration.directory)
+
+        def audit(entry: AuditEntry) -> None:
+            alerts.call(lambda connection: append_audit(connection, entry)).add_done_callback(tell_failure)
+
+        def tell_failure(done: Future[int]) -> None:
+            if done.exception() is not None:
+                tell(_log, logging.ERROR, "login_not_kept", reason=str(done.exception()))
+
+        return Login(self._estate.wall, users, session_key(self._state), audit, clock_ns=self._clock_ns)
 
     def _limits(self) -> JournalLimits:
         storage = self._estate.storage
