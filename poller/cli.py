@@ -23,6 +23,7 @@ from poller.cli_rules import rules
 from poller.cli_run import run
 from poller.cli_storage import export_command, influx_app, replay_command
 from poller.cli_traps import traps
+from poller.cli_user import user_app
 
 app = typer.Typer(
     name="hinomi",
@@ -46,6 +47,7 @@ for name, command in PEOPLE_COMMANDS.items():
     app.command(name)(command)
 app.add_typer(maintenance_app, name="maintenance")
 app.add_typer(rules, name="rules")
+app.add_typer(user_app, name="user")
 app.command("export")(export_command)
 app.command("replay")(replay_command)
 app.add_typer(influx_app)

@@ -15,6 +15,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from poller import checkpoint
 from poller.alerts.engine import Alerting
 from poller.alerts.outbox import Outbox, run_outbox
 from poller.alerts.pictured import Pictures
+from poller.alerts.records import AuditEntry, append_audit
 from poller.alerts.store import Store as AlertStore
 from poller.alerts.ways import ways_of
 from poller.asking import Asking
@@ -49,9 +51,11 @@ from poller.targets import snmp_target
 from poller.trap_sources import load_installed_catalogue, start_engine, trap_sources
 from poller.usepast import past_use
 from poller.wall.live import LiveState
+from poller.wall.login import Login
 from poller.wall.past import past_of_lines
 from poller.wall.people import People
 from poller.wall.server import WallServer
+from poller.wall.users import known_users, session_key, tls_context
 from probes.path import Path as TracedPath
 from probes.snmp import Snmp, SnmpTarget
 from traps.catalogue import Catalogue
@@ -122,7 +126,10 @@ class Daemon:
             history = open_history(self._state / "store")
             alerting.illustrate(Pictures(self._estate, history))
             wall = WallServer(live, listen, port, history=history, notified=notified, clock_ns=self._clock_ns)
-            wall.serve_also(People(alerting, self._estate, self._state, clock_ns=self._clock_ns).routes())
+            login = self._login(alerts)
+            wall.serve_behind(login, tls_context(self._estate.wall, self._configuration.directory))
+            people = People(alerting, self._estate, self._state, clock_ns=self._clock_ns, identify=login.who)
+            wall.serve_also(people.routes())
             await stack.enter_async_context(wall)
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -186,6 +193,19 @@ class Daemon:
         )
         notified.listen(sockets, self._clock_ns)
         return notified
+
+    def _login(self, alerts: AlertStore) -> Login:
+        """The wall's door; who comes and goes is kept in the audit log."""
+        users = known_users(self._estate, self._configuration.directory)
+
+        def audit(entry: AuditEntry) -> None:
+            alerts.call(lambda connection: append_audit(connection, entry)).add_done_callback(tell_failure)
+
+        def tell_failure(done: Future[int]) -> None:
+            if done.exception() is not None:
+                tell(_log, logging.ERROR, "login_not_kept", reason=str(done.exception()))
+
+        return Login(self._estate.wall, users, session_key(self._state), audit, clock_ns=self._clock_ns)
 
     def _limits(self) -> JournalLimits:
         storage = self._estate.storage

@@ -9,6 +9,7 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     services                                           what they use it for
     contacts, rotations, webhooks, calendars           whom to tell, and when
     rules, maintenance                                 about what
+    users                                              who may see it
     organisation, polling, notifications, mail, storage, wall   how this daemon runs
 """
 
@@ -18,7 +19,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from poller.people import Rotation, Webhook
+from poller.people import Rotation, User, Webhook
 from poller.secrets import SecretReference
 from poller.settings import (
     Address,
@@ -408,3 +409,4 @@ class Estate(Model):
     calendars: Mapping[Id, Calendar] = {}
     rules: Mapping[Id, Rule] = {}
     maintenance: Mapping[Id, Maintenance] = {}
+    users: Mapping[Id, User] = {}

@@ -1,6 +1,6 @@
-"""Who takes turns on call, and which programs are told beside people."""
+"""Who takes turns on call, who may see the wall, and which programs are told beside people."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
@@ -44,3 +44,29 @@ class Webhook(Model):
         "serious",
         "minor",
     )
+
+
+UserRole: TypeAlias = Literal["wall", "viewer", "noc", "tenant", "administrator"]
+
+
+class User(Model):
+    """Who may see the wall and its pages, and what they may do there.
+
+    A person logs in with a password (and a code, where there is a second factor); a program, such as Prometheus, sends
+    its token as "Authorization: Bearer TOKEN".
+    """
+
+    id: Id
+    name: Name
+    role: UserRole
+    """wall: sees, and its login never ends; viewer: sees; noc: also acknowledges, comments, silences, plans
+    maintenance; tenant: sees that tenant alone; administrator: as noc, with a second factor, and reads the audit log.
+    """
+    tenant: Id | None = None
+    """Of the role tenant, and of it alone."""
+    password: SecretReference | None = None
+    """Its scrypt hash, as `hinomi user hash` prints it."""
+    totp: SecretReference | None = None
+    """Second factor (RFC 6238), as `hinomi user totp` prints it; an administrator must have one."""
+    token: SecretReference | None = None
+    """Of a program, 32 characters at least; not with a password."""

@@ -212,7 +212,20 @@ class Storage(Model):
 
 
 class Wall(Model):
-    """Where the wall is served; loopback needs no login."""
+    """Where the wall is served. Loopback needs no login; anything else needs TLS, or a proxy that has it, and users."""
 
     listen: Address = IPv4Address("127.0.0.1")
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8480
+    login: Flag = False
+    """Ask for a login on loopback too; elsewhere it is always asked for."""
+    certificate: str | None = None
+    """File with the certificate and its chain (PEM); relative to the configuration's folder, if relative."""
+    key: str | None = None
+    """File with the certificate's private key (PEM)."""
+    trusted_proxies: tuple[Address, ...] = ()
+    """Proxies with TLS before the wall, by address: what they say of a client (X-Forwarded-For, -Proto) is believed."""
+
+    @property
+    def asks_for_login(self) -> bool:
+        """Whether nobody sees anything without a login."""
+        return self.login or not self.listen.is_loopback or bool(self.trusted_proxies)

@@ -162,9 +162,7 @@ def _rare(now_ns: int) -> list[Sample]:
     return [
         Sample("device", device, {"round_trip_delay_seconds": 0.002, "round_trip_loss_ratio": 0.0}, now_ns),
         *(
-            Sample(
-                "tenant", (("tenant", "mie"), ("line", line)), {"in_cap_ratio": 0.4, "out_cap_ratio": 0.2}, now_ns
-            )
+            Sample("tenant", (("tenant", "mie"), ("line", line)), {"in_cap_ratio": 0.4, "out_cap_ratio": 0.2}, now_ns)
             for line in ("internet", "breakout")
         ),
         Sample("service", (("service", "web-certificate"), ("kind", "tls")), {"certificate_days": 40.0}, now_ns),

@@ -117,6 +117,11 @@ class Inquiry:
         with self._open() as connection:
             return _mails(connection, None)
 
+    def audit(self, count: int) -> list[AuditEntry]:
+        """The latest entries of the audit log, the newest first."""
+        with self._open() as connection:
+            return read_audit(connection, "1 ORDER BY id DESC LIMIT ?", (count,))
+
     def command(self, entry: AuditEntry) -> int:
         """Append a command to the audit log; the daemon carries it out within a second, or when it starts."""
         with self._open() as connection:

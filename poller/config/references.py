@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final
 
+from poller.config.accesscheck import check_access
 from poller.config.places import Path_, dotted
 from poller.config.problems import Problem, did_you_mean
 from poller.config.rulecheck import check_calendars, check_maintenance, check_rotations, check_rules
@@ -45,6 +46,7 @@ def check_references(estate: Estate, tree: "Tree", profiles: Collection[str]) ->
     check_calendars(estate, tree)
     check_maintenance(estate, tree)
     check_rotations(estate, tree)
+    check_access(estate, tree)
     return _check_credentials(check)
 
 

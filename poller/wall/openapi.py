@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from poller.wall.access import Route, is_open
 from poller.wall.work import GRAPHS, SPANS
 
 KINDS: Final = ("device", "circuit", "tenant", "incident")
@@ -11,6 +12,23 @@ _TIME_NS: Final = {"type": "integer", "description": "UTC, unix nanoseconds"}
 
 def openapi() -> dict[str, Any]:
     """The whole description."""
+    described = _description()
+    for path, item in described["paths"].items():
+        for method in item.keys() & {"get", "post"}:
+            refusals = _refusals((method.upper(), path))
+            item[method] = item[method] | {"responses": item[method]["responses"] | refusals}
+    return described
+
+
+def _refusals(route: Route) -> dict[str, Any]:
+    """What the door answers."""
+    refusals = {"403": {"description": "this login may not do that, or not from there"}}
+    if not is_open(route):
+        refusals["401"] = {"description": "there is no login, or it is over"}
+    return refusals
+
+
+def _description() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,6 +70,7 @@ def openapi() -> dict[str, Any]:
                 ),
             },
             **_PEOPLE,
+            **_DOOR,
             "/healthz": {"get": _operation("The daemon runs", _json({"type": "object"}))},
             "/readyz": {
                 "get": _operation(
@@ -130,8 +149,11 @@ def _span() -> dict[str, Any]:
 
 def _asking(summary: str, properties: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
     """A request of a person: JSON in, what was done out."""
-    who = {"who": {"type": "string", "description": "who asks, for the audit log"}, "text": {"type": "string"}}
-    body = {"type": "object", "required": ["who"], "properties": who | properties}
+    who = {
+        "who": {"type": "string", "description": "who asks, for the audit log; with a login it is the user"},
+        "text": {"type": "string"},
+    }
+    body = {"type": "object", "properties": who | properties}
     done = {"type": "object", "required": ["done"], "properties": {"done": {"type": "object"}}}
     refusals = {
         "400": "the body is no JSON object",
@@ -195,5 +217,41 @@ _PEOPLE: Final[dict[str, Any]] = {
             _json({"type": "object", "required": ["period", "until_ns", "levels", "notices"]}),
             {"400": "no such period", **_STORE},
         ),
+    },
+    "/api/v1/audit": {
+        "get": _operation("Who did what: the latest 500, the newest first", _json(_listing("entries")), _STORE)
+    },
+}
+_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+_PROOF: Final = {
+    "type": "object",
+    "required": ["user", "password"],
+    "properties": {name: {"type": "string"} for name in ("user", "password", "code")},
+}
+_ME: Final = {
+    "type": "object",
+    "required": ["login", "user", "name", "role", "tenant", "token"],
+    "properties": {
+        "login": {"type": "boolean", "description": "whether a login is asked for"},
+        "role": {"enum": ["wall", "viewer", "noc", "tenant", "administrator"]},
+        **dict.fromkeys(("user", "tenant", "token"), _TEXT_OR_NULL),
+    },
+}
+_NO_LOGIN: Final = {
+    "400": "the body is not of that form",
+    "401": "the user, the password or the code is wrong",
+    "404": "no login is asked for",
+    "415": "the content type is not application/json",
+    "429": "too many tries; Retry-After says for how many seconds",
+}
+_ENTERED: Final = {"type": "object", "required": ["user", "role", "home"]}
+_DOOR: Final[dict[str, Any]] = {
+    "/api/v1/login": {
+        "post": _operation("Log in; the answer sets a cookie", _json(_ENTERED), _NO_LOGIN)
+        | {"requestBody": {"required": True, "content": _json(_PROOF)}}
+    },
+    "/api/v1/logout": {"post": _operation("Log out", _json({"type": "object", "required": ["done"]}))},
+    "/api/v1/me": {
+        "get": _operation("Who is logged in, and the token that changes carry as X-Hinomi-Token", _json(_ME)),
     },
 }

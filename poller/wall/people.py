@@ -7,6 +7,7 @@ request must be JSON by its content type, which no other site's form can send wi
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -21,14 +22,17 @@ from poller.alerts.records import AuditEntry
 from poller.alerts.servicereport import BadPeriod, parse_period, service_report
 from poller.estate import Estate
 from poller.units import parse_duration
+from poller.wall.login import address_of
 from poller.wall.work import answer
 
 Body: TypeAlias = Mapping[str, Any]
+_LATEST: Final = 500
+"""Entries of the audit log that are told."""
 _REMARKS: Final = "acknowledge|comment|second_notice|exclude"
 
 
 class People:
-    """The routes; identify says who asks, by the request and its body (poller.wall's login, once there is one)."""
+    """The routes; identify says who asks, by the request and its body; without it, whom the body names."""
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class People:
             web.post("/api/v1/maintenance/{id}/end", self._end),
             web.get("/api/v1/dead-letters", self._dead_letters),
             web.get("/api/v1/service-level", self._service_level),
+            web.get("/api/v1/audit", self._audit),
         ]
 
     async def _remark(self, request: web.Request) -> web.Response:
@@ -102,7 +107,7 @@ class People:
             return answer({"error": "send JSON, with the content type application/json"}, status=415)
         try:
             body = msgspec.json.decode(await request.read(), type=dict[str, Any])
-            origin = f"api, {request.remote or 'unknown'}"
+            origin = f"api, {address_of(request)}"
             person = Person(self._identify(request, body), origin, self._clock_ns())
             entry = await ask(body, person)
             self._alerting.carry_out(entry)
@@ -125,6 +130,9 @@ class People:
 
     async def _dead_letters(self, _request: web.Request) -> web.Response:
         return await self._read(lambda: {"mails": msgspec.to_builtins(Inquiry(self._state).dead_letters())})
+
+    async def _audit(self, _request: web.Request) -> web.Response:
+        return await self._read(lambda: {"entries": [asdict(each) for each in Inquiry(self._state).audit(_LATEST)]})
 
     async def _windows(self, _request: web.Request) -> web.Response:
         windows = self._alerting.windows()

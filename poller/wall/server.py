@@ -1,12 +1,13 @@
 """The wall's web server: pages, the API under /api/v1, and one stream of changes for every open wall.
 
-Security: loopback without login; every answer carries a policy that allows scripts from this server only, and data is
-JSON that the page puts in place as text, never as markup (R77).
+Security: whoever asks passes the door (poller.wall.login) first; every answer carries a policy that allows scripts from
+this server only, and data is JSON that the page puts in place as text, never as markup (R77).
 """
 
 import asyncio
+import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
@@ -16,6 +17,7 @@ from aiohttp import web
 from poller.notified import Notified
 from poller.storage.history import History
 from poller.wall.live import LiveState
+from poller.wall.login import Handler, Login, seconds_left
 from poller.wall.metrics import CONTENT_TYPE, metrics_text
 from poller.wall.notifications import NotificationPages
 from poller.wall.openapi import openapi
@@ -65,10 +67,13 @@ class WallServer:
         self._clock_ns = clock_ns
         self._streams: dict[web.StreamResponse, tuple[web.Request, asyncio.Event]] = {}
         self._pusher: asyncio.Task[None] | None = None
-        application = web.Application(middlewares=[_secure])
+        self._login = Login.none()
+        self._tls: ssl.SSLContext | None = None
+        application = web.Application(middlewares=[_secure, self._guard])
         application.add_routes(
             [
                 web.get("/", self._page),
+                web.get("/login", self._login_page),
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
@@ -88,13 +93,18 @@ class WallServer:
         """Routes of other parts, before it is entered."""
         self._application.add_routes(routes)
 
+    def serve_behind(self, login: Login, tls: ssl.SSLContext | None = None) -> None:
+        """The door to put before everything, and TLS of our own, before it is entered."""
+        self._login, self._tls = login, tls
+
     async def __aenter__(self) -> Self:
+        self._application.add_routes(self._login.routes())
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address, self._port)
+        site = web.TCPSite(self._runner, self._address, self._port, ssl_context=self._tls)
         await site.start()
         port = self._runner.addresses[0][1]
         host = f"[{self._address}]" if ":" in self._address else self._address
-        self.url = f"http://{host}:{port}/"
+        self.url = f"http{'s' if self._tls else ''}://{host}:{port}/"
         self._pusher = asyncio.create_task(self._push(), name="wall pusher")
         return self
 
@@ -109,6 +119,13 @@ class WallServer:
 
     async def _page(self, _request: web.Request) -> web.Response:
         return _static_file("wall.html")
+
+    async def _login_page(self, _request: web.Request) -> web.Response:
+        return _static_file("login.html")
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await self._login.guard(request, handler)
 
     async def _work_page(self, _request: web.Request) -> web.Response:
         return _static_file("work.html")
@@ -148,9 +165,10 @@ class WallServer:
         self._streams[response] = request, closed  # before the first write, so that no change falls between the two
         try:
             await response.write(_event(self._live.snapshot(self._clock_ns())))
-            await closed.wait()
-        except OSError:
-            pass  # the wall went away, or was dropped, while it was being sent the whole
+            async with asyncio.timeout(seconds_left(request, self._clock_ns())):
+                await closed.wait()
+        except (OSError, TimeoutError):
+            pass  # the wall went away, or was dropped, while it was being sent the whole; or its login ended
         finally:
             self._streams.pop(response, None)
         return response
@@ -198,9 +216,7 @@ def _static_file(name: str) -> web.Response:
 
 
 @web.middleware
-async def _secure(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _secure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Put the policy on every answer, refusals too; only a stream's headers must be there before it is prepared."""
     try:
         response = await handler(request)

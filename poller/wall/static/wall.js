@@ -295,10 +295,16 @@ async function take(snapshot) {
   for (const [section, draw] of Object.entries(DRAW)) if (snapshot[section]) draw();
 }
 
+// A login that is over leads to the door; a daemon that is gone does not, it comes back.
+async function askForLogin() {
+  const answer = await fetch("/api/v1/me").catch(() => null);
+  if (answer?.status === 401) location.assign(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`);
+}
+
 function connect() {
   const stream = new EventSource("/api/v1/stream");
   stream.onmessage = (message) => take(JSON.parse(message.data));
-  stream.onerror = () => { stream.close(); setTimeout(connect, 1000); };
+  stream.onerror = () => { stream.close(); setTimeout(connect, 1000); askForLogin(); };
 }
 
 // What grows old between messages is drawn anew every five seconds, so that a silent tile turns grey by itself.

@@ -27,6 +27,7 @@ const FORMS = { "bits/s": [rate, shortRate], ratio: [(value) => percent(value, 1
 
 async function ask(path) {
   const answer = await fetch(path);
+  if (answer.status === 401) location.assign(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`);
   if (!answer.ok) throw new Error(String(answer.status));
   return answer.json();
 }
