@@ -162,9 +162,7 @@ def _rare(now_ns: int) -> list[Sample]:
     return [
         Sample("device", device, {"round_trip_delay_seconds": 0.002, "round_trip_loss_ratio": 0.0}, now_ns),
         *(
-            Sample(
-                "tenant", (("tenant", "mie"), ("line", line)), {"in_cap_ratio": 0.4, "out_cap_ratio": 0.2}, now_ns
-            )
+            Sample("tenant", (("tenant", "mie"), ("line", line)), {"in_cap_ratio": 0.4, "out_cap_ratio": 0.2}, now_ns)
             for line in ("internet", "breakout")
         ),
         Sample("service", (("service", "web-certificate"), ("kind", "tls")), {"certificate_days": 40.0}, now_ns),
@@ -233,7 +231,9 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
 def test_every_annotation_and_variable_is_understood(filled: Filled) -> None:
     for dashboard in load_dashboards():
         for annotation in dashboard["annotations"]["list"]:
-            query = _expanded(annotation["query"], dashboard, filled.begun_ms - DAYS * 86_400_000, filled.ended_ms)
+            query = _expanded(
+                annotation["target"]["query"], dashboard, filled.begun_ms - DAYS * 86_400_000, filled.ended_ms
+            )
             assert filled.rows(query) > 0
         for variable in dashboard["templating"]["list"]:
             assert variable["query"].startswith("SHOW TAG VALUES")
