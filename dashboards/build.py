@@ -34,17 +34,25 @@ def texts() -> dict[str, str]:
     for board in (*BOARDS, *MACHINERY):
         dashboard = json.loads(json.dumps(build(board), cls=JSONEncoder))
         _ask_for_alerts(dashboard)
+        _keep_to_the_kind(dashboard)
         fitted = fit_thresholds(dashboard, estate)
         files[f"{board.uid}.json"] = json.dumps(fitted, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     return files
 
 
 def _ask_for_alerts(dashboard: dict[str, Any]) -> None:
-    """The SDK has no query for InfluxDB's annotations; old and new Grafana look for it in two places."""
+    """The SDK has no query for InfluxDB's annotations."""
     query = {"query": _ALERTS, "textColumn": "incident", "tagsColumn": "rule,subject", "fromAnnotations": True}
     for annotation in dashboard["annotations"]["list"]:
-        annotation |= {key: value for key, value in query.items() if key != "fromAnnotations"}
         annotation["target"] |= {"refId": "Anno", **query}
+
+
+def _keep_to_the_kind(dashboard: dict[str, Any]) -> None:
+    """The SDK has one class for all kinds of variables, and the style of old versions; Grafana's types have neither."""
+    dashboard.pop("style", None)
+    for variable in dashboard.get("templating", {}).get("list", []):
+        for key in ("id", "auto", "auto_min", "auto_count"):
+            variable.pop(key, None)
 
 
 def main() -> int:

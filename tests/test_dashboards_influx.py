@@ -231,7 +231,9 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
 def test_every_annotation_and_variable_is_understood(filled: Filled) -> None:
     for dashboard in load_dashboards():
         for annotation in dashboard["annotations"]["list"]:
-            query = _expanded(annotation["query"], dashboard, filled.begun_ms - DAYS * 86_400_000, filled.ended_ms)
+            query = _expanded(
+                annotation["target"]["query"], dashboard, filled.begun_ms - DAYS * 86_400_000, filled.ended_ms
+            )
             assert filled.rows(query) > 0
         for variable in dashboard["templating"]["list"]:
             assert variable["query"].startswith("SHOW TAG VALUES")

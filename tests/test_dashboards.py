@@ -1,0 +1,221 @@
+"""The dashboards as files: made of the schema, consistent among themselves, and fitted to a configuration."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import bargauge, dashboard, stat, statetimeline, table, timeseries
+
+from poller.config import load
+from poller.dashboards import fit, fit_thresholds, load_dashboards, names_used, panels
+from poller.schema import SCHEMA
+
+ROOT = Path(__file__).parents[1]
+DASHBOARDS = load_dashboards()
+PANELS = [(each["uid"], panel) for each in DASHBOARDS for panel in panels(each)]
+NAMES = [f"{uid} {panel['title']}" for uid, panel in PANELS]
+JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+OPTIONS = {
+    "timeseries": (timeseries.Options, timeseries.FieldConfig),
+    "stat": (stat.Options, None),
+    "bargauge": (bargauge.Options, None),
+    "state-timeline": (statetimeline.Options, statetimeline.FieldConfig),
+    "table": (table.Options, None),
+}
+TYPES = """
+import type { Dashboard } from "@grafana/schema";
+// JSON has the values of enums, not their names; what a data source adds to an annotation's query only it knows
+type Plain<T> = 0 extends 1 & T ? T
+  : T extends string ? `${T}`
+  : T extends (infer U)[] ? Plain<U>[]
+  : T extends object ? { [K in keyof T]: K extends "target" ? Plain<T[K]> & Record<string, unknown> : Plain<T[K]> }
+  : T;
+"""
+GRAFANA_TYPES = ("@grafana/schema@13.2.3", "typescript@5.9.3")
+
+
+def test_the_files_are_what_the_boards_say() -> None:
+    answer = subprocess.run(
+        [sys.executable, "dashboards/build.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ("", 0) == (answer.stderr, answer.returncode)
+
+
+def test_a_file_that_is_not_what_the_boards_say_fails_the_check(tmp_path: Path) -> None:
+    for name in ("dashboards", "config", "poller", "probes", "traps"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "demo"))
+    (tmp_path / "dashboards" / "grafana" / "hinomi-wall.json").write_text("{}")
+    (tmp_path / "dashboards" / "grafana" / "stray.json").write_text("{}")
+    answer = subprocess.run(
+        [sys.executable, "dashboards/build.py", "--check"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert 1 == answer.returncode
+    assert ["hinomi-wall.json is stale", "stray.json is stale"] == re.findall(r"[\w-]+\.json is stale", answer.stderr)
+
+
+def test_every_dashboard_of_the_list_is_there() -> None:
+    expected = "capacity daemon devices events interfaces lines service-level services tenant tenants wall"
+    assert [f"hinomi-{name}" for name in expected.split()] == [each["uid"] for each in DASHBOARDS]
+
+
+@pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
+def test_a_panel_explains_itself(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+    defaults = panel["fieldConfig"]["defaults"]
+    assert JAPANESE.search(panel["title"])
+    assert JAPANESE.search(panel["description"])
+    assert (True, "データなし") == (bool(defaults["unit"]), defaults["noValue"])
+    assert defaults["thresholds"]["steps"]
+    assert {"type": "influxdb", "uid": "hinomi"} == panel["datasource"]
+
+
+@pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
+def test_a_panel_names_only_what_the_schema_has_and_derives_nothing(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+    """Rates are computed once, in the daemon; panels never derive (R67)."""
+    for target in panel["targets"]:
+        measurement, names = names_used(target["query"])
+        entry = SCHEMA[measurement]
+        assert names <= {*entry.tags, *(field.name for field in entry.fields)}
+        assert not re.search(r"deriv|difference|elapsed|moving_|cumulative", target["query"], re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
+def test_a_panel_reads_rollups_for_long_ranges_and_raw_for_short_ones(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+    """Where both have the figure, exactly one of two queries answers (R68)."""
+    queries = [target["query"] for target in panel["targets"]]
+    raw = [query for query in queries if "- ${__from} <= 172800000" in query]
+    rollup = [query for query in queries if "- ${__from} > 172800000" in query]
+    assert len(raw) == len(rollup)
+    assert not any("_5m" in query for query in raw)
+    assert all("_5m" in query for query in rollup)
+
+
+@pytest.mark.parametrize("board", DASHBOARDS, ids=[each["uid"] for each in DASHBOARDS])
+def test_no_panel_overlaps_another(board: dict[str, Any]) -> None:
+    places = [each["gridPos"] for each in board["panels"]]
+    for one, other in combinations(places, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or above, (one, other)
+    assert all(0 <= place["x"] and place["x"] + place["w"] <= 24 for place in places)
+    assert 1 == max(Counter(each["id"] for each in board["panels"]).values())
+
+
+def test_uids_and_titles_are_unique_and_links_lead_somewhere_with_the_range() -> None:
+    uids = [each["uid"] for each in DASHBOARDS]
+    assert len(DASHBOARDS) == len(set(uids)) == len({each["title"] for each in DASHBOARDS})
+    for board in DASHBOARDS:
+        assert 1 == max(Counter(panel["title"] for panel in panels(board)).values()), board["uid"]
+        (link,) = board["links"]
+        assert ("dashboards", ["hinomi"], True) == (link["type"], link["tags"], link["keepTime"])
+        assert "hinomi" in board["tags"]
+        for panel in panels(board):
+            for each in panel["fieldConfig"]["defaults"].get("links", ()):
+                found = re.fullmatch(
+                    r"/d/([\w-]+)\?var-(\w+)=\$\{__field\.labels\.(\w+)\}&\$\{__url_time_range\}", each["url"]
+                )
+                assert found, each
+                (aim,) = [other for other in DASHBOARDS if other["uid"] == found[1]]
+                assert found[2] in {variable["name"] for variable in aim["templating"]["list"]}
+                assert all(f'"{found[3]}"' in target["query"] for target in panel["targets"])
+
+
+@pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
+def test_a_panel_is_what_the_sdk_knows(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+    """Through the foundation SDK's classes and back, options and custom fields too, nothing is lost or unknown."""
+    kept = dashboard.Panel.from_json(panel)
+    assert panel == json.loads(json.dumps(kept, cls=JSONEncoder))
+    options, custom = OPTIONS[panel["type"]]
+    assert panel["options"] == json.loads(json.dumps(options.from_json(panel["options"]), cls=JSONEncoder))
+    given = panel["fieldConfig"]["defaults"].get("custom")
+    if given is not None and custom is not None:
+        assert given == json.loads(json.dumps(custom.from_json(given), cls=JSONEncoder))
+
+
+def _types_folder() -> Path:
+    """Grafana's schema and the compiler, installed once in the checkout's cache."""
+    folder = ROOT / ".cache" / "npm" / "-".join(re.sub(r"[^\w.]", "_", name) for name in GRAFANA_TYPES)
+    if not (folder / "node_modules" / "typescript").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text('{"private": true}')
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--silent", *GRAFANA_TYPES], cwd=folder, check=True
+        )
+    return folder
+
+
+@pytest.mark.skipif(os.environ.get("CI") != "true" and shutil.which("npm") is None, reason="npm is not installed")
+def test_grafanas_own_types_accept_every_dashboard_and_refuse_a_wrong_one(tmp_path: Path) -> None:
+    folder = _types_folder()
+    work = folder / "check"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+
+    def compile_all(boards: list[dict[str, Any]]) -> tuple[int, str]:
+        lines = [TYPES]
+        for number, board in enumerate(boards):
+            lines.append(f"export const board{number}: Plain<Dashboard> = {json.dumps(board, ensure_ascii=False)};")
+        (work / "dashboards.ts").write_text("\n".join(lines), encoding="utf-8")
+        options = ["--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "bundler", "--module", "esnext"]
+        done = subprocess.run(
+            ["node", str(folder / "node_modules" / "typescript" / "bin" / "tsc"), *options, "dashboards.ts"],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    assert (0, "") == compile_all(DASHBOARDS)
+    wrong = json.loads(json.dumps(DASHBOARDS[0]))
+    wrong["panels"][1]["gridPos"]["h"] = "eight"
+    status, told = compile_all([wrong])
+    assert (True, True) == (status != 0, "not assignable to type 'number'" in told)
+
+
+def test_thresholds_are_those_of_the_rules_in_the_colour_of_their_severity() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    steps = {panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"] for _, panel in PANELS}
+    cpu = {rule.above: rule.severity.value for rule in estate.rules.values() if rule.on == "device.cpu_ratio"}
+    colours = {"minor": "orange", "serious": "red", "notice": "yellow"}
+    assert [(None, "green"), *((at, colours[cpu[at]]) for at in sorted(cpu))] == [
+        (step["value"], step["color"]) for step in steps["CPU使用率"]
+    ]
+    certificate = [(step["value"], step["color"]) for step in steps["証明書の残り日数"]]
+    assert [None, 7.0, 14.0, 30.0] == [value for value, _ in certificate]
+    assert "green" == certificate[-1][1]
+
+
+def test_another_configuration_brings_other_thresholds() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    rules = {id_: rule for id_, rule in estate.rules.items() if rule.on != "device.cpu_ratio"}
+    (id_,) = [id_ for id_, rule in estate.rules.items() if rule.on == "device.cpu_ratio" and rule.above == 0.8]
+    changed = estate.model_copy(update={"rules": {**rules, id_: estate.rules[id_].model_copy(update={"above": 0.65})}})
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-devices"]
+    (panel,) = [each for each in panels(fit_thresholds(board, changed)) if each["title"] == "CPU使用率"]
+    assert [None, 0.65] == [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+
+
+def test_choices_are_the_configurations_entries_by_name() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-tenant"]
+    (variable,) = [each for each in fit(board, estate)["templating"]["list"] if each["name"] == "tenant"]
+    assert ("custom", len(estate.tenants)) == (variable["type"], len(variable["options"]))
+    assert {"text": "津市", "value": "tsu", "selected": False} in variable["options"]
+    assert "津市 : tsu" in variable["query"]
+
+
+def test_the_wall_has_what_is_provisioned() -> None:
+    """The data source of the files is the one of the provisioning, and the folder's file finds the dashboards."""
+    source = (ROOT / "dashboards" / "provisioning" / "datasources" / "hinomi.yaml").read_text()
+    assert "uid: hinomi\n" in source
+    folder = (ROOT / "dashboards" / "provisioning" / "dashboards" / "hinomi.yaml").read_text()
+    assert "share/hinomi/dashboards/grafana" in folder
