@@ -68,7 +68,7 @@ def test_every_dashboard_of_the_list_is_there() -> None:
 
 
 @pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
-def test_a_panel_explains_itself(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+def test_a_panel_explains_itself(_uid: str, panel: dict[str, Any]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     assert JAPANESE.search(panel["title"])
     assert JAPANESE.search(panel["description"])
@@ -78,7 +78,7 @@ def test_a_panel_explains_itself(_uid: str, panel: dict[str, Any]) -> None:  # n
 
 
 @pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
-def test_a_panel_names_only_what_the_schema_has_and_derives_nothing(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+def test_a_panel_names_only_what_the_schema_has_and_derives_nothing(_uid: str, panel: dict[str, Any]) -> None:
     """Rates are computed once, in the daemon; panels never derive (R67)."""
     for target in panel["targets"]:
         measurement, names = names_used(target["query"])
@@ -88,7 +88,7 @@ def test_a_panel_names_only_what_the_schema_has_and_derives_nothing(_uid: str, p
 
 
 @pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
-def test_a_panel_reads_rollups_for_long_ranges_and_raw_for_short_ones(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+def test_a_panel_reads_rollups_for_long_ranges_and_raw_for_short_ones(_uid: str, panel: dict[str, Any]) -> None:
     """Where both have the figure, exactly one of two queries answers (R68)."""
     queries = [target["query"] for target in panel["targets"]]
     raw = [query for query in queries if "- ${__from} <= 172800000" in query]
@@ -129,7 +129,7 @@ def test_uids_and_titles_are_unique_and_links_lead_somewhere_with_the_range() ->
 
 
 @pytest.mark.parametrize(("_uid", "panel"), PANELS, ids=NAMES)
-def test_a_panel_is_what_the_sdk_knows(_uid: str, panel: dict[str, Any]) -> None:  # noqa: PT019 - half of a pair
+def test_a_panel_is_what_the_sdk_knows(_uid: str, panel: dict[str, Any]) -> None:
     """Through the foundation SDK's classes and back, options and custom fields too, nothing is lost or unknown."""
     kept = dashboard.Panel.from_json(panel)
     assert panel == json.loads(json.dumps(kept, cls=JSONEncoder))

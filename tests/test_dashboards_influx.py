@@ -157,7 +157,7 @@ async def _give(influx: str, folder: Path, store: Path, period: tuple[int, int],
 
 
 def _rare(now_ns: int) -> list[Sample]:
-    """What two minutes on a clock that runs fast do not bring: echoes, averages of five, a certificate, a notification."""
+    """What two minutes on a clock that runs fast do not bring: echoes, averages of five, a certificate, a trap."""
     device = (("device", "fw-1"), ("role", "firewall"), ("site", "dc"))
     return [
         Sample("device", device, {"round_trip_delay_seconds": 0.002, "round_trip_loss_ratio": 0.0}, now_ns),

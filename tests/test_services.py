@@ -90,7 +90,7 @@ class World:
         """The text of the first mail that waits to leave."""
         query = "SELECT message FROM outbox ORDER BY id LIMIT 1"
         (row,) = self.alerts.call(lambda db: db.execute(query).fetchall()).result()
-        return message_from_bytes(row[0], policy=default).get_content()
+        return message_from_bytes(row[0], policy=default).get_body(("plain",)).get_content()
 
     def told(self) -> list[tuple[int, object]]:
         """Seconds after noon and state of every check told."""
