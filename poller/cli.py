@@ -18,6 +18,7 @@ from poller.cli_people import PEOPLE_COMMANDS, maintenance_app
 from poller.cli_poll import poll
 from poller.cli_probe import probe
 from poller.cli_rehearse import rehearse
+from poller.cli_reload import reload
 from poller.cli_report import report
 from poller.cli_rules import rules
 from poller.cli_run import run
@@ -37,6 +38,7 @@ app.command()(run)
 app.command()(check)
 app.command()(doctor)
 app.command()(poll)
+app.command()(reload)
 app.command()(rehearse)
 app.command()(report)
 app.command("forecast")(forecast_command)
