@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -20,8 +19,8 @@ from poller.config import Configuration, load
 from poller.daemon import Daemon
 from poller.dashboards import fit, load_dashboards, panels
 from poller.daybook import entries
-from poller.demo import free_port
 from poller.estate import Estate
+from poller.free_ports import free_port
 from poller.lab.history import Wish, invent
 from poller.lab.server import Lab, LabOptions, simulated
 from poller.sample import Sample
@@ -89,8 +88,7 @@ class Filled:
 @pytest.fixture(scope="module")
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("influx")
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
+    port, rpc = free_port(), free_port()
     (folder / "influxdb.conf").write_text(_CONFIG.format(folder=folder, port=port, rpc=rpc))
     command = ["influxd", "-config", str(folder / "influxdb.conf")]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -123,11 +121,14 @@ def _configuration(directory: Path, influx: str) -> Configuration:
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns("demo"))
     loaded = load(directory)
     estate = loaded.estate
-    polling = estate.polling.model_copy(update={"port": free_port(0, socket.SOCK_DGRAM)})
-    wall = estate.wall.model_copy(update={"port": 0})
     settings = type(estate.storage).model_validate({"influx": {"url": influx, "kind": "1"}}).influx
-    storage = estate.storage.model_copy(update={"influx": settings})
-    return replace(loaded, estate=estate.model_copy(update={"polling": polling, "wall": wall, "storage": storage}))
+    here = {
+        "polling": estate.polling.model_copy(update={"port": free_port()}),
+        "wall": estate.wall.model_copy(update={"port": 0}),
+        "notifications": estate.notifications.model_copy(update={"port": free_port()}),
+        "storage": estate.storage.model_copy(update={"influx": settings}),
+    }
+    return replace(loaded, estate=estate.model_copy(update=here))
 
 
 async def _watch(configuration: Configuration, clock: _Clock, filled: Filled) -> None:
