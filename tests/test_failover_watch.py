@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from poller.config import load
-from poller.demo import free_port
 from poller.estate import Estate
 from poller.failover import Break, Change, FailoverRecord, TargetRecord, WayRecord
 from poller.failover_page import FailoverPage
 from poller.failover_watch import Member, NothingToWatch, member_readings, name_of, named_addresses, wish_of
+from poller.free_ports import free_port
 from poller.lab.namespaces import Chain, Namespace, why_not
 from poller.readings import DeviceReading, InterfaceLayout
 from probes.errors import LocalError
@@ -72,7 +72,7 @@ async def until_said(stream: asyncio.StreamReader, words: str) -> None:
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Path]:
     """The prefecture, simulated; its main internet circuit breaks after nine seconds for five. The configuration."""
-    port = free_port(0)
+    port = free_port()
     folder = tmp_path / "config"
     shutil.copytree(EXAMPLE, folder)
     settings = folder / "hinomi.yaml"
