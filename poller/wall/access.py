@@ -34,6 +34,8 @@ ROUTES: Final[Mapping[Route, frozenset[UserRole]]] = {
     ("GET", "/metrics"): _WATCHERS,
     ("GET", "/api/v1/wall"): _WATCHERS,
     ("GET", "/api/v1/stream"): _WATCHERS,
+    ("GET", "/notifications"): _WATCHERS,
+    ("GET", "/api/v1/notifications"): _WATCHERS,
     ("GET", "/{kind}/{id}"): _ALL,
     ("GET", "/api/v1/{kind}/{id}"): _ALL,
     ("GET", "/api/v1/{kind}/{id}/history"): _ALL,
