@@ -87,7 +87,7 @@ class Daemon:
             )
             alerts = AlertStore(self._state / "alerts.sqlite")
             stack.callback(alerts.close)
-            snmp = await stack.enter_async_context(Snmp())
+            snmp = await stack.enter_async_context(Snmp(wall_clock_ns=self._clock_ns))
             saved = checkpoint.load(self._state / "checkpoint")
             self._parts = parts = Parts(equipment, Ground(journal, alerts, snmp, self._clock_ns), saved)
             stack.callback(parts.notified.close)

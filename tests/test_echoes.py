@@ -13,7 +13,7 @@ from poller.alerts.store import Store
 from poller.alerts.words import value_text
 from poller.circuit_state import STALE_NS
 from poller.config import load
-from poller.echoes import Asked, Echoes, Part, echo_targets, EchoWatch
+from poller.echoes import Asked, Echoes, EchoWatch, Part, echo_targets
 from poller.estate import Estate
 from poller.pipeline import Pipeline
 from poller.sample import Sample

@@ -12,17 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from poller.alerts.engine import Alerting
 from poller.alerts.store import Store
+from poller.cli import app
 from poller.config import load
 from poller.contracts import contracts_of
 from poller.daemon import Daemon
@@ -198,3 +198,208 @@ def test_walls_that_are_open_are_told_everything_anew_with_what_is_known(twins: 
     assert (True, START) == (entries["fw-1"]["up"], entries["fw-1"]["time_ns"])
     assert 0 == entries["new-1"]["time_ns"]
     assert "Tsu 5" in [each["name"]["en"] for each in told["tenants"]]
+
+
+# ---- The daemon whole, against simulated devices that answer by SNMP.
+
+
+CONFIGURATION = """\
+organisation: {{name: 試験網, timezone: Asia/Tokyo}}
+polling: {{interval: 1s, timeout: 500ms, tries: 2, port: {port}, echo_interval: 1s}}
+storage: {{directory: state}}
+mail: {{maildir: mails}}
+wall: {{port: 0}}
+include: [more.yaml]
+sites: {{hall: {{}}}}
+contacts: {{shift: {{role: operator, email: shift@example.jp}}}}
+credentials:
+  core: {{version: "2c", community: "file:core"}}
+  edge: {{version: "2c", community: "file:edge"}}
+devices:
+  sw-1: {{addresses: [127.16.72.1], role: switch, site: hall, credentials: core}}
+  sw-2: {{addresses: [127.16.72.2], role: switch, site: hall, credentials: core}}
+  sw-3: {{addresses: [127.16.72.3], role: switch, site: hall, credentials: edge}}
+  gone: {{addresses: [127.16.72.9], role: server, site: hall, credentials: edge, ping: false}}
+circuits:
+  int-1:
+    name: 回線
+    kind: internet
+    committed_rate: 100M
+    ceiling_rate: 1G
+    measured_by: {{device: sw-1, interface: Gi0/1}}
+line_groups: {{internet: {{name: 回線, members: [int-1], ceiling_rate: 1G}}}}
+"""
+MORE = """\
+tenants:
+  tsu: {name: 津市, kind: city, attachments: [{line: internet, device: sw-1, interface: Gi0/1}],
+        caps: [{line: internet, sustained_rate: 300M}]}
+rules:
+  down: {name: 応答なし, on: device.up, equals: false, clear_for: 1s, severity: minor}
+"""
+
+
+NEW_DEVICE = "devices: {sw-4: {addresses: [127.16.72.4], role: switch, site: hall, credentials: core}}\n"
+
+
+@dataclass
+class Watched:
+    """A daemon over a lab, with the folder of its configuration."""
+
+    folder: Path
+    daemon: Daemon
+    url: str
+    lab: Lab
+
+    def write(self, name: str, before: str, after: str) -> None:
+        text = (self.folder / name).read_text(encoding="utf-8")
+        assert before in text
+        (self.folder / name).write_text(text.replace(before, after), encoding="utf-8")
+
+    async def wall(self) -> dict[str, Any]:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}api/v1/wall") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def until(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The wall as soon as it fits; the test's own time limit ends the wait."""
+        while not fits(shown := await self.wall()):  # noqa: ASYNC110 - a page that is asked again
+            await asyncio.sleep(0.05)
+        return shown
+
+    async def polled(self, times: int) -> None:
+        """Wait until every device has been polled so many times more."""
+        began_ns = time.time_ns()
+        await self.until(
+            lambda shown: all(
+                each["time_ns"] > began_ns + times * SECOND for each in shown["devices"] if each["id"].startswith("sw")
+            )
+        )
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    for name in ("core", "edge"):
+        (folder / name).write_text(f"{name}-community\n")
+    (folder / "hinomi.yaml").write_text(CONFIGURATION.format(port=161), encoding="utf-8")
+    (folder / "more.yaml").write_text(MORE + NEW_DEVICE, encoding="utf-8")
+    async with Lab(load(folder).estate, folder, LabOptions(port=0, community="new-community")) as lab:
+        (folder / "hinomi.yaml").write_text(CONFIGURATION.format(port=lab.ports[0]), encoding="utf-8")
+        (folder / "more.yaml").write_text(MORE, encoding="utf-8")
+        lab.silence("gone")
+        daemon = Daemon(load(folder))
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(daemon.run(ready.set_result))
+        await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+        yield Watched(folder, daemon, await ready, lab)
+        daemon.stop()
+        await running
+
+
+async def follow_stream(url: str, told: list[dict[str, Any]]) -> None:
+    """One open wall: every event that the daemon pushes, until it is cancelled."""
+    endless = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(timeout=endless) as session, session.get(f"{url}api/v1/stream") as stream:
+        async for line in stream.content:
+            if line.startswith(b"data: "):
+                told += [json.loads(line.removeprefix(b"data: "))]
+    raise AssertionError("the stream ended")
+
+
+def kept(state: Path, device: str) -> list[int]:
+    """The due times of every reading of a device, in seconds, from what the stores and the journal have."""
+    store = open_history(state / "store")
+    rows = store.read("interface", ["in_octets_total"], {"device": device}, start_ns=0, end_ns=time.time_ns())
+    return sorted({time_ns // SECOND for time_ns in rows["time_ns"]})
+
+
+@pytest.mark.timeout(120)
+async def test_five_kinds_of_changes_leave_no_trace_in_what_did_not_change(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A device more, a tenant's name, a cap, a credential, a rule, one after the other (R72)."""
+    caplog.set_level(logging.INFO)
+    told: list[dict[str, Any]] = []
+    stream = asyncio.create_task(follow_stream(watched.url, told))
+    await watched.polled(3)
+    shown = await watched.until(lambda shown: bool(shown["incidents"]))
+    (incident,) = shown["incidents"]
+
+    watched.write("more.yaml", MORE, MORE + NEW_DEVICE)
+    assert () == tuple(await watched.daemon.reload())
+    await watched.until(lambda shown: "sw-4" in {each["id"] for each in shown["devices"] if each["up"]})
+    watched.write("more.yaml", "津市", "津市役所")
+    assert () == tuple(await watched.daemon.reload())
+    assert ["津市役所"] == [each["name"]["ja"] for each in (await watched.wall())["tenants"]]
+    watched.write("more.yaml", "300M", "400M")
+    assert () == tuple(await watched.daemon.reload())
+    (watched.folder / "edge").write_text("new-community\n")
+    assert () == tuple(await watched.daemon.reload())
+    watched.write("more.yaml", "severity: minor", "severity: notice")
+    assert () == tuple(await watched.daemon.reload())
+    await watched.polled(3)
+
+    assert [incident["id"]] == [each["id"] for each in (await watched.wall())["incidents"]]
+    assert not stream.done()
+    stream.cancel()
+    assert sum("organisation" in event for event in told) > 1  # reloads in quick succession are told together
+    discovered = [re.search(r"device=(\S+)", each.message) for each in caplog.records if "discovered " in each.message]
+    assert ["sw-1", "sw-2", "sw-3", "sw-4"] == sorted(each[1] for each in discovered if each)
+    state = watched.folder / "state"
+    for device in ("sw-1", "sw-2"):
+        while len(seconds := await asyncio.to_thread(kept, state, device)) < 8:  # noqa: ASYNC110 - files of a thread
+            await asyncio.sleep(0.2)
+        lost = [re.search(rf"polls_missed device={device} count=(\d+)", each.message) for each in caplog.records]
+        missed = sum(int(each[1]) for each in lost if each)  # by a machine that stood still, and said so
+        assert seconds[-1] - seconds[0] + 1 - missed <= len(seconds)
+
+
+async def hinomi_reload(folder: Path) -> tuple[int | None, str]:
+    """The command as people give it: its exit status, and what it says on standard error."""
+    command = (sys.executable, "-m", "poller.cli", "reload", "-c", str(folder), "--lang", "en")
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HERE)
+    _, errors = await process.communicate()
+    return process.returncode, errors.decode()
+
+
+@pytest.mark.timeout(120)
+async def test_a_wrong_file_leaves_the_old_configuration_in_force_and_is_an_incident_until_it_is_right(
+    watched: Watched,
+) -> None:
+    """By SIGHUP and by `hinomi reload`, which says what is wrong and exits with 2 (R72)."""
+    watched.write("more.yaml", "severity: minor", "severty: minor")
+    os.kill(os.getpid(), signal.SIGHUP)
+    refused = "the configuration is wrong"
+    await watched.until(lambda shown: any(refused in each["title"]["en"] for each in shown["incidents"]))
+    status, errors = await hinomi_reload(watched.folder)
+    assert 2 == status
+    assert re.search(r"more\.yaml:\d+:\d+: rules\.down\.severty: .*Did you mean 'severity'\?", errors)
+    assert "goes on by the old configuration" in errors
+    await watched.polled(1)
+    watched.write("more.yaml", "severty: minor", "severity: minor")
+    assert (0, "") == await hinomi_reload(watched.folder)
+    await watched.until(lambda shown: not any(refused in each["title"]["en"] for each in shown["incidents"]))
+
+
+@pytest.mark.timeout(120)
+async def test_a_secret_that_is_gone_and_a_port_that_is_taken_are_refused_before_anything_changes(
+    watched: Watched,
+) -> None:
+    (watched.folder / "edge").unlink()
+    (problem,) = await watched.daemon.reload()
+    assert "credentials.edge, needed for sw-3" in problem.text
+    (watched.folder / "edge").write_text("edge-community\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        watched.write("hinomi.yaml", "wall: {port: 0}", f"wall: {{port: {taken.getsockname()[1]}}}")
+        (problem,) = await watched.daemon.reload()
+        assert "in use" in problem.text
+    assert (await watched.wall())["devices"]
+    watched.write("hinomi.yaml", "directory: state", "directory: elsewhere")
+    (problem,) = await watched.daemon.reload()
+    assert "storage.directory" == problem.path
+
+
+def test_without_a_daemon_reload_says_so(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["reload", "-c", str(tmp_path)])
+    assert (1, f"no daemon runs by the configuration in {tmp_path}\n") == (told.exit_code, told.stderr)

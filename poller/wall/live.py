@@ -9,18 +9,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from poller.circuit_state import reason_ja
 from poller.estate import Estate
 from poller.sample import FieldValue, Sample
-from poller.tenants import TOTAL
 from poller.wall.entries import (
     CONFIGURED,
     DEVICE_FIELDS,
     SERVICE_FIELDS,
     SLOT_SECONDS,
+    TENANT_FIELDS,
     TRAFFIC_FIELDS,
     Entry,
     entries_of,
-    names_of,
+    names,
+    show_tenant,
 )
 from poller.wall.flows import Flow
 
@@ -96,8 +98,9 @@ class LiveState:
 
     def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
         """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
-        for place, word in enumerate(("state", "reason")):
-            self.show("circuits", word, {circuit: said[place] for circuit, said in states.items()}.get, None)
+        self.show("circuits", "state", {circuit: state for circuit, (state, _) in states.items()}.get, None)
+        reasons = {circuit: {"ja": reason_ja(reason), "en": reason} for circuit, (_, reason) in states.items()}
+        self.show("circuits", "reason", reasons.get, None)
 
     def show_faults(self, faults: Mapping[str, str]) -> None:
         """Whose fault the probe points say it is, by circuit; absent: no point is known."""
@@ -118,6 +121,15 @@ class LiveState:
             if word not in entry or entry[word] != value:
                 entry[word] = value
                 self._touch(section, key)
+
+    def show_caps(self, caps: Mapping[str, list[Entry]]) -> None:
+        """Every cap of every tenant held against its use; unchanged ones cost nothing."""
+        for tenant, entry in self._sections["tenants"].items():
+            held = caps.get(tenant, [])
+            if entry["caps"] != held:
+                entry["caps"] = held
+                show_tenant(entry)
+                self._touch("tenants", tenant)
 
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
@@ -149,7 +161,7 @@ class LiveState:
         if self._versions["daemon"] > since:
             changed["daemon"] = self._daemon
         if since == 0:
-            changed["organisation"] = names_of(self._estate.organisation.name)
+            changed["organisation"] = names(self._estate.organisation.name)
             changed["lang"] = self._estate.organisation.lang
         return changed
 
@@ -162,6 +174,11 @@ class LiveState:
     def newest_ns(self) -> int:
         """When the newest reading was taken, in UTC unix nanoseconds; 0 before the first."""
         return self._newest_ns
+
+    @property
+    def incidents(self) -> Sequence[Entry]:
+        """The open incidents, as they were shown last."""
+        return self._incidents
 
     def entry(self, section: str, key: str) -> Entry | None:
         """One device, circuit, line group, tenant, service or open incident; None where there is none of that id."""
@@ -246,8 +263,8 @@ class LiveState:
         if entry is None:
             return
         lines: dict[str, Entry] = entry["lines"]
-        lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in _TENANT_FIELDS}
-        _show_tenant(entry)
+        lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in TENANT_FIELDS}
+        show_tenant(entry)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
         self._touch("tenants", tenant)
 
@@ -281,32 +298,6 @@ _TAKERS: Final = {
 _FLOWING: Final = frozenset(("in", "out"))
 """Shown as of the last polls; a slot that closes later does not take them back."""
 _SECTION_OF_ACCOUNT: Final = {"circuit": "circuits", "line_group": "line_groups", "tenant": "tenants"}
-_TENANT_FIELDS: Final = (
-    "in_bits_per_second",
-    "out_bits_per_second",
-    "in_cap_ratio",
-    "out_cap_ratio",
-    "month_octets",
-    "coverage_ratio",
-)
-
-
-def _show_tenant(entry: Entry) -> None:
-    """A tenant's tile: its total, the highest cap ratio of any line with its direction, the age of the total."""
-    lines = entry["lines"].values()
-    total = entry["lines"].get(TOTAL)
-    if total is not None:
-        if total["time_ns"] >= entry["time_ns"]:
-            entry["time_ns"] = total["time_ns"]
-            entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
-        entry["month_octets"] = total["month_octets"] or entry["month_octets"]
-    ratios = [
-        (line[f"{way}_cap_ratio"], way)
-        for line in lines
-        for way in ("in", "out")
-        if line[f"{way}_cap_ratio"] is not None
-    ]
-    entry["cap_ratio"], entry["cap_direction"] = max(ratios) if ratios else (None, None)
 
 
 def _old(entry: Entry, now_ns: int) -> bool:
