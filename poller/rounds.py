@@ -102,6 +102,11 @@ class Rounds:
             self._schedule.ask_now(device, self._clock_ns())
             self._changed.set()
 
+    @property
+    def running(self) -> int:
+        """Polls under way."""
+        return len(self._running)
+
     def late_seconds(self, now_ns: int) -> float:
         """How long the next poll has been due and not begun; 0 while the schedule is kept."""
         wake_ns = self._schedule.wake_ns()
