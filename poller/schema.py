@@ -249,6 +249,7 @@ _MEASUREMENTS: Final = (
         ("node", "part"),
         (
             Field("lag_seconds", float, "s", "start delay of polls, largest of the minute"),
+            Field("lag_p99_seconds", float, "s", "start delay that 99 of 100 polls of the minute did not exceed"),
             Field("stall_seconds", float, "s", "longest time the loop did not turn"),
             Field("duration_seconds", float, "s", "time this part took, sum of the minute"),
             Field("queue_depth", int, "1", "waiting for this part"),

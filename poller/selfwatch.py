@@ -107,6 +107,7 @@ class SelfWatch:
                 "queue_depth": self._rounds.running,
                 "busy_ratio": rounds.busy_ratio,
                 "lag_seconds": rounds.lag_seconds,
+                "lag_p99_seconds": rounds.lag_p99_seconds,
                 "duration_seconds": rounds.seconds,
                 "done_total": rounds.started,
                 "failed_total": rounds.failed,
