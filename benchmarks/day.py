@@ -4,13 +4,14 @@
 
 The clock is stepped second by second and waits for answers, so a day takes as long as the machine needs; in 60 x real
 time that would be 24 minutes. Everything between is the product's: agents of the lab by SNMP on
-loopback, polls, rates, slots, states, rules, incidents, outbox, journal, Parquet. Echoes and services need real time and
-are left out. Each fault says which incident it must make, or that it must make none; what the outbox has sent is held
-against it: a serious one is told at once and at its end, minor ones together at 08:30 on the next business day.
+loopback, polls, rates, slots, states, rules, incidents, outbox, journal, Parquet. Echoes and services need real time
+and are left out. Each fault says which incident it must make, or that it must make none; what the outbox has sent is
+held against it: a serious one is told at once and at its end, minor ones together at 08:30 on the next business day.
 """
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sqlite3
 import tempfile
@@ -245,7 +246,7 @@ def _expected(fault: Fault, own: Sequence[Incident], told: dict[str, Counter[str
     for each in own:
         kinds = set(told.get(each.id, ()))
         expected = {"first", "recovered"} if each.worst.value == "serious" else set()
-        if kinds != expected:
+        if kinds - {"eased"} != expected:  # eased: the first of two circuits is back before the second
             wrong.append(f"{fault.name}: {each.title_en} was told by {sorted(kinds)}, expected {sorted(expected)}")
     if fault.severity != "serious" and serious:
         wrong.append(f"{fault.name}: serious, {serious[0].title_en}")
@@ -254,6 +255,7 @@ def _expected(fault: Fault, own: Sequence[Incident], told: dict[str, Counter[str
 
 def main() -> None:
     """Live through it, judge, print; exit status 1 where anything is not as expected."""
+    logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--limit", type=int, default=0, help="Only so many of the faults.")

@@ -38,7 +38,8 @@ class Asker(Protocol):
 class RoundsStatistics:
     """Counted since the start, except the maxima and the lags, which take() resets.
 
-    lags, lag_seconds: the delays between due and started, and the largest; busy_ratio: the largest poll duration over its interval.
+    lags, lag_seconds: the delays between due and started, and the largest.
+    busy_ratio: the largest poll duration over its interval.
     """
 
     started: int = 0
