@@ -189,3 +189,8 @@ def test_every_built_in_rule_looks_at_a_field_of_the_schema_and_has_a_runbook() 
         assert "daemon" == measurement
         assert field in known
         assert rule.runbook
+
+
+def test_the_manual_says_what_to_do_about_every_rule_that_is_built_in() -> None:
+    manual = (HERE / "docs" / "operation.md").read_text(encoding="utf-8")
+    assert [] == [id_ for id_ in BUILT_IN if f"| `{id_}` |" not in manual]
