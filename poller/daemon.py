@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
 from poller import checkpoint
@@ -40,7 +39,7 @@ from poller.profiles import load_profiles
 from poller.rounds import Answer, Rounds
 from poller.schedule import start_schedule
 from poller.secrets import SecretUnavailable
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
 from poller.services import Services
 from poller.storage.delivery import DeliveryState, run_reader
 from poller.storage.history import History, open_history
@@ -120,7 +119,9 @@ class Daemon:
             rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
-            watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
+            services = self._services(pipeline)
+            services.restore(saved.get("services", {}), self._clock_ns())
+            watch = SelfWatch(pipeline, Watched(journal, rounds, services, deliveries, alerts))
             paths = PathFinder(self._estate, pipeline.take_lost, self._found(pipeline))
             listen, port = str(self._estate.wall.listen), self._estate.wall.port
             history = open_history(self._state / "store")
@@ -131,16 +132,25 @@ class Daemon:
             people = People(alerting, self._estate, self._state, clock_ns=self._clock_ns, identify=login.who)
             wall.serve_also(people.routes())
             await stack.enter_async_context(wall)
+
+            def known() -> dict[str, Any]:
+                return {
+                    "pipeline": pipeline.save(),
+                    "discoveries": asking.save(),
+                    "notifications": notified.save(self._clock_ns()),
+                    "services": services.save(self._clock_ns()),
+                }
+
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(
                         run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now), name="echoes"
                     ),
-                    group.create_task(self._services(pipeline).run(), name="services"),
+                    group.create_task(services.run(), name="services"),
                     group.create_task(paths.run(), name="paths"),
                     group.create_task(self._beat(pipeline, watch, rounds, notified), name="beat"),
-                    group.create_task(self._save(pipeline, asking, notified), name="saver"),
+                    group.create_task(self._save(known), name="saver"),
                     group.create_task(notified.run(self._clock_ns), name="notified"),
                     group.create_task(self._daybook(pipeline, history), name="daybook"),
                     group.create_task(run_outbox(self._outbox(alerts), self._clock_ns), name="outbox"),
@@ -156,7 +166,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
             await journal.flush()
-            self._save_now(pipeline.save(), asking.save(), notified.save(self._clock_ns()))
+            checkpoint.save(self._state / "checkpoint", known())
             tell(_log, logging.INFO, "stopped")
 
     def _found(self, pipeline: Pipeline) -> Callable[[str, TracedPath], None]:
@@ -288,15 +298,10 @@ class Daemon:
             self._clock_ns,
         )
 
-    async def _save(self, pipeline: Pipeline, asking: Asking, notified: Notified) -> None:
+    async def _save(self, known: Callable[[], dict[str, Any]]) -> None:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             try:
-                parts = pipeline.save(), asking.save(), notified.save(self._clock_ns())
-                await asyncio.to_thread(self._save_now, *parts)
+                await asyncio.to_thread(checkpoint.save, self._state / "checkpoint", known())
             except OSError as error:
                 tell(_log, logging.ERROR, "checkpoint_failed", reason=str(error))
-
-    def _save_now(self, pipeline: dict[str, Any], discoveries: dict[str, bytes], notifications: dict[str, Any]) -> None:
-        parts = {"pipeline": pipeline, "discoveries": discoveries, "notifications": notifications}
-        checkpoint.save(Path(self._state / "checkpoint"), parts)

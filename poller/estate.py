@@ -337,7 +337,7 @@ class Selector(Model):
     varbinds: tuple[Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.+$")], ...] = ()
     """Values of varbinds, written NAME=PATTERN, for rules on notification.*."""
     parts: tuple[str, ...] = ()
-    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
+    """Parts of the daemon itself: rounds, services, loop, journal, outbox, alerts, and the stores by their names."""
 
 
 class Rule(Model):
