@@ -21,7 +21,7 @@ from poller.estate import Estate
 from poller.failover import Break, Change, FailoverRecord, TargetRecord, WayRecord
 from poller.failover_page import FailoverPage
 from poller.failover_watch import Member, NothingToWatch, member_readings, name_of, named_addresses, wish_of
-from poller.lab.namespaces import Chain, why_not
+from poller.lab.namespaces import Chain, unique, why_not
 from poller.lab.server import Lab
 from poller.readings import DeviceReading, InterfaceLayout
 from probes.errors import LocalError
@@ -123,7 +123,7 @@ async def test_the_lab_switches_over_and_back_and_the_record_says_who_carried_wh
 def chain() -> Iterator[Chain]:
     if reason := why_not():
         pytest.skip(reason)
-    chain = Chain(f"over-{os.getpid()}-{time.monotonic_ns() % 10**6}", ("us", "gateway", "near", "far", "beyond"))
+    chain = Chain(unique("over"), ("us", "gateway", "near", "far", "beyond"))
     yield chain
     chain.delete()
 
