@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from poller.cli import app
+from poller.free_ports import free_port
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "examples" / "prefecture"
 
@@ -24,9 +25,7 @@ def listening() -> Iterator[str]:
 
 @pytest.fixture
 def closed() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def hinomi(*words: str) -> Result:

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from poller.config import load
-from poller.demo import free_port
 from poller.estate import Estate
 from poller.failover import Break, Change, FailoverRecord, TargetRecord, WayRecord
 from poller.failover_page import FailoverPage
 from poller.failover_watch import Member, NothingToWatch, member_readings, name_of, named_addresses, wish_of
+from poller.free_ports import free_port
 from poller.lab.namespaces import Chain, unique, why_not
 from poller.lab.server import Lab
 from poller.readings import DeviceReading, InterfaceLayout
@@ -80,7 +80,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[tuple[Lab, Path]]:
     """The prefecture, simulated; and its configuration."""
     folder = tmp_path / "config"
     shutil.copytree(EXAMPLE, folder)
-    port = free_port(0)
+    port = free_port()
     settings = folder / "hinomi.yaml"
     settings.write_text(settings.read_text(encoding="utf-8").replace("16161", str(port)), encoding="utf-8")
     configuration = load(folder)

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from poller.free_ports import free_port
 from poller.lab.authority import Authority
 from probes.errors import BadQuestion
 from probes.result import ProbeResult, Question, ServiceState
@@ -105,12 +106,6 @@ async def answering(reply: bytes) -> AsyncIterator[str]:
 
 async def ask(target: str, **options: object) -> ProbeResult:
     return await probe_service("http", Question(target, **({"timeout_seconds": 8} | options)))
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
