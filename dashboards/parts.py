@@ -185,14 +185,8 @@ def build(board: Board) -> models.Dashboard:
         .readonly()
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .variables([_variable(choice) for choice in board.choices])
-        .annotation(
-            builders.AnnotationQuery()
-            .name("重大なアラート")
-            .datasource(_source())
-            .enable(True)
-            .icon_color("red")
-            .target(builders.AnnotationTarget().limit(100).match_any(False).tags([]).type("tags"))
-        )
+        .annotation(_annotation("重大なアラート", "red"))
+        .annotation(_annotation("機器からの通知", "orange"))
         .link(
             builders.DashboardLink("ほかの画面")
             .type(models.DashboardLinkType.DASHBOARDS)
@@ -220,6 +214,12 @@ def build(board: Board) -> models.Dashboard:
             left, lowest = left + show.width, max(lowest, show.height)
         top += lowest
     return made.build()
+
+
+def _annotation(name: str, colour: str) -> Any:  # noqa: ANN401 - a builder of the SDK
+    """Drawn over every graph; the query is put in by dashboards.build."""
+    target = builders.AnnotationTarget().limit(100).match_any(False).tags([]).type("tags")
+    return builders.AnnotationQuery().name(name).datasource(_source()).enable(True).icon_color(colour).target(target)
 
 
 def _source() -> models.DataSourceRef:
