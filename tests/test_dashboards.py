@@ -204,6 +204,61 @@ def test_another_configuration_brings_other_thresholds() -> None:
     assert [None, 0.65] == [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
 
 
+def test_a_service_level_is_red_below_every_promise_and_green_where_all_are_kept() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    first, *rest = estate.services
+    promises = dict.fromkeys(rest) | {first: 0.999}
+    services = {id_: each.model_copy(update={"availability": promises[id_]}) for id_, each in estate.services.items()}
+    circuits = {id_: each.model_copy(update={"availability": 0.99}) for id_, each in estate.circuits.items()}
+    changed = estate.model_copy(update={"services": services, "circuits": circuits})
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-service-level"]
+    (panel,) = [each for each in panels(fit_thresholds(board, changed)) if each["title"] == "月初からの稼働率"]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [(None, "red"), (0.99, "orange"), (0.999, "green")] == [(step["value"], step["color"]) for step in steps]
+
+
+def test_days_begin_where_the_organisation_is() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    there = estate.organisation.model_copy(update={"timezone": "Asia/Seoul"})
+    queries = [
+        target["query"]
+        for board in DASHBOARDS
+        for panel in panels(fit(board, estate.model_copy(update={"organisation": there})))
+        for target in panel["targets"]
+    ]
+    of_days = [query for query in queries if "time(1d)" in query]
+    assert of_days
+    assert all(query.endswith("fill(null) tz('Asia/Seoul')") for query in of_days)
+    assert not any("Asia/Tokyo" in query for query in queries)
+
+
+def test_of_many_interfaces_the_twenty_with_the_highest_values_are_shown() -> None:
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-interfaces"]
+    bars = [panel for panel in panels(board) if panel["type"] == "bargauge"]
+    assert 2 == len(bars)
+    for panel in bars:
+        steps = [(each["id"], each["options"]) for each in panel["transformations"]]
+        assert [
+            ("reduce", {"mode": "seriesToRows", "reducers": ["max"]}),
+            ("sortBy", {"sort": [{"field": "Max", "desc": True}]}),
+            ("limit", {"limitField": 20}),
+        ] == steps
+        assert (True, 20) == (panel["options"]["reduceOptions"]["values"], panel["options"]["reduceOptions"]["limit"])
+
+
+def test_a_figure_is_never_the_time_itself() -> None:
+    """Words and flags are figures too, so the fields are chosen by name: all but the time's."""
+    chosen = {
+        panel["options"]["reduceOptions"]["fields"]
+        for _, panel in PANELS
+        if "reduceOptions" in panel["options"] and not panel["options"]["reduceOptions"]["values"]
+    }
+    (pattern,) = chosen
+    assert [False, True, True] == [
+        bool(re.search(pattern.strip("/"), name)) for name in ("Time", "internet 受信", "Timeout")
+    ]
+
+
 def test_choices_are_the_configurations_entries_by_name() -> None:
     estate = load(ROOT / "config" / "examples" / "prefecture").estate
     (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-tenant"]
