@@ -4,6 +4,7 @@ Three witnesses: our interface to it (SNMP), echoes to its three points as they 
 share that is lost of those to its far edge. What is older than its time says nothing (R35).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -88,6 +89,30 @@ def judge_circuit(evidence: Evidence, at_ns: int, *, isolated: bool = False) -> 
     if probe is not None or vector.far is Answer.UP:
         return State.UP, "the far edge answers"
     return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
+
+
+_JA: Final = (
+    (re.compile("monitoring is isolated"), "監視装置が孤立しています"),
+    (re.compile("its interface is down"), "インターフェースがダウンしています"),
+    (re.compile("the far edge does not answer and neither does our edge"), "向こう端も当方の端も応答がありません"),
+    (re.compile("the far edge does not answer"), "向こう端の応答がありません"),
+    (re.compile("the far edge answers, but nothing beyond it"), "向こう端は応答しますが、その先の応答がありません"),
+    (
+        re.compile(r"echoes to the far edge are being lost, ([0-9.]+%) in the last minute"),
+        r"向こう端へのエコーが失われています（直近1分 \1）",
+    ),
+    (re.compile("its interface is up"), "インターフェースはアップです"),
+    (re.compile("the far edge answers"), "向こう端は応答しています"),
+    (
+        re.compile("neither its interface nor its far edge has been seen lately"),
+        "インターフェースも向こう端も、しばらく確認できていません",
+    ),
+)
+
+
+def reason_ja(reason: str) -> str:
+    """A sentence of judge_circuit in Japanese; any other as it stands."""
+    return next((match.expand(ja) for known, ja in _JA if (match := known.fullmatch(reason))), reason)
 
 
 def judge_group(states: Iterable[State]) -> State:

@@ -107,7 +107,7 @@ class Daemon:
             catalogue = load_installed_catalogue(self._configuration)
             alerting = Alerting(self._estate, alerts, alarms_with_end={one.alarm for one in catalogue if one.has_end})
             pipeline = Pipeline(self._estate, journal.append, alerting, live)
-            snmp = await stack.enter_async_context(Snmp())
+            snmp = await stack.enter_async_context(Snmp(wall_clock_ns=self._clock_ns))
             interval = self._estate.polling.interval
             asking = Asking(snmp, load_profiles(), targets, interval_seconds=interval, clock_ns=self._clock_ns)
             saved = checkpoint.load(self._state / "checkpoint")

@@ -236,6 +236,7 @@ _MEASUREMENTS: Final = (
         (
             Field("availability_ratio", float, "ratio", "of the calendar month so far, within the service hours"),
             Field("target_ratio", float, "ratio", "what was promised"),
+            Field("allowance_left_ratio", float, "ratio", "of the month's allowance, what is left; below 0: missed"),
             Field("down_seconds", float, "s", "time lost in the month so far, exclusions taken out"),
             Field("excluded_seconds", float, "s", "time down in the month so far that does not count"),
         ),

@@ -1,6 +1,6 @@
 """Services for the daemon: each checked at its own second of its interval, doubts repeated, samples handed on.
 
-    schedule -> probe_service -> service_states.advance -> service_sample -> publish
+    schedule -> ask_service -> service_states.advance -> service_sample -> publish
 
 Checks of one service never overlap; one that is slow delays no other.
 """
@@ -15,13 +15,12 @@ from zoneinfo import ZoneInfo
 
 from poller.estate import Estate, Service
 from poller.log import tell
-from poller.questions import question_of
+from poller.questions import ask_service, not_asked
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, Due, Schedule
 from poller.service_samples import service_sample
 from poller.service_states import Check, Decision, Reason, Standing, advance, repeat_ns
-from probes.result import ProbeResult, Question, ServiceState
-from probes.services import probe_service
+from probes.result import ProbeResult
 
 _log: Final = logging.getLogger(__name__)
 _LONGEST_NAP_SECONDS: Final = 1.0
@@ -109,17 +108,12 @@ class Services:
             _log.exception("service_broken service=%s", service.id)
 
     async def _probe(self, service: Service) -> ProbeResult:
-        question = question_of(service, self._directory)
         try:
-            return await probe_service(service.kind, question)
+            return await ask_service(service, self._directory)
         except Exception as error:  # noqa: BLE001 - a fault of ours in one probe must not end the watch over the others
             _log.exception("probe_broken service=%s", service.id)
-            return _broken(service, question, error)
-
-
-def _broken(service: Service, question: Question, error: Exception) -> ProbeResult:
-    facts = {"detail": f"{type(error).__name__} in our own code"}
-    return ProbeResult(service.kind, question.target, ServiceState.UNKNOWN, None, {}, "not_asked", facts)
+            name = type(error).__name__
+            return not_asked(service, f"プログラムの誤り {name}", f"{name} in our own code")
 
 
 def _log_decision(service: Service, before: Standing, check: Check, decision: Decision) -> None:

@@ -11,19 +11,23 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
 from poller.alerts.engine import Alerting
 from poller.alerts.store import Store
+from poller.cli import app
 from poller.config import ConfigurationError, load
 from poller.daemon import Daemon
 from poller.estate import Estate
 from poller.pipeline import Pipeline
+from poller.questions import ask_service
 from poller.rollups import WINDOW_NS
 from poller.sample import Sample
 from poller.schedule import offset_seconds
 from poller.schema import SCHEMA
 from poller.services import Services
 from poller.wall.live import LiveState
+from probes.result import ServiceState
 from probes.services import PROBES
 
 SECOND = 10**9
@@ -316,3 +320,36 @@ async def shown(session: aiohttp.ClientSession) -> dict[str, object]:
     async with session.get("/api/v1/wall") as answer:
         (service,) = (await answer.json())["services"]
         return service
+
+
+@pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
+async def test_a_password_that_cannot_be_read_makes_a_service_unknown_and_not_down(tmp_path):
+    """It is read at each check, so that a new one needs no restart; nothing of it is shown (R76)."""
+    text = SERVICE % ("http", "http://127.0.0.1:9/", ', proxy: "http://127.0.0.1:9", proxy_user: a, %s')
+    (tmp_path / "hinomi.yaml").write_text(text % 'proxy_password: "file:word"', encoding="utf-8")
+    service = load(tmp_path, ()).estate.services["one"]
+    without = await ask_service(service, tmp_path)
+    (tmp_path / "word").write_text("hunter2\n")
+    steps: list[str] = []
+    read = await ask_service(service, tmp_path, steps.append)
+    assert (ServiceState.UNKNOWN, ServiceState.DOWN) == (without.state, read.state)
+    assert "監視サーバー側の理由で確認できませんでした（proxy_password: file:word を読めません）。" == without.sentence(
+        "ja"
+    )
+    assert "hunter2" not in f"{read} {steps}"
+
+
+def test_check_warns_of_an_authority_that_cannot_be_read(tmp_path):
+    (tmp_path / "empty.pem").write_text("nothing of the kind")
+    text = SERVICE % ("tls", "127.0.0.1:9", "") + "  two: {kind: tls, target: '127.0.0.1:9', ca_file: empty.pem}\n"
+    text += "  three: {kind: tls, target: '127.0.0.1:9', ca_file: none.pem}\n"
+    (tmp_path / "hinomi.yaml").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["check", "-c", str(tmp_path), "--lang", "en", "--quiet"])
+    said = f"the authority's file {tmp_path}"
+    assert (0, "") == (result.exit_code, result.stdout)
+    assert [
+        f"warning: hinomi.yaml:4:52: services.two.ca_file: {said}/empty.pem cannot be read: no certificate in it",
+        f"warning: hinomi.yaml:5:54: services.three.ca_file: {said}/none.pem cannot be read: no such file or directory",
+    ] == result.stderr.splitlines()
+    japanese = CliRunner().invoke(app, ["check", "-c", str(tmp_path), "--lang", "ja", "--quiet"]).stderr
+    assert f"認証局のファイル {tmp_path}/empty.pem に証明書がありません。" in japanese

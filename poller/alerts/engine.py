@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from poller.alerts.builtin import BUILT_IN
 from poller.alerts.dependencies import Dependencies, is_fault, says_down
+from poller.alerts.freshness import Freshness, old_news_ns
 from poller.alerts.headline import headline
 from poller.alerts.incident_samples import incident_sample
 from poller.alerts.incidents import Incident, IncidentBook, Remark
@@ -24,7 +25,7 @@ from poller.alerts.notices import Policy
 from poller.alerts.notifications import MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
-from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
+from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, value_of
 from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
     SECOND,
@@ -48,13 +49,11 @@ from poller.sample import FieldValue, Quality, Sample
 from probes.path import Path
 
 log = logging.getLogger(__name__)
-OLD_NEWS: Final = 900 * SECOND
-"""Samples older than this are history that came late (a remote poller's back-fill): no news, no alert."""
 _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value, Quality.SUPPRESSED.value})
 REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
 """What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
 out of the service level (R60a)."""
-_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service"})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service", MEASUREMENT})
 """Measurements that evidence is made of."""
 
 
@@ -93,6 +92,7 @@ class Alerting:
         self._heard: dict[Key, tuple[Watch, int]] = {}
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
+        self._freshness = Freshness(estate, self._dependencies)
         self._suspects: dict[str, None] = {}
         self._lost: dict[str, None] = {}
         self._gateways = Answer.UNKNOWN
@@ -128,7 +128,7 @@ class Alerting:
         for key, alert in list(self._alerts.items()):
             steps.extend(self._age(key, alert, now_ns))
         for key, (watch, heard_ns) in self._heard.items():
-            if now_ns - heard_ns > self._stale_after_ns(watch.subject):
+            if now_ns - heard_ns > self._freshness.stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
         for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
@@ -240,7 +240,7 @@ class Alerting:
     # Judging
 
     def _judge(self, watch: Watch, sample: Sample, now_ns: int) -> Transition | None:
-        value = sample.fields.get(watch.field)
+        value = value_of(sample, watch.field)
         if value is None:  # the sample is about something else; silence is found by the clock
             return None
         unusable = sample.fields.get("quality") in _NOT_A_READING
@@ -252,7 +252,7 @@ class Alerting:
             if verdict is not Verdict.RAISE:
                 return None
             alert = Alert(watch.rule.id, watch.key[1])
-        if now_ns - sample.time_ns > OLD_NEWS:
+        if now_ns - sample.time_ns > old_news_ns(sample.measurement):
             return None
         steps = self._keep(alert, *advance(alert, watch.rule, Reading(verdict, value, sample.time_ns), now_ns))
         return steps[0] if steps else None
@@ -276,7 +276,7 @@ class Alerting:
             del self._alerts[key]
             self._batch.dropped.append(key)
             return []
-        stale_after = self._stale_after_ns(Subject.parse(alert.subject))
+        stale_after = self._freshness.stale_after_ns(Subject.parse(alert.subject))
         return self._keep(alert, *pass_time(alert, rule, stale_after, now_ns))
 
     def _keep(self, before: Alert, after: Alert, step: Transition | None) -> list[Transition]:
@@ -286,23 +286,6 @@ class Alerting:
             return []
         self._batch.alerts.append(after)
         return [step]
-
-    def _stale_after_ns(self, subject: Subject) -> int:
-        """Two intervals of whatever asks about the subject, and a little."""
-        interval = self._estate.polling.interval
-        if subject.kind in {"device", "interface"} and subject.id in self._estate.devices:
-            interval = self._estate.devices[subject.id].interval or interval
-        elif subject.kind in {"circuit", "line_group"}:  # never less than the others: their traffic comes by the minute
-            interval = max([interval, *self._intervals_under(subject.id)])
-        elif subject.kind == "service" and subject.id in self._estate.services:
-            interval = self._estate.services[subject.id].interval
-        return int((2 * interval + 30) * SECOND)
-
-    def _intervals_under(self, line: str) -> list[float]:
-        """The intervals of their own that the devices have on which a line is measured."""
-        circuits = [self._estate.circuits[circuit] for circuit in self._dependencies.circuits_of(line)]
-        devices = [self._estate.devices.get(circuit.measured_by.device) for circuit in circuits]
-        return [device.interval for device in devices if device is not None and device.interval]
 
     # What follows
 

@@ -15,6 +15,8 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("tenant", "line"),
     "service": ("service",),
     "notification": ("device", "name"),
+    "forecast": ("line_group", "direction"),
+    "service_level": ("subject", "kind"),
     "daemon": ("node", "part"),
 }
 """The tags that name a subject, by measurement; the others only describe it. Alerts about alerts there are none."""
@@ -22,7 +24,10 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """kind is a measurement, id the entry of the estate, part what lies within it (interface, line, notification)."""
+    """kind is a measurement, id the entry of the estate, part what lies within it (interface, line, notification).
+
+    The part of a forecast is its direction, that of a service level the kind of what it is the level of.
+    """
 
     kind: str
     id: str
@@ -51,6 +56,8 @@ def subject_names(estate: Estate) -> list[str]:
         "line_group": estate.line_groups,
         "tenant": estate.tenants,
         "service": estate.services,
+        "forecast": estate.line_groups,
+        "service_level": {**estate.devices, **estate.circuits, **estate.services, **estate.tenants},
         "daemon": ("self",),
     }
     return [f"{kind}/{id_}" for kind, ids in parts.items() for id_ in ids]

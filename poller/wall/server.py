@@ -7,7 +7,7 @@ this server only, and data is JSON that the page puts in place as text, never as
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from importlib import resources
 from typing import Any, Final, Self
@@ -27,11 +27,17 @@ _STATIC: Final = resources.files("poller.wall") / "static"
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+}
+_PAGES: Final = {
+    "/": "wall.html",
+    "/login": "login.html",
+    "/search": "search.html",
+    "/service-level": "level.html",
 }
 _TYPES: Final = {
     ".html": "text/html",
@@ -72,8 +78,7 @@ class WallServer:
         application = web.Application(middlewares=[_secure, self._guard])
         application.add_routes(
             [
-                web.get("/", self._page),
-                web.get("/login", self._login_page),
+                *(web.get(path, _page(name)) for path, name in _PAGES.items()),
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
@@ -81,8 +86,8 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
-                *NotificationPages(notified, live.estate, clock_ns, self._notifications_page).routes(),
-                *Work(live, history, clock_ns, self._work_page).routes(),
+                *NotificationPages(notified, live.estate, clock_ns, _page("notifications.html")).routes(),
+                *Work(live, history, clock_ns, _page("work.html")).routes(),
             ]
         )
         self._application = application
@@ -117,21 +122,9 @@ class WallServer:
             await self._pusher
         await self._runner.cleanup()
 
-    async def _page(self, _request: web.Request) -> web.Response:
-        return _static_file("wall.html")
-
-    async def _login_page(self, _request: web.Request) -> web.Response:
-        return _static_file("login.html")
-
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         return await self._login.guard(request, handler)
-
-    async def _work_page(self, _request: web.Request) -> web.Response:
-        return _static_file("work.html")
-
-    async def _notifications_page(self, _request: web.Request) -> web.Response:
-        return _static_file("notifications.html")
 
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])
@@ -205,6 +198,13 @@ class WallServer:
 
 def _event(snapshot: dict[str, Any]) -> bytes:
     return b"data: " + encode(snapshot) + b"\n\n"
+
+
+def _page(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return _static_file(name)
+
+    return serve
 
 
 def _static_file(name: str) -> web.Response:
