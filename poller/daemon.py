@@ -155,6 +155,7 @@ class Daemon:
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
+            await notified.finish(self._clock_ns)
             await journal.flush()
             self._save_now(pipeline.save(), asking.save(), notified.save(self._clock_ns()))
             tell(_log, logging.INFO, "stopped")
