@@ -87,7 +87,7 @@ async def test_while_much_waits_the_socket_is_read_on_and_others_get_their_turn(
         receiver._drain()
         assert (512, 189) == (intake.funnel.received, receiver.waiting)
     others = 0
-    while receiver.waiting:  # noqa: ASYNC110 - the turns of the loop are what is counted
+    while receiver.waiting:
         await asyncio.sleep(0)
         others += 1
     assert others >= 1
