@@ -165,6 +165,7 @@ class Daemon:
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
+            await notified.finish(self._clock_ns)
             await journal.flush()
             checkpoint.save(self._state / "checkpoint", known())
             tell(_log, logging.INFO, "stopped")

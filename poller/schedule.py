@@ -131,7 +131,7 @@ def start_schedule(intervals: Mapping[str, float], now_ns: int, *, first_start: 
     """Every device within five seconds and then in its interval (seconds, by device).
 
     On a first start, which has no readings to count from, every ten seconds for a minute: so traffic is known within
-    the minute, even of interfaces that stand by, whose still counters are believed after 40 s (R32).
+    the minute, even of interfaces that stand by, whose still counters are believed after 39 s (R32).
     """
     schedule = Schedule()
     for device, interval_seconds in intervals.items():

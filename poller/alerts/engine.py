@@ -28,7 +28,6 @@ from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, value_of
 from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
-    SECOND,
     Alert,
     Reading,
     Reason,
