@@ -258,6 +258,7 @@ _MEASUREMENTS: Final = (
             Field("disk_full", bool, "1", "measurements wait in memory, because the disk has no room for them"),
             Field("not_durable", bool, "1", "measurements wait in memory for another reason"),
             Field("undelivered", bool, "1", "this store does not take what it is given; it waits in the journal"),
+            Field("refused", bool, "1", "the configuration read last is wrong; the one before it is in force"),
             Field("reason", str, "1", "why, where one of these is true"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
             Field("accepted_total", int, "1", "notifications accepted since the start, repeats included"),

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +40,7 @@ class SelfWatch:
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
+        self._refused: list[str] = []
 
     def beat(self, now_ns: int, late_seconds: float) -> None:
         """Once a second, with how late that second was; publishes when a minute has ended."""
@@ -52,6 +53,21 @@ class SelfWatch:
         self._minute = minute
         self._pipeline.publish(self._samples(minute * MINUTE_NS), now_ns)
         self._stall_seconds = 0.0
+
+    def see_configuration(self, problems: Sequence[object], now_ns: int) -> None:
+        """What was wrong with the configuration that was read last; told at once, and with every minute."""
+        self._refused = [str(problem) for problem in problems]
+        self._pipeline.publish([self._sample("configuration", self._configuration_fields(), now_ns)], now_ns)
+
+    def _configuration_fields(self) -> dict[str, FieldValue]:
+        fields: dict[str, FieldValue] = {"refused": bool(self._refused)}
+        if self._refused:
+            more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
+            fields["reason"] = self._refused[0] + more
+        return fields
+
+    def _sample(self, part: str, fields: dict[str, FieldValue], time_ns: int) -> Sample:
+        return Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns)
 
     def _busy(self) -> float:
         """The part of the last minute that the loop's thread worked."""
@@ -81,11 +97,10 @@ class SelfWatch:
                 "trouble": outbox.oldest_ns is not None and time_ns - outbox.oldest_ns > LATE_MAIL_NS,
             },
             "journal": self._journal_fields(),
+            "configuration": self._configuration_fields(),
             **{name: _delivery_fields(delivery) for name, delivery in self._watched.deliveries.items()},
         }
-        return [
-            Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns) for part, fields in parts.items()
-        ]
+        return [self._sample(part, fields, time_ns) for part, fields in parts.items()]
 
     def _journal_fields(self) -> dict[str, FieldValue]:
         state = self._watched.journal.state

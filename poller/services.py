@@ -62,23 +62,32 @@ class Services:
     def __init__(
         self, estate: Estate, directory: Path, publish: Publish, clock_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        self._estate = estate
-        self._directory = directory
         self._publish = publish
         self._clock_ns = clock_ns
-        self._zone = ZoneInfo(estate.organisation.timezone)
         self._schedule = Schedule()
-        self._standings = {key: Standing() for key in estate.services}
+        self._standings: dict[str, Standing] = {}
         self._running: set[str] = set()
         self.statistics = ServicesStatistics()
         self._changed = asyncio.Event()
+        self._estate = estate
+        self.follow(estate, directory)
+
+    def follow(self, estate: Estate, directory: Path) -> None:
+        """Check these services and no others; who stays keeps its standing, and who stays as it was its times too.
+
+        What a check finds that began before its service was changed is not used.
+        """
+        before, self._estate = self._estate, estate
+        self._directory = directory
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._standings = {key: self._standings.get(key, Standing()) for key in estate.services}
+        changed = [key for key, service in estate.services.items() if before.services.get(key, service) != service]
+        intervals = {key: service.interval for key, service in estate.services.items()}
+        self._schedule.follow(intervals, self._clock_ns(), changed, new=False)
+        self.wake()
 
     async def run(self) -> None:
         """Check on schedule, the first time within a few seconds."""
-        now_ns = self._clock_ns()
-        for key, service in self._estate.services.items():
-            self._schedule.add(key, service.interval, now_ns)
-            self._schedule.ask_soon(key, now_ns)
         latest_ns = 0
         async with asyncio.TaskGroup() as group:
             while True:
@@ -141,12 +150,15 @@ class Services:
             pass
 
     async def _check(self, due: Due) -> None:
-        service = self._estate.services[due.device]
+        service = self._estate.services.get(due.device)
         begun = asyncio.get_running_loop().time()
         try:
-            result = await self._probe(service)
+            result = await self._probe(service) if service is not None else None
         finally:
-            self._running.discard(service.id)
+            self._running.discard(due.device)
+        if service is None or result is None or self._estate.services.get(service.id) != service:
+            self._schedule.ask_now(due.device, self._clock_ns())  # where it is still there, but is another now
+            return
         self.statistics.checked += 1
         self.statistics.unknown += result.state is ServiceState.UNKNOWN
         self.statistics.seconds += asyncio.get_running_loop().time() - begun
