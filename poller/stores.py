@@ -24,6 +24,18 @@ def store_names(configuration: Configuration) -> list[str]:
     return [name for name, wanted in configured.items() if wanted]
 
 
+def influx_settings(configuration: Configuration) -> InfluxSettings | None:
+    """How the configured database is reached, None where there is none; raises SecretUnavailable."""
+    influx = configuration.estate.storage.influx
+    if influx is None:
+        return None
+    token, password = (
+        None if reference is None else reference.read(configuration.directory)
+        for reference in (influx.token, influx.password)
+    )
+    return InfluxSettings(influx.url, influx.bucket, influx.kind, influx.org, token, influx.user, password)
+
+
 @asynccontextmanager
 async def open_stores(configuration: Configuration) -> AsyncIterator[Mapping[str, Store]]:
     """Every store by name, closed at the end; raises SecretUnavailable."""
@@ -34,19 +46,8 @@ async def open_stores(configuration: Configuration) -> AsyncIterator[Mapping[str
 
     stores: dict[str, Store] = {PARQUET: ParquetStore(state / "store", Retention(raw_days=storage.raw_days))}
     async with AsyncExitStack() as stack:
-        if (influx := storage.influx) is not None:
-            sink = open_influx(
-                InfluxSettings(
-                    influx.url,
-                    influx.bucket,
-                    influx.kind,
-                    influx.org,
-                    secret(influx.token),
-                    influx.user,
-                    secret(influx.password),
-                ),
-                state / "dead_letters",
-            )
+        if (settings := influx_settings(configuration)) is not None:
+            sink = open_influx(settings, state / "dead_letters")
             stack.push_async_callback(sink.close)
             stores[INFLUX] = sink
         if (mqtt := storage.mqtt) is not None:
