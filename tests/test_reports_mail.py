@@ -39,7 +39,7 @@ contacts:
   noc: {name: {ja: 監視, en: NOC}, role: operator, email: noc@example.jp}
   officer: {name: {ja: 県の担当者, en: Officer}, role: officer, email: officer@pref.example.jp}
   kou-ict: {name: {ja: 甲市 情報担当, en: Kou ICT}, role: tenant, email: ict@kou.example.jp, severities: []}
-  otsu-ict: {name: {ja: 乙町 情報担当, en: Otsu ICT}, role: tenant, email: ict@otsu.example.jp, lang: en, severities: []}
+  otsu-ict: {name: {ja: 乙町 情報担当, en: Otsu ICT}, role: tenant, email: ict@otsu.example.jp, lang: en}
   silent: {name: {ja: 電話だけ, en: phone only}, role: tenant, phone: "000"}
 devices:
   fw-1: {name: FW, addresses: [127.0.0.1], role: firewall, site: dc}

@@ -1,4 +1,4 @@
-"""The same report whichever store it is read from: the embedded one, and a real InfluxDB that was given the same rows."""
+"""The same report whichever store it is read from: the embedded one, and a real InfluxDB with the same rows."""
 
 import asyncio
 import json
