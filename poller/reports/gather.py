@@ -31,8 +31,8 @@ from poller.reports.reading import Records
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
 SLOT_SECONDS: Final = 300
-TENANT_MONTHS: Final = 200
-"""Tenants (or devices) times months that are read at once: about 300 MB."""
+TENANT_MONTHS: Final = 102
+"""Tenants (or devices) times months that are read at once: about 150 MB."""
 
 
 @dataclass(frozen=True, slots=True)
