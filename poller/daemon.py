@@ -135,9 +135,10 @@ class Daemon:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
                     group.create_task(
-                        run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now), name="echoes"
+                        run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now, alerting.resting),
+                        name="echoes",
                     ),
-                    group.create_task(self._services(pipeline).run(), name="services"),
+                    group.create_task(self._services(pipeline, alerting).run(), name="services"),
                     group.create_task(paths.run(), name="paths"),
                     group.create_task(self._beat(pipeline, watch, rounds, notified), name="beat"),
                     group.create_task(self._save(pipeline, asking, notified), name="saver"),
@@ -233,12 +234,13 @@ class Daemon:
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
 
-    def _services(self, pipeline: Pipeline) -> Services:
+    def _services(self, pipeline: Pipeline, alerting: Alerting) -> Services:
         return Services(
             self._estate,
             self._configuration.directory,
             lambda samples: pipeline.publish(samples, self._clock_ns()),
             self._clock_ns,
+            alerting.resting,
         )
 
     async def _remember(self, live: LiveState, beginner: Pipeline | None) -> None:

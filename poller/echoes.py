@@ -9,13 +9,15 @@ are not permitted, or a family is missing, the daemon goes on without and says s
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol, TypeAlias
 
+from poller.alerts.subjects import Subject
 from poller.circuit_state import POINTS, ProbeEvidence
 from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
@@ -31,8 +33,12 @@ from probes.icmp_track import EchoDown, EchoUnsent, EchoUp, Standing
 _log: Final = logging.getLogger(__name__)
 _SLOT_NS: Final = 60 * 10**9
 _AGAIN_SECONDS: Final = 5.0
+_REST_SECONDS: Final = 1.0
+"""How often it is looked whether somebody works on what is asked."""
 _DOUBTED: Final = frozenset({Standing.UNKNOWN, Standing.DOUBTFUL, Standing.DOWN})
 Address: TypeAlias = IPv4Address | IPv6Address
+Resting: TypeAlias = Callable[[Subject, int], str | None]
+"""The window of maintenance because of which nothing is to be asked of a subject at a moment (R55), or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,19 @@ def _parts(estate: Estate) -> Iterator[tuple[Address, Address | None, Part]]:
                 yield address, None, Part(circuit.id, point)
 
 
+def at_rest(asked: Mapping[str, Asked], resting: Resting, now_ns: int) -> set[str]:
+    """The targets all of whose parts are being worked on; our own gateways are asked for ever."""
+    return {
+        key
+        for key, each in asked.items()
+        if all(part.point != "gateway" and resting(_subject_of(part), now_ns) is not None for part in each.parts)
+    }
+
+
+def _subject_of(part: Part) -> Subject:
+    return Subject("device" if part.point == "device" else "circuit", part.id)
+
+
 def family_addresses(device: Device) -> list[Address]:
     """The first address of each family that a device has (R38), the one it is asked at in front."""
     by_family: dict[int, Address] = {}
@@ -131,6 +150,14 @@ class Prober(Protocol):
         """Ask a target at once, and fast."""
         ...
 
+    def add(self, wanted: EchoTarget) -> None:
+        """Begin to ask a target."""
+        ...
+
+    def remove(self, target_id: str) -> None:
+        """Stop asking it."""
+        ...
+
 
 class Echoes:
     """What the prober tells becomes samples and evidence; synchronous, no socket."""
@@ -149,6 +176,7 @@ class Echoes:
         self._clock_ns = clock_ns
         self._ask_device = ask_device
         self._answers: dict[str, Answer] = {}
+        self._resting: set[str] = set()
         self._ever: set[str] = set()
         self._losses: dict[str, LossWindow] = {}
         self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
@@ -186,11 +214,26 @@ class Echoes:
             for key in self._neighbours(asked):
                 prober.hurry(key)
 
+    def rest(self, wanted: Collection[str], prober: Prober) -> None:
+        """Stop asking these targets, and begin again with those that rest no longer.
+
+        What was known of them is forgotten: their state becomes unknown, not down.
+        """
+        for key in sorted(set(wanted) - self._resting):
+            prober.remove(key)
+            self._answers.pop(key, None)
+            self._losses.pop(key, None)
+        for key in sorted(self._resting - set(wanted)):
+            prober.add(self._asked[key].target)
+        if self._resting != set(wanted):
+            tell(_log, logging.INFO, "echoes_resting", targets=len(wanted))
+        self._resting = set(wanted)
+
     def _neighbours(self, asked: Asked) -> set[str]:
         """Our gateways, and the other points of the circuits of which this is one."""
         circuits = {part.id for part in asked.parts if part.point in POINTS}
         found = {key for circuit in circuits for key in self._points[circuit]}
-        return (found | set(self._gateways)) - {asked.target.id}
+        return (found | set(self._gateways)) - {asked.target.id} - self._resting
 
     def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
         now_ns = self._clock_ns()
@@ -271,12 +314,14 @@ async def run_echoes(
     pipeline: Pipeline,
     clock_ns: Callable[[], int] = time.time_ns,
     ask_device: Callable[[str], None] = lambda _: None,
+    resting: Resting = lambda _subject, _now_ns: None,
 ) -> None:
     """Keep echoes going until cancelled; should probing itself break, it is told and begun anew."""
     asked = echo_targets(estate)
     while True:
         try:
-            await _probe(estate, asked, Echoes(estate, pipeline, asked, clock_ns, ask_device))
+            echoes = Echoes(estate, pipeline, asked, clock_ns, ask_device)
+            await _probe(estate, asked, echoes, lambda: at_rest(asked, resting, clock_ns()))
         except LocalError as error:
             tell(_log, logging.WARNING, "no_echoes", reason=str(error))
             return
@@ -285,21 +330,27 @@ async def run_echoes(
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
-async def _probe(estate: Estate, asked: Mapping[str, Asked], echoes: Echoes) -> None:
+async def _probe(
+    estate: Estate, asked: Mapping[str, Asked], echoes: Echoes, resting: Callable[[], Collection[str]]
+) -> None:
     """Probe until that breaks. LocalError where nobody at all can be asked, with the first reason."""
     refused: dict[str, None] = {}
     plan = EchoPlan(interval_seconds=estate.polling.echo_interval)
     plan.check(len(asked))
     async with EchoProber((), lambda event: echoes.take(event, prober), plan) as prober:
-        added = 0
-        for each in asked.values():
+        left_out: set[str] = set()
+        for key, each in asked.items():
             try:
                 prober.add(each.target)
-                added += 1
             except LocalError as error:
+                left_out.add(key)
                 refused.setdefault(str(error))
-        if refused and not added:
+        if refused and len(left_out) == len(asked):
             raise LocalError(next(iter(refused)))
         for reason in refused:
             tell(_log, logging.WARNING, "some_not_echoed", reason=reason)
-        await prober.wait()
+        while True:
+            echoes.rest([key for key in resting() if key not in left_out], prober)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REST_SECONDS):
+                    await prober.wait()

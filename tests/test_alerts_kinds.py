@@ -77,7 +77,10 @@ SAID = [
         rule("service.certificate_days", "証明書の残り日数", "Days left to the certificate", below=14),
         ("service", (("service", "web-portal"), ("kind", "https")), {"certificate_days": 9.0}),
         None,
-        ("「証明書の残り日数」を検知しました。測定値は9日（しきい値 14日 未満）です。", "9 days (threshold below 14 days)."),
+        (
+            "「証明書の残り日数」を検知しました。測定値は9日（しきい値 14日 未満）です。",
+            "9 days (threshold below 14 days).",
+        ),
     ),
     (
         rule("device.up", "機器の応答なし", "Device does not answer", equals=False),
@@ -182,11 +185,16 @@ def test_what_falls_silent_is_told_as_silence_and_not_as_the_level_that_nobody_m
     for _ in range(5):
         scene.pass_time(MINUTE)
     (incident,) = scene.open()
-    assert ("ファイアウォール1号機 測定値が届かない（CPU使用率 80％超）", "Firewall 1: no readings arrive (CPU above 80 %)") == (
+    assert (
+        "ファイアウォール1号機 測定値が届かない（CPU使用率 80％超）",
+        "Firewall 1: no readings arrive (CPU above 80 %)",
+    ) == (
         headline(incident, scene.estate, "ja"),
         headline(incident, scene.estate, "en"),
     )
-    assert "ファイアウォール1号機の測定値が届いていません（CPU使用率 80％超）。" == sentence(incident, scene.estate, "ja")
+    assert "ファイアウォール1号機の測定値が届いていません（CPU使用率 80％超）。" == sentence(
+        incident, scene.estate, "ja"
+    )
     scene.see("device", FIREWALL, cpu_ratio=0.3)
     assert [] == scene.open()
 

@@ -28,7 +28,6 @@ from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, value_of
 from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
-    SECOND,
     Alert,
     Reading,
     Reason,
@@ -214,6 +213,10 @@ class Alerting:
     def stopped(self, device: str, now_ns: int) -> str | None:
         """The window of maintenance because of which the device is not to be polled now (R55)."""
         return self._teller.windows.stopped(device, now_ns)
+
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The same of any subject: a service that is not to be checked, a circuit whose points get no echoes (R55)."""
+        return self._teller.windows.resting(subject, now_ns)
 
     def alert_samples(self, changes: Iterable[Change]) -> list[Sample]:
         """The changes as samples of the measurement "alert"."""
