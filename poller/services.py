@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from poller.estate import Estate, Service
+from poller.alerts.subjects import Subject
+from poller.estate import Calendar, Estate, Service
 from poller.log import tell
 from poller.questions import ask_service, not_asked, question_of
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, Due, Schedule
-from poller.service_samples import service_sample
-from poller.service_states import Check, Decision, Reason, Standing, advance, repeat_ns
+from poller.service_samples import service_sample, suppressed_sample
+from poller.service_states import Check, Decision, Reason, Standing, Told, advance, repeat_ns
 from probes.result import ProbeResult, ServiceState
 
 _log: Final = logging.getLogger(__name__)
@@ -56,12 +57,19 @@ class ServicesStatistics:
 class Services:
     """Checks every service of an estate until cancelled; publish gets the samples in the order of each one's time.
 
-    directory: the configuration's, for the files it names.
+    directory: the configuration's, for the files it names. resting says why a service must not be asked at a moment
+    (the id of a maintenance window), or None.
     """
 
     def __init__(
-        self, estate: Estate, directory: Path, publish: Publish, clock_ns: Callable[[], int] = time.time_ns
+        self,
+        estate: Estate,
+        directory: Path,
+        publish: Publish,
+        clock_ns: Callable[[], int] = time.time_ns,
+        resting: Callable[[Subject, int], str | None] = lambda _subject, _now_ns: None,
     ) -> None:
+        self._resting = resting
         self._publish = publish
         self._clock_ns = clock_ns
         self._schedule = Schedule()
@@ -96,7 +104,10 @@ class Services:
                     self._schedule.clock_went_back(now_ns)
                 latest_ns = now_ns
                 for due in self._schedule.due(now_ns):
-                    self._begin(due, now_ns, group)
+                    if self._resting(Subject("service", due.device), now_ns) is not None:
+                        self._rest(due)
+                    else:
+                        self._begin(due, now_ns, group)
                 await self._nap()
 
     def save(self, now_ns: int) -> dict[str, Any]:
@@ -149,6 +160,19 @@ class Services:
         except TimeoutError:
             pass
 
+    def _rest(self, due: Due) -> None:
+        """Nobody is asked during works; what was in doubt stays undecided, and history says suppressed (R55)."""
+        service, standing = self._estate.services[due.device], self._standings[due.device]
+        self._standings[service.id] = Standing(standing.up)
+        samples = [self._sample(service, Told(each, None)) for each in standing.doubts]
+        self._publish([*samples, suppressed_sample(service, due.due_ns, self._calendar(service), self._zone)])
+
+    def _calendar(self, service: Service) -> Calendar | None:
+        return None if service.calendar is None else self._estate.calendars[service.calendar]
+
+    def _sample(self, service: Service, told: Told) -> Sample:
+        return service_sample(service, told, self._calendar(service), self._zone)
+
     async def _check(self, due: Due) -> None:
         service = self._estate.services.get(due.device)
         begun = asyncio.get_running_loop().time()
@@ -170,9 +194,8 @@ class Services:
         if decision.again:
             self._schedule.ask_now(service.id, repeat_ns(check, self._clock_ns()))
             self.wake()
-        calendar = None if service.calendar is None else self._estate.calendars[service.calendar]
         try:
-            self._publish([service_sample(service, told, calendar, self._zone) for told in decision.told])
+            self._publish([self._sample(service, told) for told in decision.told])
         except Exception:  # noqa: BLE001 - told with its trace; the next check may be fine
             _log.exception("service_broken service=%s", service.id)
 
