@@ -11,7 +11,8 @@ are not permitted, or a family is missing, the daemon goes on without and says s
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol, TypeAlias
@@ -143,14 +144,21 @@ class Echoes:
         clock_ns: Callable[[], int],
         ask_device: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._estate = estate
         self._pipeline = pipeline
-        self._asked = asked
         self._clock_ns = clock_ns
         self._ask_device = ask_device
         self._answers: dict[str, Answer] = {}
         self._ever: set[str] = set()
         self._losses: dict[str, LossWindow] = {}
+        self.follow(estate, asked)
+
+    def follow(self, estate: Estate, asked: Mapping[str, Asked]) -> None:
+        """Take what comes from these targets for the parts that they play in this estate."""
+        self._estate = estate
+        self._asked = asked
+        self._answers = {key: each for key, each in self._answers.items() if key in asked}
+        self._ever &= asked.keys()
+        self._losses = {key: each for key, each in self._losses.items() if key in asked}
         self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
         self._points: dict[str, list[str]] = {}
         for key, each in asked.items():
@@ -266,40 +274,80 @@ def _device_sample(device: Device, fields: Mapping[str, FieldValue], time_ns: in
     )
 
 
-async def run_echoes(
-    estate: Estate,
-    pipeline: Pipeline,
-    clock_ns: Callable[[], int] = time.time_ns,
-    ask_device: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Keep echoes going until cancelled; should probing itself break, it is told and begun anew."""
-    asked = echo_targets(estate)
-    while True:
-        try:
-            await _probe(estate, asked, Echoes(estate, pipeline, asked, clock_ns, ask_device))
-        except LocalError as error:
-            tell(_log, logging.WARNING, "no_echoes", reason=str(error))
+class EchoWatch:
+    """Keeps echoes going to everybody whom an estate names; follow() changes whom, and leaves the others alone."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        pipeline: Pipeline,
+        clock_ns: Callable[[], int] = time.time_ns,
+        ask_device: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._asked: Mapping[str, Asked] = echo_targets(estate)
+        self._interval_seconds = estate.polling.echo_interval
+        self._echoes = Echoes(estate, pipeline, self._asked, clock_ns, ask_device)
+        self._prober: EchoProber | None = None
+        self._term = asyncio.timeout(None)
+        self._changed = asyncio.Event()
+
+    def follow(self, estate: Estate) -> None:
+        """Ask those whom another estate names; only another interval begins everything anew."""
+        before, self._asked = self._asked, echo_targets(estate)
+        self._echoes.follow(estate, self._asked)
+        interval, self._interval_seconds = self._interval_seconds, estate.polling.echo_interval
+        if self._prober is None:
+            self._changed.set()
             return
-        except Exception:  # noqa: BLE001 - told with its trace; without echoes the watch is half blind
-            _log.exception("echoes_broken")
-        await asyncio.sleep(_AGAIN_SECONDS)
+        if interval != self._interval_seconds:
+            self._term.reschedule(0.0)
+            return
+        for key, each in before.items():
+            if key not in self._asked or self._asked[key].target != each.target:
+                with suppress(KeyError):  # it could not be asked
+                    self._prober.remove(key)
+        known = {key for key, each in before.items() if key in self._asked and self._asked[key].target == each.target}
+        self._add(self._prober, [each for key, each in self._asked.items() if key not in known])
 
+    async def run(self) -> None:
+        """Until cancelled; should probing itself break, it is told and begun anew."""
+        while True:
+            self._changed.clear()
+            try:
+                await self._probe()
+            except LocalError as error:
+                tell(_log, logging.WARNING, "no_echoes", reason=str(error))
+                await self._changed.wait()
+            except Exception:  # noqa: BLE001 - told with its trace; without echoes the watch is half blind
+                _log.exception("echoes_broken")
+                await asyncio.sleep(_AGAIN_SECONDS)
 
-async def _probe(estate: Estate, asked: Mapping[str, Asked], echoes: Echoes) -> None:
-    """Probe until that breaks. LocalError where nobody at all can be asked, with the first reason."""
-    refused: dict[str, None] = {}
-    plan = EchoPlan(interval_seconds=estate.polling.echo_interval)
-    plan.check(len(asked))
-    async with EchoProber((), lambda event: echoes.take(event, prober), plan) as prober:
-        added = 0
-        for each in asked.values():
+    async def _probe(self) -> None:
+        """Probe until that breaks, or must begin anew. LocalError where nobody at all can be asked."""
+        plan = EchoPlan(interval_seconds=self._interval_seconds)
+        plan.check(len(self._asked))
+        async with EchoProber((), lambda event: self._echoes.take(event, prober), plan) as prober:
+            refused = self._add(prober, self._asked.values())
+            if len(refused) == len(self._asked) > 0:
+                raise LocalError(refused[0])
+            self._prober = prober
+            try:
+                async with asyncio.timeout(None) as self._term:
+                    await prober.wait()
+            except TimeoutError:
+                if not self._term.expired():
+                    raise
+            finally:
+                self._prober = None
+
+    def _add(self, prober: EchoProber, wanted: Iterable[Asked]) -> list[str]:
+        """Begin to ask them; the answer is why some cannot be asked, each reason told once."""
+        refused: list[str] = []
+        for each in wanted:
             try:
                 prober.add(each.target)
-                added += 1
             except LocalError as error:
-                refused.setdefault(str(error))
-        if refused and not added:
-            raise LocalError(next(iter(refused)))
-        for reason in refused:
+                refused.append(str(error))
+        for reason in dict.fromkeys(refused):
             tell(_log, logging.WARNING, "some_not_echoed", reason=reason)
-        await prober.wait()
+        return refused

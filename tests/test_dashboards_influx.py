@@ -24,9 +24,9 @@ from poller.asking import Asking
 from poller.config import Configuration, load
 from poller.dashboards import fit, load_dashboards, panels
 from poller.daybook import entries, forecast_sample
-from poller.demo import free_port
 from poller.estate import Estate
 from poller.forecast import DayFigure, Forecast, forecast
+from poller.free_ports import free_port
 from poller.lab.history import Wish, invent
 from poller.lab.server import Lab, LabOptions, simulated
 from poller.pipeline import Pipeline
@@ -132,7 +132,7 @@ def _configuration(directory: Path, influx: str) -> Configuration:
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns("demo"))
     loaded = load(directory)
     estate = loaded.estate
-    polling = estate.polling.model_copy(update={"port": free_port(0, socket.SOCK_DGRAM)})
+    polling = estate.polling.model_copy(update={"port": free_port()})
     wall = estate.wall.model_copy(update={"port": 0})
     settings = type(estate.storage).model_validate({"influx": {"url": influx, "kind": "1"}}).influx
     storage = estate.storage.model_copy(update={"influx": settings})

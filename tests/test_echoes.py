@@ -13,7 +13,7 @@ from poller.alerts.store import Store
 from poller.alerts.words import value_text
 from poller.circuit_state import STALE_NS
 from poller.config import load
-from poller.echoes import Asked, Echoes, Part, echo_targets, run_echoes
+from poller.echoes import Asked, Echoes, EchoWatch, Part, echo_targets
 from poller.estate import Estate
 from poller.pipeline import Pipeline
 from poller.sample import Sample
@@ -366,6 +366,6 @@ async def test_probing_that_breaks_is_told_and_begun_anew(scene: Scene, monkeypa
     monkeypatch.setattr("poller.echoes.EchoProber", Broken)
     monkeypatch.setattr("poller.echoes._AGAIN_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        await run_echoes(scene.estate, scene.pipeline)
+        await EchoWatch(scene.estate, scene.pipeline).run()
     assert 2 == len(begun)
     assert "echoes_broken" in caplog.text

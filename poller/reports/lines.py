@@ -153,8 +153,8 @@ def hours_chart(line: LineFigures, teller: Teller) -> Chart:
             f"{name}の下りと上りの1時間平均を期間全体で示した折れ線。",
             f"Hourly means of {name} over the period, inbound and outbound.",
         ),
-        tuple(line.hours["time_ns"].to_list()),
-        tuple(Line(teller.way(way), tuple(line.hours[f"{way}_mean"].to_list())) for way in WAYS),
+        tuple(each.time_ns for each in line.hours),
+        tuple(Line(teller.way(way), tuple(each.means[way] for each in line.hours)) for way in WAYS),
         _limits(line, teller),
     )
 

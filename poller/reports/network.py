@@ -19,7 +19,7 @@ from poller.reports.parties import (
 from poller.reports.periods import Kind
 from poller.reports.telling import Teller
 
-_TITLES: Final = {
+TITLES: Final = {
     Kind.MONTHLY: ("月次報告書", "Monthly capacity review"),
     Kind.QUARTERLY: ("四半期報告書（アラート発生状況と改善提案）", "Quarterly summary of alerts"),
     Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
@@ -47,7 +47,7 @@ def network_report(gathered: Gathered, lang: str) -> Document:
     organisation = gathered.estate.organisation
     return Document(
         key=f"{kind}-{gathered.period.key}",
-        title=teller.say(*_TITLES[kind]),
+        title=teller.say(*TITLES[kind]),
         period=gathered.period.label(lang),
         addressee="",
         organisation=organisation.name.lang(lang),

@@ -34,7 +34,7 @@ def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
                 teller.tenant(total.tenant),
                 *(provisional(percentile_of(total, way), total.now) for way in WAYS),
                 total.now.octets,
-                change_ratio(total.now.octets, total.before.octets if total.before else None),
+                change_ratio(total.now.octets, total.octets_before),
                 None if ratio is None else Cell(ratio, mark=mark_of(ratio)),
                 seconds or None,
             )

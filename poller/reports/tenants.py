@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from poller.alerts.dependencies import Dependencies
 from poller.estate import Estate
@@ -13,6 +14,13 @@ from poller.reports.lines import days_chart, months_table
 from poller.reports.parties import level_cell, percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
+
+TENANT_TITLES: Final = {
+    Kind.MONTHLY: ("月次通信量報告書", "Monthly traffic report"),
+    Kind.QUARTERLY: ("四半期通信量報告書", "Quarterly traffic report"),
+    Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
+    Kind.ANNUAL: ("年間通信量報告書", "Yearly traffic report"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +49,9 @@ def tenant_report(report: TenantReport, lang: str) -> Document:
     """The document."""
     teller = Teller(report.estate, lang)
     organisation = report.estate.organisation
-    title = {
-        Kind.MONTHLY: ("月次通信量報告書", "Monthly traffic report"),
-        Kind.QUARTERLY: ("四半期通信量報告書", "Quarterly traffic report"),
-        Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
-        Kind.ANNUAL: ("年間通信量報告書", "Yearly traffic report"),
-    }[report.period.kind]
     return Document(
         key=f"{report.period.kind}-{report.period.key}-{report.tenant}",
-        title=teller.say(*title),
+        title=teller.say(*TENANT_TITLES[report.period.kind]),
         period=report.period.label(lang),
         addressee=teller.say(f"{teller.tenant(report.tenant)} 御中", teller.tenant(report.tenant)),
         organisation=organisation.name.lang(lang),
