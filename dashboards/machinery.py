@@ -192,8 +192,8 @@ EVENTS: Final = Board(
             [
                 Show(
                     "通知の件数",
-                    "重大度ごとの件数。",
-                    [Question("notification", "text", "count", ("severity",), alias="$tag_severity")],
+                    "重大度ごとの件数。まとめられた繰り返しも1件ずつ数える。",
+                    [Question("notification", "count", "sum", ("severity",), alias="$tag_severity")],
                 ),
                 Show(
                     "通知の一覧",

@@ -35,7 +35,7 @@ PLAYLIST: Final = "火の見"
 _NOT_FOUND: Final = 404
 _KEPT_BY_GRAFANA: Final = frozenset({"id", "version", "iteration"})
 _SECONDS: Final = 30.0
-Outcome = Literal["made", "changed", "kept"]
+Outcome = Literal["made", "changed", "kept", "fails"]
 
 
 class PushRefused(Exception):  # noqa: N818 - the text is the outcome
@@ -55,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One thing that was looked after."""
+    """One thing that was looked after; "fails" where it is there but cannot do its work."""
 
     what: str
     outcome: Outcome
@@ -77,6 +77,7 @@ def push(url: str, token: Secret, dashboards: Sequence[Dashboard], source: Sourc
         for dashboard in dashboards:
             yield _dashboard(api, dashboard)
         yield _playlist(api, url, [dashboard["uid"] for dashboard in dashboards])
+        yield from _trouble(api)
 
 
 @contextlib.contextmanager
@@ -151,6 +152,18 @@ def _datasource(api: Any, url: str, source: Source | None) -> Done:  # noqa: ANN
     if secrets or not same:  # a secret cannot be compared: it may be a new one
         api.datasource.update_datasource_by_uid(DATASOURCE_UID, {**wanted, "secureJsonData": secrets})
     return Done(what, "kept" if same else "changed")
+
+
+def _trouble(api: Any) -> Iterator[Done]:  # noqa: ANN401 - the client
+    """What Grafana itself says where it cannot read from the data source; nothing where it may not be asked."""
+    try:
+        answer = api.client.GET(f"/datasources/uid/{DATASOURCE_UID}/health")
+    except GrafanaException as error:
+        answer = error.response
+        if not isinstance(answer, dict) or "status" not in answer:
+            return
+    if answer["status"] != "OK":
+        yield Done(f"data source {DATASOURCE_UID}: Grafana cannot read from it: {answer.get('message')}", "fails")
 
 
 def _wanted(source: Source) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import bargauge, dashboard, stat, statetimeline, table, timeseries
 
 from poller.config import load
 from poller.dashboards import fit, fit_thresholds, load_dashboards, names_used, panels
+from poller.grafana import DATASOURCE_UID, FOLDER_TITLE, FOLDER_UID
 from poller.schema import SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -268,9 +270,17 @@ def test_choices_are_the_configurations_entries_by_name() -> None:
     assert "津市 : tsu" in variable["query"]
 
 
-def test_the_wall_has_what_is_provisioned() -> None:
-    """The data source of the files is the one of the provisioning, and the folder's file finds the dashboards."""
-    source = (ROOT / "dashboards" / "provisioning" / "datasources" / "hinomi.yaml").read_text()
-    assert "uid: hinomi\n" in source
-    folder = (ROOT / "dashboards" / "provisioning" / "dashboards" / "hinomi.yaml").read_text()
-    assert "share/hinomi/dashboards/grafana" in folder
+def test_what_is_provisioned_by_files_is_what_push_makes() -> None:
+    """The same data source, folder and dashboards either way, by the format of Grafana's provisioning files."""
+    provisioning = ROOT / "dashboards" / "provisioning"
+    sources, folders = (
+        yaml.safe_load((provisioning / kind / "hinomi.yaml").read_text(encoding="utf-8"))
+        for kind in ("datasources", "dashboards")
+    )
+    assert (1, 1) == (sources["apiVersion"], folders["apiVersion"])
+    (source,), (folder,) = sources["datasources"], folders["providers"]
+    assert (DATASOURCE_UID, "influxdb", "InfluxQL") == (source["uid"], source["type"], source["jsonData"]["version"])
+    assert source["secureJsonData"]["httpHeaderValue1"].startswith("Token $")
+    assert (FOLDER_UID, FOLDER_TITLE, "file") == (folder["folderUid"], folder["folder"], folder["type"])
+    assert folder["options"]["path"].endswith("share/hinomi/dashboards/grafana")
+    assert {DATASOURCE_UID} == {panel["datasource"]["uid"] for _, panel in PANELS}

@@ -220,7 +220,7 @@ def _rare(now_ns: int) -> list[Sample]:
         Sample(
             "notification",
             (("device", "fw-1"), ("name", "linkDown"), ("severity", "minor")),
-            {"text": "回線断", "varbinds": "{}"},
+            {"text": "回線断", "varbinds": "{}", "count": 3},
             now_ns,
         ),
         forecast_sample("internet", "in", rising, now_ns, zone),

@@ -21,7 +21,15 @@ from typer.testing import CliRunner
 from poller.cli import app
 from poller.dashboards import load_dashboards
 
-PREFECTURE = Path(__file__).parents[1] / "config" / "examples" / "prefecture"
+CONFIGURATION = """\
+organisation: {name: {ja: 試験網, en: Test network}}
+storage: {directory: state}
+mail: {sender: hinomi@example.jp}
+contacts: {shift: {role: operator, email: shift@example.jp}}
+sites: {hall: {}}
+devices: {fw-1: {name: 本庁ファイアウォール, addresses: [192.0.2.1], role: firewall, site: hall}}
+rules: {busy: {name: CPU使用率, on: device.cpu_ratio, above: 70%, severity: serious}}
+"""
 TOKEN = "glsa_test"
 UIDS = [dashboard["uid"] for dashboard in load_dashboards()]
 Answer = tuple[int, Any]
@@ -32,13 +40,14 @@ class Grafana:
     """What the server holds, and how it behaves.
 
     rewrites: saved dashboards are kept in another form, as newer versions do. page: it is something else, with a page
-    for every address. asked: method and path of each request.
+    for every address. unreadable: why it cannot read from the data source. asked: method and path of each request.
     """
 
     version: str = "12.1.0"
     rewrites: bool = False
     role: str = "Admin"
     page: str | None = None
+    unreadable: str = ""
     folders: dict[str, dict[str, Any]] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -61,6 +70,7 @@ class Grafana:
             ("POST", r"/api/folders", lambda: self._make_folder(body)),
             ("PUT", r"/api/folders/([\w-]+)", lambda uid: self._change_folder(uid, body)),
             ("GET", r"/api/datasources/uid/([\w-]+)", lambda uid: _one(self.sources, uid, "Data source not found")),
+            ("GET", r"/api/datasources/uid/hinomi/health", self._health),
             ("POST", r"/api/datasources", lambda: self._keep_source(body)),
             ("PUT", r"/api/datasources/uid/([\w-]+)", lambda _uid: self._keep_source(body)),
             ("GET", r"/api/dashboards/uid/([\w-]+)", lambda uid: _one(self.dashboards, uid, "Dashboard not found")),
@@ -76,6 +86,11 @@ class Grafana:
             if found and method == wanted:
                 return act(*found.groups())
         raise AssertionError(f"Grafana's API has no {method} {path}")
+
+    def _health(self) -> Answer:
+        if self.unreadable:
+            return 400, {"status": "ERROR", "message": self.unreadable}
+        return 200, {"status": "OK", "message": "datasource is working. 12 measurements found"}
 
     def _make_folder(self, body: dict[str, Any]) -> Answer:
         assert {"uid", "title"} == body.keys()
@@ -181,9 +196,11 @@ def grafana() -> Iterator[Grafana]:
 def push(tmp_path: Path, grafana: Grafana) -> Callable[..., tuple[int, str]]:
     """The command as people call it; exit code, and what it said to either."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "configuration").mkdir()
+    (tmp_path / "configuration" / "hinomi.yaml").write_text(CONFIGURATION, encoding="utf-8")
 
     def call(*more: str, url: str | None = None, token: str = "token") -> tuple[int, str]:
-        command = ["dashboards", "push", "--config", str(PREFECTURE), "--url", url or grafana.url]
+        command = ["dashboards", "push", "--config", str(tmp_path / "configuration"), "--url", url or grafana.url]
         command += ["--token-file", str(tmp_path / token)]
         done = CliRunner().invoke(app, [*command, *more])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -251,8 +268,15 @@ def test_what_somebody_changed_is_put_right_and_said(grafana: Grafana, push: Cal
 
 def test_choices_and_thresholds_are_the_configurations(grafana: Grafana, push: Callable[..., tuple[int, str]]) -> None:
     push(*SOURCE)
-    variables = {each["name"]: each for each in grafana.dashboards["hinomi-tenant"]["dashboard"]["templating"]["list"]}
-    assert "津市" in {option["text"] for option in variables["tenant"]["options"]}
+    devices = grafana.dashboards["hinomi-devices"]["dashboard"]
+    variables = {each["name"]: each for each in devices["templating"]["list"]}
+    assert [("All", "$__all"), ("本庁ファイアウォール", "fw-1")] == [
+        (option["text"], option["value"]) for option in variables["device"]["options"]
+    ]
+    (panel,) = [each for each in devices["panels"] if each["title"] == "CPU使用率"]
+    assert [(None, "green"), (0.7, "red")] == [
+        (step["value"], step["color"]) for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    ]
 
 
 def test_a_new_secret_reaches_grafana_though_it_never_shows_the_old_one(
@@ -279,6 +303,18 @@ def test_a_data_source_that_a_file_provisions_is_left_alone(
     assert 0 == code
     assert "kept     data source hinomi (provisioned by a file)" in output
     assert "http://other" == grafana.sources["hinomi"]["url"]
+
+
+def test_a_data_source_that_grafana_cannot_read_from_is_told_though_everything_is_there(
+    grafana: Grafana, push: Callable[..., tuple[int, str]]
+) -> None:
+    grafana.unreadable = "InfluxDB returned error: unauthorized access"
+    code, output = push(*SOURCE)
+    assert (1, UIDS) == (code, sorted(grafana.dashboards))
+    assert (
+        "fails    data source hinomi: Grafana cannot read from it: InfluxDB returned error: unauthorized access"
+        == output.splitlines()[-1]
+    )
 
 
 def test_json_lists_every_outcome(push: Callable[..., tuple[int, str]]) -> None:
