@@ -32,6 +32,7 @@ INCIDENT: Final = (
     "title_ja",
     "title_en",
     "tenants",
+    "excluded",
     "first_notice_seconds",
     "second_notice_seconds",
     "acknowledged_by",

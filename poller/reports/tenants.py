@@ -6,12 +6,14 @@ from typing import Final
 
 from poller.alerts.dependencies import Dependencies
 from poller.estate import Estate
+from poller.reports.coverage import missing_sentence
 from poller.reports.document import Block, Column, Document, Facts, Form, Heading, Paragraph, Table
 from poller.reports.figures import WAYS
 from poller.reports.gather import ServiceFigures, TenantFigures
 from poller.reports.incidents import PastIncident, touched_tenants
+from poller.reports.levels import level_cell
 from poller.reports.lines import days_chart, months_table
-from poller.reports.parties import level_cell, percentile_of, violation_table
+from poller.reports.parties import percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
 
@@ -72,7 +74,7 @@ def tenant_report(report: TenantReport, lang: str) -> Document:
 def _summary(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say, value = teller.say, teller.writer.value
     name = teller.tenant(report.tenant)
-    yield Heading(say("要約", "Summary"))
+    yield Heading(say("要約", "Summary"), new_page=True)
     yield Paragraph(
         say(
             f"{name}の{report.period.span('ja')}の通信量をご報告します。",
@@ -99,6 +101,9 @@ def _summary(report: TenantReport, teller: Teller) -> Iterator[Block]:
         for way in WAYS
     ]
     yield Facts(tuple(facts))
+    missing = missing_sentence(total.months, total.now, report.period, teller)
+    if missing:
+        yield Paragraph(missing)
     yield _use(report, teller)
     seconds = sum(violation.seconds for each in report.lines for violation in each.violations)
     lasted = value(seconds, Form.DURATION)
@@ -150,7 +155,7 @@ def _lines(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say = teller.say
     for each in report.lines:
         name = teller.line(each.line)
-        yield Heading(say(f"{name}の通信量", f"Traffic: {name}"))
+        yield Heading(say(f"{name}の通信量", f"Traffic: {name}"), new_page=True)
         for way in WAYS:
             cap = each.caps.get(way)
             limits = () if cap is None else ((say("上限", "cap"), float(cap)),)
@@ -166,7 +171,7 @@ def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say = teller.say
     if not report.services:
         return
-    yield Heading(say("共同利用サービスの状況", "Shared services"))
+    yield Heading(say("共同利用サービスの状況", "Shared services"), new_page=True)
     yield Table(
         "services",
         say("応答と稼働率", "Response and availability"),

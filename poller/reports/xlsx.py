@@ -106,7 +106,7 @@ class _Book:
         row = 3
         for block in document.blocks:
             match block:
-                case Heading(text, _):
+                case Heading(text):
                     sheet.write_string(row, 0, text, self._head)
                     row += 1
                 case Paragraph(text):
