@@ -114,7 +114,7 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
 
 def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Block]:
     name = teller.line(line.id)
-    yield Heading(name, 2)
+    yield Heading(name, 2, new_page=True)
     if len(gathered.period.months) == 1:
         yield hours_chart(line, teller)
     else:

@@ -257,8 +257,10 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
             for incident in incidents
         ),
         say(
-            "一次通知・二次通知は、障害の確定からの時間です（目標は1時間以内、2時間以内）。",
-            "Notices: time from the confirmation of the fault (to be kept: 1 h and 2 h).",
+            "原因区分は、責任分界点のどちら側に原因があったかです。一次通知・二次通知は、障害の確定からの時間です"
+            "（目標は1時間以内、2時間以内）。",
+            "Scope: the side of the demarcation point. Notices: time from the confirmation of the fault (to be kept: "
+            "1 h and 2 h).",
         ),
     )
 

@@ -63,6 +63,11 @@ class Period:
         return Period(self.kind, add_months(self.first, -_MONTHS[self.kind]), self.zone)
 
     @property
+    def following(self) -> "Period":
+        """The period after this one."""
+        return Period(self.kind, self.after, self.zone)
+
+    @property
     def year_before(self) -> "Period":
         """The same period one year ago."""
         return Period(self.kind, add_months(self.first, -12), self.zone)
