@@ -10,6 +10,8 @@ from poller.reports.gather import Gathered
 from poller.reports.periods import Period
 from poller.reports.telling import Teller
 
+MANY: Final = 10
+"""From so many of a kind on they are told in one row."""
 WHOLE_RATIO: Final = 0.99
 """Of a period, from which nothing more is said about what was not observed."""
 
@@ -24,7 +26,7 @@ def missing_months(months: Sequence[Traffic], period: Period, teller: Teller) ->
     told = [
         f"{month.label(teller.lang)} {teller.writer.value(1 - traffic.coverage_ratio, Form.RATIO)}"
         for month, traffic in zip(period.months, months, strict=True)
-        if traffic.bins and traffic.coverage_ratio < WHOLE_RATIO
+        if traffic.coverage_ratio < WHOLE_RATIO
     ]
     return teller.say("、", ", ").join(told)
 
@@ -68,18 +70,21 @@ def coverage_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
 def _table(gathered: Gathered, teller: Teller) -> Table:
     say, period = teller.say, gathered.period
     rows = [_row(teller.line(each.id), each.now, each.months, period, teller) for each in gathered.lines]
-    rows += [
-        _row(teller.tenant(each.tenant), each.now, each.months, period, teller)
-        for each in gathered.tenants
-        if each.line == "total" and each.now.coverage_ratio < WHOLE_RATIO
-    ]
     expected = (period.end_ns - period.start_ns) / 10**9
-    for name, ratio in (
-        *((teller.device(each.device), each.coverage_ratio) for each in gathered.devices),
-        *((teller.service(each.service), each.coverage_ratio) for each in gathered.services),
-    ):
-        if ratio < WHOLE_RATIO:
-            rows.append((name, Cell(ratio, mark=Mark.WARNING), (1 - ratio) * expected, None))
+    rows += _poor(
+        say("接続団体", "tenants"),
+        [
+            (teller.tenant(each.tenant), each.now.coverage_ratio, missing_months(each.months, period, teller))
+            for each in gathered.tenants
+            if each.line == "total"
+        ],
+        expected,
+        teller,
+    )
+    devices = [(teller.device(each.device), each.coverage_ratio, "") for each in gathered.devices]
+    rows += _poor(say("機器", "devices"), devices, expected, teller)
+    services = [(teller.service(each.service), each.coverage_ratio, "") for each in gathered.services]
+    rows += _poor(say("サービス", "services"), services, expected, teller)
     return Table(
         "coverage",
         say("観測できた割合", "What was observed"),
@@ -95,6 +100,16 @@ def _table(gathered: Gathered, teller: Teller) -> Table:
             "All lines; tenants, devices and services below 99 %.",
         ),
     )
+
+
+def _poor(what: str, found: list[tuple[str, float, str]], expected: float, teller: Teller) -> list[tuple[object, ...]]:
+    """Rows of what was observed less than nearly always; where that is many, one row of the worst."""
+    poor = [each for each in found if each[1] < WHOLE_RATIO]
+    if len(poor) > MANY:
+        worst = min(poor, key=lambda each: each[1])
+        name = teller.say(f"{what} {len(poor)}件（最も低い値）", f"{len(poor)} {what} (the lowest)")
+        poor = [(name, *worst[1:])]
+    return [(name, Cell(ratio, mark=Mark.WARNING), (1 - ratio) * expected, told or None) for name, ratio, told in poor]
 
 
 def _row(name: str, now: Traffic, months: Sequence[Traffic], period: Period, teller: Teller) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """What a period's figures mean: what is well, what is not, and what to decide, each with its numbers. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +19,8 @@ from poller.reports.telling import FULL_RATIO, Teller
 
 SOON: Final = timedelta(days=365)
 """A limit reached within this time is something to decide about."""
+OFTEN: Final = 3
+"""Alerts of one rule about one subject in a quarter that are worth asking why."""
 CERTIFICATE_DAYS: Final = 30
 _CPU_DESIGN: Final = 0.8
 
@@ -40,6 +43,7 @@ def findings(gathered: Gathered, teller: Teller) -> list[Finding]:
         *_devices(gathered, teller),
         *_services(gathered, teller),
         *_incidents(gathered, teller),
+        *_repeated(gathered, teller),
         *_levels(gathered, teller),
         *_coverage(gathered, teller),
     ]
@@ -266,6 +270,29 @@ def _incidents(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
         )
     else:
         yield Finding(Mark.GOOD, say("重大な障害はありませんでした。", "There was no serious incident."))
+
+
+def _repeated(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    """What alerted again and again: its cause wants to be found, or its threshold reviewed."""
+    counts = Counter((alert.rule, alert.subject) for incident in gathered.incidents for alert in incident.alerts)
+    often = max(OFTEN, OFTEN * len(gathered.period.months) // 3)
+    for (rule, subject), count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+        if count < often:
+            continue
+        name, what = teller.subject(subject), teller.rule(rule)
+        yield Finding(
+            Mark.WARNING,
+            teller.say(
+                f"{name}で「{what}」のアラートが{count}回ありました。",
+                f"{name}: {count} alerts of the rule {what}.",
+            ),
+            teller.say(
+                f"{name}の「{what}」（{count}回）の原因の除去またはしきい値の見直しを、{_next(gathered, teller)}までに"
+                "ご検討ください。",
+                f"Remove the cause of {what} at {name} ({count} times) or review the threshold by "
+                f"{_next(gathered, teller)}.",
+            ),
+        )
 
 
 def _levels(gathered: Gathered, teller: Teller) -> Iterator[Finding]:

@@ -129,6 +129,8 @@ class Gathered:
     levels: tuple[ServiceLevel, ...]
     level_months: Mapping[str, tuple[ServiceLevel, ...]]
     """Of a period of several months: month by month, by subject, of everything with a target."""
+    level_coverage: Mapping[str, tuple[float, ...]]
+    """By subject, the part of each of those months (or of the one there is) that was observed."""
     stand_ins: tuple[StandIn, ...]
     incidents: tuple[PastIncident, ...]
     notifications: pl.DataFrame
@@ -154,7 +156,11 @@ def gather_shared(
         outage = down.get(f"{kind}/{id_}", [])
         return service_level(Subject(kind, id_), outage, estate, (of.start_ns, of.end_ns))
 
-    services = _services(estate, records, period, level)
+    service_rows = records.services(list(estate.services), span)
+    service_coverage = {
+        id_: tuple(_observed(rows, month) for month in period.months) for id_, rows in service_rows.items()
+    }
+    services = _services(estate, service_rows, period, level)
     levels = tuple(level("circuit", id_) for id_ in estate.circuits)
     promised = [each.subject for each in (*levels, *(each.level for each in services)) if each.target is not None]
     months = period.months if len(period.months) > 1 else []
@@ -172,6 +178,7 @@ def gather_shared(
             for subject in promised
             for kind, _, id_ in [subject.partition("/")]
         },
+        level_coverage={f"service/{id_}": parts for id_, parts in service_coverage.items()},
         stand_ins=(),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
@@ -189,6 +196,14 @@ def gather(
     return replace(
         shared,
         lines=tuple(lines),
+        level_coverage={
+            **shared.level_coverage,
+            **{
+                f"circuit/{line.id}": tuple(each.coverage_ratio for each in line.months)
+                for line in lines
+                if not line.is_group
+            },
+        },
         stand_ins=tuple(standing_in),
         tenants=tuple(tenants),
         devices=_devices(estate, records, period),
@@ -366,9 +381,8 @@ def _device(id_: str, rows: pl.DataFrame, expected: float) -> DeviceFigures:
 
 
 def _services(
-    estate: Estate, records: Records, period: Period, level: Callable[[str, str], ServiceLevel]
+    estate: Estate, rows: Mapping[str, pl.DataFrame], period: Period, level: Callable[[str, str], ServiceLevel]
 ) -> tuple[ServiceFigures, ...]:
-    rows = records.services(list(estate.services), (period.start_ns, period.end_ns))
     expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
     return tuple(_service(id_, rows[id_], level("service", id_), expected) for id_ in estate.services if id_ in rows)
 
@@ -387,6 +401,12 @@ def _service(id_: str, rows: pl.DataFrame, level: ServiceLevel, expected: float)
         level=level,
         coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
     )
+
+
+def _observed(rows: pl.DataFrame, period: Period) -> float:
+    """The part of a period that rows with their coverage stand for."""
+    inside = rows.filter(pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left"))
+    return min(1.0, float(inside["coverage_ratio"].sum()) * SLOT_SECONDS * 10**9 / (period.end_ns - period.start_ns))
 
 
 def _share_within(values: pl.Series, limit: float) -> float | None:

@@ -12,7 +12,7 @@ from poller.reports.telling import Teller, mark_of, provisional
 
 
 def line_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
-    """Use of every line, then one page for each line group."""
+    """Use of every line, then each line group by itself."""
     yield Heading(teller.say("回線の利用状況", "Use of the lines"), new_page=True)
     yield Paragraph(
         teller.say(
@@ -26,9 +26,12 @@ def line_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         yield _use_table([line for line in gathered.lines if line.is_group == is_group], teller, is_group=is_group)
     yield _change_table(gathered, teller)
     yield forecast_table(gathered, teller)
-    for line in gathered.lines:
-        if line.is_group and line.now.bins:
-            yield from _one_line(line, gathered, teller)
+    seen = [line for line in gathered.lines if line.is_group and line.now.bins]
+    for number, line in enumerate(seen):
+        # a month takes half a page, several months a whole one
+        whole = len(gathered.period.months) > 1 or number % 2 == 0
+        yield Heading(teller.line(line.id), 2, new_page=whole)
+        yield from _one_line(line, gathered, teller)
 
 
 def _use_table(lines: list[LineFigures], teller: Teller, *, is_group: bool) -> Table:
@@ -114,7 +117,6 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
 
 def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Block]:
     name = teller.line(line.id)
-    yield Heading(name, 2, new_page=True)
     if len(gathered.period.months) == 1:
         yield hours_chart(line, teller)
     else:
@@ -132,7 +134,9 @@ def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator
         rate = teller.writer.value(busiest[2], Form.RATE)
         yield HeatMap(
             f"busy-{line.id}-{way}",
-            teller.say(f"{name} 時間帯別の平均 {teller.way(way)}", f"{name}: mean by hour, {teller.way(way)}"),
+            teller.say(
+                f"{name} 曜日と時間帯 {teller.short_way(way)}", f"{name}: by weekday and hour, {teller.way(way)}"
+            ),
             teller.say(f"最も多いのは{when}の{rate}です。", f"The busiest hour is {when} with {rate}."),
             profile,
             line.limit,

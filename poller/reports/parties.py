@@ -197,7 +197,7 @@ def _service_row(each: ServiceFigures, teller: Teller) -> tuple[object, ...]:
         each.percentile_95,
         each.within_3,
         each.within_5,
-        level_cell(each.level),
+        level_cell(each.level, each.coverage_ratio),
         each.level.target,
         days,
     )

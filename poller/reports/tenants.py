@@ -183,7 +183,13 @@ def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
             Column(say("目標", "target"), Form.LEVEL),
         ),
         tuple(
-            (teller.service(each.service), each.mean, each.percentile_95, level_cell(each.level), each.level.target)
+            (
+                teller.service(each.service),
+                each.mean,
+                each.percentile_95,
+                level_cell(each.level, each.coverage_ratio),
+                each.level.target,
+            )
             for each in report.services
         ),
     )
