@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 from poller.alerts.dependencies import Dependencies
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Paragraph, Table
+from poller.reports.equipment import DeviceFigures, ServiceFigures
 from poller.reports.figures import WAYS, change_ratio
-from poller.reports.gather import DeviceFigures, Gathered, ServiceFigures, TenantFigures, Violation
+from poller.reports.gather import Gathered
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
 from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
+from poller.reports.tenantfigures import TenantFigures, Violation
 
 SLOW_SECONDS, VERY_SLOW_SECONDS = 3.0, 5.0
 _CPU_DESIGN = 0.8
