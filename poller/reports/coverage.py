@@ -22,13 +22,27 @@ def missing_seconds(traffic: Traffic) -> float:
 
 
 def missing_months(months: Sequence[Traffic], period: Period, teller: Teller) -> str:
-    """The months of which more than a hundredth was not observed, with the part; "" where there are none."""
-    told = [
-        f"{month.label(teller.lang)} {teller.writer.value(1 - traffic.coverage_ratio, Form.RATIO)}"
+    """The months of which more than a hundredth was not observed, with the part; "" where there are none.
+
+    Neighbours of which the same part is missing are told together.
+    """
+    parts = [
+        (month, teller.writer.value(1 - traffic.coverage_ratio, Form.RATIO))
         for month, traffic in zip(period.months, months, strict=True)
         if traffic.coverage_ratio < WHOLE_RATIO
     ]
-    return teller.say("、", ", ").join(told)
+    runs: list[tuple[Period, Period, str]] = []
+    for month, share in parts:
+        if runs and runs[-1][2] == share and runs[-1][1].after == month.first:
+            runs[-1] = (runs[-1][0], month, share)
+        else:
+            runs.append((month, month, share))
+    return teller.say("、", ", ").join(
+        f"{first.label(teller.lang)} {share}"
+        if first == last
+        else f"{first.label(teller.lang)}{teller.say('～', ' to ')}{last.label(teller.lang)} {share}"
+        for first, last, share in runs
+    )
 
 
 def missing_sentence(months: Sequence[Traffic], whole: Traffic, period: Period, teller: Teller) -> str:
@@ -64,7 +78,25 @@ def coverage_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             "passed while nothing was observed is in the volume, by the next reading.",
         )
     )
+    unknown = say("、", ", ").join(_without_rows(gathered, teller))
+    if unknown:
+        yield Paragraph(
+            say(
+                f"期間中に記録がまったくない対象：{unknown}。",
+                f"Nothing at all was recorded in the period of {unknown}.",
+            )
+        )
     yield _table(gathered, teller)
+
+
+def _without_rows(gathered: Gathered, teller: Teller) -> Iterator[str]:
+    estate = gathered.estate
+    for ids, seen, name in (
+        (estate.tenants, {each.tenant for each in gathered.tenants}, teller.tenant),
+        (estate.devices, {each.device for each in gathered.devices}, teller.device),
+        (estate.services, {each.service for each in gathered.services}, teller.service),
+    ):
+        yield from (name(id_) for id_ in ids if id_ not in seen)
 
 
 def _table(gathered: Gathered, teller: Teller) -> Table:

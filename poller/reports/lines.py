@@ -105,10 +105,10 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
         (
             Column(say("回線グループ", "line group"), wide=True),
             Column(say("方向", "way")),
-            Column(gathered.period.label(teller.lang), Form.RATE),
-            Column(gathered.period.before.label(teller.lang), Form.RATE),
+            Column(gathered.period.short(teller.lang), Form.RATE),
+            Column(gathered.period.before.short(teller.lang), Form.RATE),
             Column(say("前期間比", "change"), Form.CHANGE),
-            Column(gathered.period.year_before.label(teller.lang), Form.RATE),
+            Column(gathered.period.year_before.short(teller.lang), Form.RATE),
             Column(say("前年同期比", "change"), Form.CHANGE),
         ),
         tuple(rows),
@@ -248,8 +248,8 @@ def days_chart(  # noqa: PLR0913, PLR0917 - a picture has a name, a direction, f
         ),
         tuple(midnight_ns(day.day, teller.writer.zone) for day in days),
         (
-            Line(say("日別の95パーセンタイル値", "95th percentile of the day"), tuple(d.percentile_95 for d in days)),
-            Line(say("日別の最大（1分平均）", "peak of the day (minute)"), tuple(d.peak for d in days)),
+            Line(say("日別の95パーセンタイル値", "daily 95th percentile"), tuple(d.percentile_95 for d in days)),
+            Line(say("日別の最大（1分平均）", "daily peak (minute)"), tuple(d.peak for d in days)),
         ),
         limits,
     )

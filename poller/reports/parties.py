@@ -288,7 +288,7 @@ def rule_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         say("ルール別のアラート件数", "Alerts by rule and month"),
         (
             Column(say("ルール", "rule"), wide=True),
-            *(Column(month.label(teller.lang), Form.COUNT) for month in months),
+            *(Column(month.short(teller.lang), Form.COUNT) for month in months),
             Column(say("合計", "total"), Form.COUNT),
             Column(say("最も多い対象", "most often"), wide=True),
         ),

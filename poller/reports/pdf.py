@@ -31,6 +31,8 @@ from poller.reports.formats import SIGNS, Writer
 from poller.reports.pictures import draw
 
 _IN_A_ROW: Final = 2
+_SHORT_ROWS, _SHORT_TEXT = 16, 40
+"""A table of so few rows with so short texts is never cut in two."""
 _NUMERIC: Final = frozenset(Form) - {Form.TEXT, Form.MOMENT, Form.DAY}
 
 
@@ -125,8 +127,14 @@ def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str,
 
 
 def _table(table: Table, writer: Writer) -> dict[str, Any]:
+    texts = [
+        [writer.cell(value, column.form) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    longest = max((len(text) for row in texts for text in row), default=0)
     return {
         "kind": "table",
+        "whole": len(texts) <= _SHORT_ROWS and longest <= _SHORT_TEXT,
         "title": table.title,
         "note": table.note,
         "columns": [
@@ -134,12 +142,9 @@ def _table(table: Table, writer: Writer) -> dict[str, Any]:
         ],
         "rows": [
             [
-                {
-                    "text": writer.cell(value, column.form),
-                    "mark": value.mark if isinstance(value, Cell) else None,
-                }
-                for value, column in zip(row, table.columns, strict=True)
+                {"text": text, "mark": value.mark if isinstance(value, Cell) else None}
+                for text, value in zip(said, row, strict=True)
             ]
-            for row in table.rows
+            for said, row in zip(texts, table.rows, strict=True)
         ],
     }

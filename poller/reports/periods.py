@@ -107,6 +107,14 @@ class Period:
         }[self.kind]
         return f"{era_year(date(year, APRIL, 1))}度{name}"
 
+    def short(self, lang: str) -> str:
+        """For the head of a column: as the label, in English October 2026, Q2 2026, H1 2026, FY 2026."""
+        year, month = fiscal(self.first)
+        if lang != "en" or self.kind is Kind.MONTHLY:
+            return self.label(lang)
+        part = {Kind.QUARTERLY: f"Q{month // 3 + 1}", Kind.SEMIANNUAL: f"H{month // 6 + 1}", Kind.ANNUAL: "FY"}
+        return f"{part[self.kind]} {year}"
+
     def span(self, lang: str) -> str:
         """Its months: 令和8年4月～令和8年9月; April 2026 to September 2026."""
         last = add_months(self.after, -1)

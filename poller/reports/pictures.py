@@ -75,11 +75,15 @@ def _legend(chart: Chart, writer: Writer) -> Iterator[str]:
     entries = [(line.name, style) for line, style in zip(chart.lines, _STYLES, strict=False)]
     for (name, value), style in zip(chart.limits, _LIMIT_STYLES, strict=False):
         entries.append((f"{name} {writer.value(value, Form.RATE)}", style))
-    at = _LEFT
+    needed = sum(_LEGEND_DASH + 16 + text_width(name) for name, _ in entries)
+    scale = min(1.0, (WIDTH - _LEFT) / needed)
+    at = 0.0
+    yield f'<g transform="translate({_LEFT:g} 0) scale({scale:.3f} 1)">'
     for name, (colour, dashes) in entries:
         yield _stroke(((at, 8.0), (at + _LEGEND_DASH, 8.0)), colour, 1.2, dashes)
         yield _words(at + _LEGEND_DASH + 4, 10.4, name, "start")
         at += _LEGEND_DASH + 16 + text_width(name)
+    yield "</g>"
 
 
 def _time_axis(at: Sequence[int], writer: Writer) -> Iterator[str]:
