@@ -237,6 +237,7 @@ _MEASUREMENTS: Final = (
         (
             Field("availability_ratio", float, "ratio", "of the calendar month so far, within the service hours"),
             Field("target_ratio", float, "ratio", "what was promised"),
+            Field("allowance_left_ratio", float, "ratio", "of the month's allowance, what is left; below 0: missed"),
             Field("down_seconds", float, "s", "time lost in the month so far, exclusions taken out"),
             Field("excluded_seconds", float, "s", "time down in the month so far that does not count"),
         ),
@@ -258,6 +259,7 @@ _MEASUREMENTS: Final = (
             Field("disk_full", bool, "1", "measurements wait in memory, because the disk has no room for them"),
             Field("not_durable", bool, "1", "measurements wait in memory for another reason"),
             Field("undelivered", bool, "1", "this store does not take what it is given; it waits in the journal"),
+            Field("refused", bool, "1", "the configuration read last is wrong; the one before it is in force"),
             Field("reason", str, "1", "why, where one of these is true"),
             Field("overruns_total", int, "1", "polls still running when the next was due"),
             Field("accepted_total", int, "1", "notifications accepted since the start, repeats included"),

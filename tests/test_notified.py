@@ -122,7 +122,7 @@ def test_a_failover_told_by_one_member_asks_both(tmp_path: Path, journal: Journa
 def test_a_rule_raises_with_the_beginning_and_clears_with_the_end(tmp_path: Path, journal: Journal) -> None:
     place = Place(tmp_path, journal, rule())
     place.link("fw-1", 3)
-    assert ["Firewall 1 linkDown GigabitEthernet0/1 link down told"] == place.titles()
+    assert ["Firewall 1: link down told (linkDown GigabitEthernet0/1)"] == place.titles()
     place.link("fw-1", 4, at_ns=NOON_NS + 5 * SECOND_NS)
     for second in range(6, 20):
         place.alerting.tick(NOON_NS + second * SECOND_NS)
@@ -192,7 +192,7 @@ def test_a_storm_is_one_incident_that_says_how_many_of_what_from_whom(tmp_path: 
         place.send(source, (*TRAPS, 5), at_ns=at_ns)
         if number == 5_000:
             place.link("fw-1", 3, at_ns=at_ns)
-            assert ["Firewall 1 linkDown GigabitEthernet0/1 link down told"] == place.titles()
+            assert ["Firewall 1: link down told (linkDown GigabitEthernet0/1)"] == place.titles()
         if not number % 5_000:
             place.notified.tick(at_ns)
     for second in range(2, 90):
@@ -201,7 +201,7 @@ def test_a_storm_is_one_incident_that_says_how_many_of_what_from_whom(tmp_path: 
             (storm,) = [one for one in place.alerting.open_incidents() if "storm" in one.title_en]
             assert "3か所から計10,000件" in storm.remarks[0].text
             assert "sw-core-1 authenticationFailure 3,334" in storm.remarks[0].text
-    assert ["Firewall 1 linkDown GigabitEthernet0/1 link down told"] == place.titles()
+    assert ["Firewall 1: link down told (linkDown GigabitEthernet0/1)"] == place.titles()
     funnel = place.intake.funnel
     assert 10_001 == funnel.received == funnel.accepted + sum(funnel.dropped.values())
     assert len(place.told()) < 40

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -19,7 +20,9 @@ from poller.cli import app
 from poller.config import load
 from poller.lab.history import Wish, invent
 from poller.reports.periods import Kind, Period
+from poller.reports.reading import Records
 from poller.schema import SCHEMA
+from poller.storage.history import open_history
 from poller.storage.influx import InfluxSettings, open_influx
 from poller.storage.parquet import ParquetStore
 from poller.storage.replay import Period as Stretch
@@ -167,3 +170,14 @@ def test_a_database_that_does_not_answer_is_one_sentence(folder: Path, tmp_path:
     assert done.stderr.startswith(f"the store cannot be read: http://127.0.0.1:{free} cannot be read")
     assert 1 == len(done.stderr.strip().splitlines())
     assert not (tmp_path / "o").exists()
+
+
+def test_repeats_that_are_kept_as_one_are_counted_as_what_they_were(tmp_path: Path) -> None:
+    """The raw count is never lost (R47)."""
+    store = ParquetStore(tmp_path)
+    tags = {"device": "fw-1", "name": "linkDown", "severity": "minor", "text": "down"}
+    times = [JUNE.start_ns + minute * 60 * 10**9 for minute in range(3)]
+    rows = [{"time_ns": at, **tags, "count": count} for at, count in zip(times, (3, 1, None), strict=True)]
+    store.write_frame("notification", pl.DataFrame(rows, schema_overrides={"count": pl.UInt64}))
+    found = Records(open_history(tmp_path)).notifications((JUNE.start_ns, JUNE.end_ns))
+    assert [("fw-1", "linkDown", "minor", 5)] == found.rows()

@@ -115,7 +115,7 @@ class Dependencies:
         group = self._group_of.get(str(subject))
         if group is not None:
             return f"group/{group.id}"
-        return str(Subject(subject.kind, subject.id))
+        return str(subject if subject.kind == "service_level" else Subject(subject.kind, subject.id))
 
     def inhibitor(self, subject: Subject, down: AbstractSet[str]) -> str | None:
         """The subject highest up that is down and without which this one cannot be judged; None where there is none."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from poller.alerts.headline import headline
+from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
 from poller.alerts.promises import due_lines, kept_lines, level_lines
@@ -167,11 +167,13 @@ class Page:
                 )
             )
         else:
-            lag = duration_text((incident.opened_ns - incident.begun_ns) / SECOND, self.lang)
+            seconds = (incident.opened_ns - incident.begun_ns) / SECOND
+            lag = duration_text(seconds, self.lang)
+            later = self.say(f"（検知から{lag}）", f" (after {lag})") if seconds >= 1 else ""
             lines.append(
                 self.say(
-                    f"  発生 {began} ／ 確定 {found}（検知から{lag}） ／ この通知 {now}",
-                    f"  began {began} / confirmed {found} (after {lag}) / this notice {now}",
+                    f"  発生 {began} ／ 確定 {found}{later} ／ この通知 {now}",
+                    f"  began {began} / confirmed {found}{later} / this notice {now}",
                 )
             )
         if self.mark.kind is Kind.RAISED and incident.serious_since_ns is not None:
@@ -180,10 +182,9 @@ class Page:
         return lines
 
     def _sentence(self) -> str:
-        what = headline(self.incident, self.estate, self.lang)
         kind = self.mark.kind
         if kind is Kind.RECOVERED:
-            return self.say(f"{what}は復旧しました。", f"{what}: this is over.")
+            return ending(self.incident, self.estate, self.lang)
         redundancy = ""
         if self.incident.redundancy_left:
             redundancy = self.say("予備系で継続しています。", " The standby is in service.")
@@ -191,8 +192,7 @@ class Page:
             redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
         extra = {
             Kind.FLAPPING: self.say(
-                "状態が短時間に繰り返し変化しています。安定するまで個々の変化は通知しません。",
-                " It changes again and again; single changes are not told until it is calm.",
+                "安定するまで、個々の変化は通知しません。", " Single changes are not told until it is calm."
             ),
             Kind.STEADY: self.say(
                 "状態の繰り返し変化は収まりましたが、障害は続いています。", " Calm again, but still so."
@@ -206,8 +206,8 @@ class Page:
             extra += self.say(
                 "計画作業または通知停止の終了後も続いています。", " Still so after the planned work or silence."
             )
-        state = "です" if what.endswith("断") else "の状態です"
-        return self.say(f"{what}{state}。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
+        say = wavering if kind is Kind.FLAPPING else sentence
+        return f"{say(self.incident, self.estate, self.lang)}{redundancy}{extra}"
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
@@ -260,7 +260,9 @@ class Page:
             name = subject_name(subject, self.estate, self.lang)
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
             since = self.times.near(entry.at_ns, self.mark.now_ns)
-            lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
+            when = {"notification": (f"{since} 受信", f"at {since}"), "path": (f"{since} 調査", f"at {since}")}
+            ja, en = when.get(entry.field, (f"{since} から", f"since {since}"))
+            lines.append(self.say(f"  {name}　{value}（{ja}）", f"  {name}: {value} ({en})"))
             if words := self.say(*entry.words):
                 lines.append(f"    {clean(words)}")
         return lines
@@ -285,7 +287,8 @@ class Page:
     def _todo(self) -> list[str]:
         if self.mark.kind is Kind.RECOVERED or self.contact.role == "tenant":
             return self._remarks()
-        title, lines = _steps("" if self.rule is None or self.contact.role == "provider" else self.rule.runbook)
+        ours = self.rule is not None and self.contact.role != "provider"
+        title, lines = _steps(self.rule.runbook.lang(self.lang) if self.rule is not None and ours else "")
         for circuit in self._circuits():
             provider = self.estate.contacts.get(circuit.provider or "")
             number = self.say(f"回線番号 {circuit.contract_number}", f"circuit number {circuit.contract_number}")

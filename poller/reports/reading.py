@@ -102,11 +102,13 @@ class Records:
         return rows.sort("time_ns")
 
     def notifications(self, span: Span) -> pl.DataFrame:
-        """Number of notifications by device, name and severity (columns device, name, severity, count)."""
-        rows = self._history.read("notification", ("text",), start_ns=span[0], end_ns=span[1])
-        return (
-            rows.group_by("device", "name", "severity").len("count").sort("count", "device", descending=[True, False])
-        )
+        """Number of notifications by device, name and severity (columns device, name, severity, count).
+
+        What one stands for is counted too: repeats within seconds are kept as one with their number (R47).
+        """
+        rows = self._history.read("notification", ("text", "count"), start_ns=span[0], end_ns=span[1])
+        known = rows.group_by("device", "name", "severity").agg(pl.col("count").fill_null(1).sum())
+        return known.sort("count", "device", descending=[True, False])
 
     def peak_minute(self, measurement: str, where: dict[str, str], field: str, window_ns: int) -> int | None:
         """The minute of the highest value within a five-minute window, where raw rows are still kept."""
