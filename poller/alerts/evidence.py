@@ -116,16 +116,14 @@ class Witnesses:
         return (*found[:LINES], *self._told_near(wanted, incident))
 
     def _told_near(self, wanted: Iterable[str], incident: Incident) -> list[Evidence]:
-        """What the devices near it told by themselves from shortly before it began until it ended, newest last."""
+        """What the devices near it told by themselves, from shortly before it began until it ended, oldest first."""
         devices = dict.fromkeys(Subject.parse(name).id for name in wanted if name.startswith(("device/", "interface/")))
         since, until = incident.begun_ns - TOLD_BEFORE_NS, incident.ended_ns
-        told = [
-            each
-            for device in devices
-            for each in self._told.get(device, {}).values()
-            if since <= each.at_ns and (until is None or each.at_ns <= until + TOLD_BEFORE_NS)
-        ]
-        return sorted(told, key=lambda each: each.at_ns)[-TOLD_LINES:]
+        told: list[Evidence] = []
+        for device in devices:  # nearest first: what its parents tell meanwhile must not push its own words out
+            kept = reversed(self._told.get(device, {}).values())
+            told += [each for each in kept if since <= each.at_ns <= (until or each.at_ns) + TOLD_BEFORE_NS]
+        return sorted(told[:TOLD_LINES], key=lambda each: each.at_ns)
 
     def _probed_circuits(self, subject: Subject) -> list[str]:
         """The circuits that end on a device, where anything is known of their points."""

@@ -231,6 +231,7 @@ def _digest_text(lasting: Sequence[Incident], over: Sequence[Incident], contact:
             lines.append(
                 pick(lang, f"・{what}　{when}{note}（{incident.id}）", f"- {what}, {when}{note} ({incident.id})")
             )
+            lines += [f"    {clean(remark.text)}" for remark in incident.remarks[-1:] if remark.kind == "comment"]
     lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
     if estate.mail.wall_url:
         lines.append(f"  {clean(estate.mail.wall_url)}")

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from poller.alerts.dependencies import redundancy_tells
 from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
@@ -188,7 +189,7 @@ class Page:
         redundancy = ""
         if self.incident.redundancy_left:
             redundancy = self.say("予備系で継続しています。", " The standby is in service.")
-        elif self.incident.anchor.startswith("group/") and self.incident.fault:
+        elif self.incident.anchor.startswith("group/") and self.rule is not None and redundancy_tells(self.rule):
             redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
         extra = {
             Kind.FLAPPING: self.say(
