@@ -26,7 +26,7 @@ SECOND = 1_000_000_000
 JST = ZoneInfo("Asia/Tokyo")
 EXAMPLES = Path(__file__).parents[1] / "config" / "examples"
 TOWERS = ("int-1", "int-2")
-STEP_SECONDS = 5
+STEP_SECONDS = 15
 
 
 class Relay:
@@ -49,9 +49,7 @@ class Relay:
 
     async def come(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: SMTP(self, loop=loop, hostname="mx"), "127.0.0.1", self.port
-        )
+        self._server = await loop.create_server(lambda: SMTP(self, loop=loop, hostname="mx"), "127.0.0.1", self.port)
 
     async def go(self) -> None:
         if self._server is not None:
@@ -134,8 +132,8 @@ async def test_with_one_relay_away_for_two_hours_no_mail_is_late(world) -> None:
     await first.come()
     await world.run(300, "up")
     assert [
-        ("10:01:10", f"【重大・対応要】{DOWN}"),
-        ("10:16:10", f"【重大・未確認 再通知1】{DOWN}"),
+        ("10:01:15", f"【重大・対応要】{DOWN}"),
+        ("10:16:15", f"【重大・未確認 再通知1】{DOWN}"),
     ] == world.told(SHIFT)[:2]
     assert [f"【復旧】{DOWN}"] == [subject for _, subject in world.told(SHIFT)[2:]]
     assert {"sent"} == world.fates()

@@ -323,6 +323,9 @@ def test_a_minor_fault_before_a_long_weekend_that_turns_serious_on_sunday_leaves
         ("11-24 08:30:00", "noc@example.jp", "【軽微】まとめ：継続中0件、復旧済み1件"),
     ]
     assert [len(scene.mails(to)) for to in ("oncall@example.jp", "pref@example.jp", "it@tsu.example.jp")] == [3, 0, 0]
+    for index, name in enumerate(("weekend", "weekend-eased", "weekend-over")):
+        check_golden(scene, 2 * index, f"{name}.ja.txt")
+        check_golden(scene, 2 * index + 1, f"{name}.en.txt")
 
 
 def test_a_fault_that_is_over_before_the_digest_is_told_as_over(play) -> None:
@@ -542,7 +545,17 @@ def test_a_silence_by_command_mutes_until_it_ends(play) -> None:
     scene.run(600)
     scene.restart()  # a silence survives it
     scene.until("2026-11-21 11:05:00", step=20)
-    assert [when for when, _, _ in scene.mails("noc@example.jp")] == ["11-21 11:00:05"]
+    inside = "／契約範囲内（当方側）"
+    assert scene.mails() == [
+        ("11-21 11:00:05", "noc@example.jp", f"【重大・対応要】内部DNS 応答なし（10:00〜）{inside}"),
+        (
+            "11-21 11:00:05",
+            "oncall@example.jp",
+            "[SERIOUS] Internal DNS not answering (since 10:00); inside our contract",
+        ),
+    ]
+    check_golden(scene, 0, "after-silence.ja.txt")
+    check_golden(scene, 1, "after-silence.en.txt")
 
 
 def test_the_main_line_goes_down_and_then_the_other_one_too(play) -> None:
@@ -577,15 +590,15 @@ def test_the_main_line_goes_down_and_then_the_other_one_too(play) -> None:
     check_golden(scene, eased[1], "eased.en.txt")
 
 
-def test_thirty_three_tenants_are_one_mail_to_the_operators_and_one_to_each_of_them(play) -> None:
-    """One incident, capped by person and not by tenant; each tenant reads of itself alone (R58)."""
+def all_tenants_cut_off(play, *, english: bool = False) -> Play:
+    """The prefecture's line to the Internet is down as a whole; tenants are mailed by themselves."""
     estate = load(EXAMPLES / "prefecture").estate
-    told = ("serious",)
     contacts = {
-        id_: contact.model_copy(update={"severities": told}) if contact.role == "tenant" else contact
+        id_: contact.model_copy(update={"severities": ("serious",)}) if contact.role == "tenant" else contact
         for id_, contact in estate.contacts.items()
     }
-    scene = play("2026-11-21 03:12:00", estate.model_copy(update={"contacts": contacts}))
+    estate = estate.model_copy(update={"contacts": contacts})
+    scene = play("2026-11-21 03:12:00", in_the_other_language(estate) if english else estate)
     circuits = [circuit.id for circuit in estate.circuits.values() if circuit.kind.value == "internet"]
     for state in ("up", "down", "down"):
         for circuit in circuits:
@@ -593,6 +606,20 @@ def test_thirty_three_tenants_are_one_mail_to_the_operators_and_one_to_each_of_t
         scene.set("line_group", ("line_group", "internet"), state=state)
         scene.run(41)
     scene.run(30)
+    return scene
+
+
+def test_all_tenants_cut_off_in_english(play) -> None:
+    scene = all_tenants_cut_off(play, english=True)
+    check_golden(scene, 0, "all-tenants.en.txt")
+    check_golden(scene, index_of(scene, "ict@city.tsu.example.jp"), "all-tenants.tenant.en.txt")
+
+
+def test_thirty_three_tenants_are_one_mail_to_the_operators_and_one_to_each_of_them(play) -> None:
+    """One incident, capped by person and not by tenant; each tenant reads of itself alone (R58)."""
+    scene = all_tenants_cut_off(play)
+    estate = scene.estate
+    contacts = estate.contacts
     mails = scene.mails()
     by_role = {
         role: [subject for _, to, subject in mails if to in {c.email for c in contacts.values() if c.role == role}]
@@ -604,10 +631,41 @@ def test_thirty_three_tenants_are_one_mail_to_the_operators_and_one_to_each_of_t
     assert "影響33団体" in by_role["operator"][0]
     names = {tenant.name.ja for tenant in estate.tenants.values()}
     assert names == {subject.partition("影響 ")[2].partition("／")[0] for subject in by_role["tenant"]}
-    index = next(index for index, row in enumerate(scene.rows()) if row[1] == "ict@city.tsu.example.jp")
+    index = index_of(scene, "ict@city.tsu.example.jp")
     assert [name for name in names if name in scene.text(index) and name != "津市"] == ["三重県"]  # who writes
     check_golden(scene, 0, "all-tenants.ja.txt")
     check_golden(scene, index, "all-tenants.tenant.ja.txt")
+
+
+def in_the_other_language(estate: Estate) -> Estate:
+    """The estate with every contact's language exchanged."""
+    turned = {"ja": "en", "en": "ja"}
+    contacts = {
+        id_: contact.model_copy(update={"lang": turned[contact.lang]}) for id_, contact in estate.contacts.items()
+    }
+    return estate.model_copy(update={"contacts": contacts})
+
+
+def index_of(scene: Play, to: str) -> int:
+    return next(index for index, row in enumerate(scene.rows()) if row[1] == to)
+
+
+def test_providers_and_tenants_who_read_english_are_told_the_same(play) -> None:
+    scene = play("2026-11-21 03:12:00", in_the_other_language(prefecture()))
+    scene.device("bo-rt1", "bo-rt2", "sw-1", up=True)
+    scene.circuit("bo-1", "bo-2", state="up")
+    scene.run(41)
+    scene.circuit("bo-1", "bo-2", state="down")
+    scene.run(5)
+    check_golden(scene, index_of(scene, "desk@example.net"), "down.provider.en.txt")
+    check_golden(scene, index_of(scene, "it@tsu.example.jp"), "down.tenant.en.txt")
+
+
+def test_a_tenant_above_its_cap_reads_of_it_in_english(play) -> None:
+    scene = play("2026-11-21 10:00:00", in_the_other_language(prefecture()))
+    scene.cap("tsu", 1.12)
+    scene.run(240)
+    check_golden(scene, index_of(scene, "it@tsu.example.jp"), "cap.tenant.en.txt")
 
 
 def test_a_storm_is_ten_mails_in_ten_minutes_and_one_of_them_tells_the_rest(play) -> None:
