@@ -317,9 +317,13 @@ def test_a_minor_fault_before_a_long_weekend_that_turns_serious_on_sunday_leaves
         (
             "11-22 03:00:00",
             "noc@example.jp",
-            f"【重大に変更・対応要】ファイアウォール 2系統とも応答なし（18:01〜）{inside}",
+            f"【重大に変更・対応要】ファイアウォール 2系統とも応答なし（11/20 18:01〜）{inside}",
         ),
-        ("11-22 03:02:00", "noc@example.jp", f"【一部復旧・軽微】ファイアウォール1号機 応答なし（18:01〜）{inside}"),
+        (
+            "11-22 03:02:00",
+            "noc@example.jp",
+            f"【一部復旧・軽微】ファイアウォール1号機 応答なし（11/20 18:01〜）{inside}",
+        ),
         ("11-24 08:30:00", "noc@example.jp", "【軽微】まとめ：継続中0件、復旧済み1件"),
     ]
     assert [len(scene.mails(to)) for to in ("oncall@example.jp", "pref@example.jp", "it@tsu.example.jp")] == [3, 0, 0]
@@ -512,6 +516,7 @@ def test_planned_maintenance_is_announced_the_day_before_and_at_its_end_once(pla
         "start": "2026-11-21 22:00",
         "end": "2026-11-21 23:00",
         "contacts": ["pref", "oncall"],
+        "where": {"devices": ["dns-*"]},
     }
     scene = play("2026-11-20 21:50:00", prefecture(maintenance={"works": works}))
     scene.run(1200, step=30)
