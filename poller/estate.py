@@ -271,6 +271,9 @@ class Service(Model):
     """HTTP: the status expected; else any below 400."""
     proxy: str | None = None
     """HTTP: URL of the explicit proxy."""
+    proxy_user: str | None = None
+    """HTTP: whom we log in to the proxy as, where it asks for that."""
+    proxy_password: SecretReference | None = None
     blocked: Flag = False
     """HTTP: the filter must block it."""
     sender: str = ""
@@ -334,7 +337,7 @@ class Selector(Model):
     varbinds: tuple[Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.+$")], ...] = ()
     """Values of varbinds, written NAME=PATTERN, for rules on notification.*."""
     parts: tuple[str, ...] = ()
-    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
+    """Parts of the daemon itself: rounds, services, loop, journal, outbox, alerts, and the stores by their names."""
 
 
 class Runbook(Model):

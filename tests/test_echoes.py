@@ -16,7 +16,7 @@ from poller.alerts.store import Store
 from poller.alerts.words import value_text
 from poller.circuit_state import STALE_NS
 from poller.config import load
-from poller.echoes import Asked, Echoes, Part, at_rest, echo_targets, run_echoes
+from poller.echoes import Asked, Echoes, EchoWatch, Part, at_rest, echo_targets
 from poller.estate import Estate, Maintenance
 from poller.pipeline import Pipeline
 from poller.sample import Sample
@@ -78,7 +78,6 @@ class Scene:
     asked_by_snmp: list[str] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
     hurried: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
     second: int = 0
 
     def __post_init__(self) -> None:
@@ -120,13 +119,6 @@ class Scene:
 
     def hurry(self, target: str) -> None:
         self.hurried.append(target)
-
-    def add(self, wanted: EchoTarget) -> None:
-        self.removed.remove(wanted.id)
-
-    def remove(self, target: str) -> None:
-        self.standings.pop(target, None)
-        self.removed.append(target)
 
     def minute(self, target: str, sent: int, lost: int) -> None:
         start_ns = self.now_ns() // MINUTE * MINUTE - MINUTE
@@ -324,16 +316,14 @@ def test_what_is_being_worked_on_gets_no_echoes(scene: Scene, where, resting) ->
 def test_a_circuit_at_rest_is_unknown_and_asked_again_afterwards(scene: Scene) -> None:
     """Works that stop polling leave no fault behind (R55)."""
     scene.all_up()
-    scene.echoes.rest([FAR, BEYOND], scene)
-    assert sorted([FAR, BEYOND]) == sorted(scene.removed)
+    scene.echoes.leave([FAR, BEYOND])
     scene.say(EchoDown, NEAR)  # whose neighbours are asked at once, but for those at rest
     assert [GATEWAY] == scene.hurried
     scene.say(EchoUp, NEAR)
     scene.run(scene.second + 2 * STALE_NS // SECOND)
     assert {} == scene.incidents()
     assert "unknown" == scene.pipeline._circuits.fault("line-1", scene.now_ns()).vector.far
-    scene.echoes.rest([], scene)
-    assert [] == scene.removed
+    scene.echoes.leave([])
     scene.say(EchoUp, FAR, BEYOND)
     assert "up" == scene.pipeline._circuits.fault("line-1", scene.now_ns()).vector.far
 
@@ -361,7 +351,7 @@ async def test_the_running_prober_lets_targets_rest_and_begins_again(scene: Scen
 
     monkeypatch.setattr("poller.echoes.EchoProber", Watched)
     with pytest.raises(KeyboardInterrupt):
-        await run_echoes(scene.estate, scene.pipeline, resting=lambda subject, _now_ns: resting.get(str(subject)))
+        await EchoWatch(scene.estate, scene.pipeline, resting=lambda subject, _now_ns: resting.get(str(subject))).run()
     everything = set(scene.asked)
     assert [everything - {"10.8.2.10"}, everything - {"10.8.2.10"}, everything] == turns
 
@@ -455,6 +445,6 @@ async def test_probing_that_breaks_is_told_and_begun_anew(scene: Scene, monkeypa
     monkeypatch.setattr("poller.echoes.EchoProber", Broken)
     monkeypatch.setattr("poller.echoes._AGAIN_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        await run_echoes(scene.estate, scene.pipeline)
+        await EchoWatch(scene.estate, scene.pipeline).run()
     assert 2 == len(begun)
     assert "echoes_broken" in caplog.text

@@ -69,6 +69,19 @@ _UNDELIVERED: Final = Rule(
     ),
 )
 
+_REFUSED: Final = Rule(
+    id="configuration-refused",
+    name=Name(
+        ja="設定の誤り（以前の設定で監視を継続）", en="the configuration is wrong; the one before it is in force"
+    ),
+    on="daemon.refused",
+    equals=True,
+    clear_for="0s",
+    severity=Severity.MINOR,
+    runbook="監視は以前の設定のまま続いている\n"
+    "hinomi check で誤りの場所（ファイル、行、列）を確認して直し、hinomi reload で読み直す",
+)
+
 BUILT_IN: Final[Mapping[str, Rule]] = {
-    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, STORM, CANARY_LOST)
+    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, _REFUSED, STORM, CANARY_LOST)
 }

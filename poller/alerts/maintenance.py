@@ -81,14 +81,18 @@ class Windows:
     """
 
     def __init__(self, estate: Estate, entries: Iterable[AuditEntry] = ()) -> None:
-        self._configured = estate.maintenance
-        self._facts = EstateFacts(estate)
-        self._zone = ZoneInfo(estate.organisation.timezone)
         self._planned: dict[str, Maintenance] = {}
-        self._open: tuple[int, list[Maintenance]] = (-1, [])
+        self.follow(estate)
         for entry in entries:
             with suppress(ValueError):  # of another version, or ended twice: no reason not to begin
                 self.take(entry)
+
+    def follow(self, estate: Estate) -> None:
+        """The windows of another estate, and those that people planned."""
+        self._configured = estate.maintenance
+        self._facts = EstateFacts(estate)
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._open: tuple[int, list[Maintenance]] = (-1, [])
 
     def all(self) -> dict[str, Maintenance]:
         """Every window by its id, also those that are over: the service level looks back."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from poller.alerts.inquiry import Step, Story
+from poller.alerts.inquiry import MailRow, Step, Story
 from poller.alerts.notices import Kind, Why
 from poller.alerts.rules import split_on
 from poller.alerts.states import SECOND, Reason
@@ -119,11 +119,18 @@ def _evidence(story: Story, estate: Estate, lang: str, times: Times) -> list[str
 def _changes(story: Story, estate: Estate, lang: str, times: Times) -> list[str]:
     lines = [
         f"  {times.full(step.at_ns)}  {subject_name(Subject.parse(step.subject), estate, lang)}"
-        f"  {_rule_name(step, estate, lang)}  {_state(step.before, lang)} -> {_state(step.after, lang)}"
-        f"{pick(lang, '：', ': ')}{reason_text(step, estate.rules.get(step.rule), lang)}"
+        f"  {step_text(step, estate, lang)}"
         for step in story.steps
     ]
     return ["", pick(lang, "■ 状態の変化", "# Changes of state"), *lines] if lines else []
+
+
+def step_text(step: Step, estate: Estate, lang: str) -> str:
+    """By which rule, from which state to which, and why."""
+    return (
+        f"{_rule_name(step, estate, lang)}  {_state(step.before, lang)} -> {_state(step.after, lang)}"
+        f"{pick(lang, '：', ': ')}{reason_text(step, estate.rules.get(step.rule), lang)}"
+    )
 
 
 def _rule_name(step: Step, estate: Estate, lang: str) -> str:
@@ -152,20 +159,28 @@ def _state(state: str, lang: str) -> str:
     return pick(lang, _STATES.get(state, state), state)
 
 
+def mail_text(mail: MailRow, lang: str) -> str:
+    """What kind of notice it was, to whom, what became of it, and why it was written."""
+    fate = pick(lang, f"{_FATES.get(mail.state, mail.state)} {mail.tries}回", f"{mail.state} {mail.tries}x")
+    fate += f" {mail.answer}" if mail.answer else ""
+    kind = pick(lang, _KINDS.get(mail.kind, mail.kind), mail.kind)
+    why = pick(lang, _WHYS.get(mail.why, mail.why), mail.why)
+    return f"{kind} -> {mail.recipient}  [{clean(fate)}]  {why}"
+
+
+def action_text(action: str, lang: str) -> str:
+    """What somebody did, in a word."""
+    return pick(lang, _ACTIONS.get(action, action), action)
+
+
 def _mails(story: Story, lang: str, times: Times) -> list[str]:
-    lines = []
-    for mail in story.mails:
-        fate = pick(lang, f"{_FATES.get(mail.state, mail.state)} {mail.tries}回", f"{mail.state} {mail.tries}x")
-        fate += f" {mail.answer}" if mail.answer else ""
-        kind = pick(lang, _KINDS.get(mail.kind, mail.kind), mail.kind)
-        why = pick(lang, _WHYS.get(mail.why, mail.why), mail.why)
-        lines.append(f"  {times.full(mail.created_ns)}  {kind} -> {mail.recipient}  [{clean(fate)}]  {why}")
+    lines = [f"  {times.full(mail.created_ns)}  {mail_text(mail, lang)}" for mail in story.mails]
     return ["", pick(lang, "■ 通知", "# Notices"), *lines] if lines else []
 
 
 def _remarks(story: Story, lang: str, times: Times) -> list[str]:
     lines = [
-        f"  {times.full(entry.at_ns)}  {pick(lang, _ACTIONS.get(entry.action, entry.action), entry.action)}"
+        f"  {times.full(entry.at_ns)}  {action_text(entry.action, lang)}"
         f"  {clean(entry.who)} ({clean(entry.origin)})  {clean(entry.text)}".rstrip()
         for entry in story.audit
     ]

@@ -4,23 +4,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from poller.alerts.servicelevel import ServiceLevel, service_level
 from poller.alerts.subjects import Subject
 from poller.estate import Circuit, Estate, LineGroup
 from poller.forecast import DayFigure, Forecast, Refusal, forecast
-from poller.percentiles import OBSERVED_SHARE, ceiling_rank
-from poller.reports.figures import WAYS, DayLine, Traffic, WayFigures, day_lines, traffic_of
+from poller.percentiles import ceiling_rank
+from poller.reports.figures import (
+    WAYS,
+    DayLine,
+    HourLine,
+    Series,
+    Traffic,
+    WayFigures,
+    day_lines,
+    hour_lines,
+    series_of,
+    traffic_of,
+)
 from poller.reports.incidents import PastIncident, outages, past_incidents
 from poller.reports.periods import Kind, Period, add_months
 from poller.reports.reading import Records
+from poller.reports.standins import StandIn, stand_ins
 
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
 SLOT_SECONDS: Final = 300
-TENANT_MONTHS: Final = 36
-"""Tenants times months that are read at once: about 100 MB."""
+TENANT_MONTHS: Final = 102
+"""Tenants (or devices) times months that are read at once: about 150 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class LineFigures:
     year_before: Traffic | None
     months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
-    hours: pl.DataFrame
+    hours: Sequence[HourLine]
     forecasts: Mapping[str, Forecast | Refusal]
 
     @property
@@ -60,12 +73,15 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class TenantFigures:
-    """One tenant on one line ("total": all); caps: sustained bits per second by direction; months: each by itself."""
+    """One tenant on one line ("total": all). caps: sustained bits per second by direction; months: each by itself.
+
+    octets_before: of the period before, of "total" alone and where it was asked for.
+    """
 
     tenant: str
     line: str
     now: Traffic
-    before: Traffic | None
+    octets_before: int | None
     months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
     caps: Mapping[str, int]
@@ -111,6 +127,9 @@ class Gathered:
     devices: tuple[DeviceFigures, ...]
     services: tuple[ServiceFigures, ...]
     levels: tuple[ServiceLevel, ...]
+    level_months: Mapping[str, tuple[ServiceLevel, ...]]
+    """Of a period of several months: month by month, by subject, of everything with a target."""
+    stand_ins: tuple[StandIn, ...]
     incidents: tuple[PastIncident, ...]
     notifications: pl.DataFrame
 
@@ -127,21 +146,33 @@ def gather_shared(
 ) -> Gathered:
     """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
+    progress("services")
     incidents = past_incidents(records.alerts(span), records.incidents(span), span)
     down = outages(incidents, estate, period.end_ns)
 
-    def level(kind: str, id_: str) -> ServiceLevel:
-        return service_level(Subject(kind, id_), down.get(f"{kind}/{id_}", []), estate, span)
+    def level(kind: str, id_: str, of: Period = period) -> ServiceLevel:
+        outage = down.get(f"{kind}/{id_}", [])
+        return service_level(Subject(kind, id_), outage, estate, (of.start_ns, of.end_ns))
 
-    progress("services")
+    services = _services(estate, records, period, level)
+    levels = tuple(level("circuit", id_) for id_ in estate.circuits)
+    promised = [each.subject for each in (*levels, *(each.level for each in services)) if each.target is not None]
+    months = period.months if len(period.months) > 1 else []
+
     return Gathered(
         estate=estate,
         period=period,
         lines=(),
         tenants=(),
         devices=(),
-        services=_services(estate, records, period, level),
-        levels=tuple(level("circuit", id_) for id_ in estate.circuits),
+        services=services,
+        levels=levels,
+        level_months={
+            subject: tuple(level(kind, id_, month) for month in months)
+            for subject in promised
+            for kind, _, id_ in [subject.partition("/")]
+        },
+        stand_ins=(),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
     )
@@ -153,19 +184,26 @@ def gather(
     """Everything about the whole network in one period; tenants: the figures of all of them."""
     estate, period = shared.estate, shared.period
     progress("lines")
-    lines = tuple(_lines(estate, records, period))
+    lines, standing_in = _lines(estate, records, period)
     progress("devices")
-    return replace(shared, lines=lines, tenants=tuple(tenants), devices=_devices(estate, records, period))
+    return replace(
+        shared,
+        lines=tuple(lines),
+        stand_ins=tuple(standing_in),
+        tenants=tuple(tenants),
+        devices=_devices(estate, records, period),
+    )
 
 
 # ---- lines
 
 
-def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures]:
+def _lines(estate: Estate, records: Records, period: Period) -> tuple[list[LineFigures], list[StandIn]]:
     first = min(add_months(period.after, -FORECAST_MONTHS), period.before.first)
     whole = (Period(Kind.MONTHLY, first, period.zone).start_ns, period.end_ns)
     year = (period.year_before.start_ns, period.year_before.end_ns)
     found: list[LineFigures] = []
+    standing_in: list[StandIn] = []
     for is_group, measurement, tag, entries in (
         (True, "line_group_5m", "line_group", estate.line_groups),
         (False, "circuit_5m", "circuit", estate.circuits),
@@ -176,21 +214,16 @@ def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures
             frame = rows.get(id_)
             line = _line(entry, frame if frame is not None else _EMPTY, old.get(id_), period, is_group=is_group)
             found.append(_with_peak_minutes(line, records, measurement.removesuffix("_5m"), tag))
-    return found
+        if not is_group:
+            standing_in = stand_ins(estate, rows, period)
+    return found, standing_in
 
 
-_EMPTY: Final = pl.DataFrame(
-    schema={
-        "time_ns": pl.Int64,
-        **{f"{way}_bits_per_second_{what}": pl.Float64 for way in WAYS for what in ("mean", "max")},
-        **{f"{way}_octets": pl.Int64 for way in WAYS},
-        "coverage_ratio": pl.Float64,
-    }
-)
+_EMPTY: Final = series_of(())
 
 
 def _line(
-    entry: Circuit | LineGroup, rows: pl.DataFrame, old: pl.DataFrame | None, period: Period, *, is_group: bool
+    entry: Circuit | LineGroup, rows: Series, old: Series | None, period: Period, *, is_group: bool
 ) -> LineFigures:
     limit = entry.committed_rate or entry.ceiling_rate
     history = Period(Kind.SEMIANNUAL, add_months(period.after, -FORECAST_MONTHS), period.zone)
@@ -207,25 +240,11 @@ def _line(
         year_before=year_before if year_before is not None and year_before.bins else None,
         months=tuple(traffic_of(rows, month, limit) for month in period.months),
         days=days,
-        hours=_hours(rows, period),
+        hours=hour_lines(rows, period),
         forecasts={
-            way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit) for way in WAYS
+            way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit)
+            for way in (WAYS if is_group else ())
         },
-    )
-
-
-def _hours(rows: pl.DataFrame, period: Period) -> pl.DataFrame:
-    """Means and maxima by the hour, for a picture of a month."""
-    hour = 3600 * 10**9
-    inside = rows.filter(pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left"))
-    known = inside.filter(pl.col("coverage_ratio") >= OBSERVED_SHARE)
-    return (
-        known.group_by((pl.col("time_ns") // hour * hour).alias("time_ns"))
-        .agg(
-            *(pl.col(f"{way}_bits_per_second_mean").mean().alias(f"{way}_mean") for way in WAYS),
-            *(pl.col(f"{way}_bits_per_second_max").max().alias(f"{way}_max") for way in WAYS),
-        )
-        .sort("time_ns")
     )
 
 
@@ -252,8 +271,8 @@ def with_peak_minute(
 
 
 def in_parts(ids: list[str], period: Period) -> list[list[str]]:
-    """Tenants or devices in parts that fit in memory: some months of rows each, and those of the period before."""
-    size = max(1, TENANT_MONTHS // (2 * len(period.months)))
+    """Tenants or devices in parts that fit in memory."""
+    size = max(1, TENANT_MONTHS // len(period.months))
     return [ids[at : at + size] for at in range(0, len(ids), size)]
 
 
@@ -262,30 +281,31 @@ def tenant_figures(
 ) -> list[TenantFigures]:
     """The figures of some tenants, line by line in the order of their attachments, "total" last.
 
-    with_before: those of the period before as well, which cost as much again.
+    with_before: how much it was in the period before as well.
     """
-    rows = records.tenants(ids, (period.before.start_ns if with_before else period.start_ns, period.end_ns))
+    rows = records.tenants(ids, (period.start_ns, period.end_ns))
+    past = period.before
+    before = records.tenants_octets(ids, (past.start_ns, past.end_ns)) if with_before else {}
     found: list[TenantFigures] = []
     for id_ in ids:
         tenant = estate.tenants[id_]
         lines = [*dict.fromkeys(attachment.line for attachment in tenant.attachments), "total"]
         for line in lines:
-            frame = rows.get((id_, line))
-            if frame is None:
+            series = rows.pop((id_, line), None)
+            if series is None:
                 continue
             caps, monthly = caps_of(estate, id_, line)
-            before = traffic_of(frame, period.before)
             found.append(
                 TenantFigures(
                     tenant=id_,
                     line=line,
-                    now=traffic_of(frame, period),
-                    before=before if before.bins else None,
-                    months=tuple(traffic_of(frame, month) for month in period.months),
-                    days={way: day_lines(frame, way, period) for way in WAYS},
+                    now=traffic_of(series, period),
+                    octets_before=before.get(id_) if line == "total" else None,
+                    months=tuple(traffic_of(series, month) for month in period.months),
+                    days={way: day_lines(series, way, period) for way in WAYS},
                     caps=caps,
                     monthly_cap=monthly,
-                    violations=tuple(_violations(frame, id_, line, caps, period)),
+                    violations=tuple(_violations(series, id_, line, caps, period)),
                 )
             )
     return found
@@ -306,25 +326,17 @@ def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int
     return sustained, monthly
 
 
-def _violations(rows: pl.DataFrame, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
+def _violations(series: Series, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
+    inside = series.within(period.start_ns, period.end_ns)
     found: list[Violation] = []
     for way, limit in caps.items():
-        mean = pl.col(f"{way}_bits_per_second_mean")
-        above = rows.filter(
-            pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left")
-            & (pl.col("coverage_ratio") >= OBSERVED_SHARE)
-            & (mean > limit)
-        ).sort("time_ns")
-        run = (pl.col("time_ns").diff().fill_null(0) != SLOT_SECONDS * 10**9).cum_sum()
-        runs = (
-            above.with_columns(run.alias("run"))
-            .group_by("run", maintain_order=True)
-            .agg(pl.col("time_ns").first(), pl.len().alias("slots"), mean.max().alias("value"))
-        )
-        found += [
-            Violation(tenant, line, way, row["time_ns"], row["slots"] * float(SLOT_SECONDS), row["value"], limit)
-            for row in runs.iter_rows(named=True)
-        ]
+        above = np.flatnonzero(inside.known(way) & (inside.means[way] > limit))
+        times = inside.time_ns[above]
+        borders = np.flatnonzero(np.diff(times) != SLOT_SECONDS * 10**9) + 1
+        for run in np.split(above, borders):
+            if run.size:
+                highest, seconds = float(inside.means[way][run].max()), run.size * float(SLOT_SECONDS)
+                found.append(Violation(tenant, line, way, int(inside.time_ns[run[0]]), seconds, highest, limit))
     return sorted(found, key=lambda each: each.since_ns)
 
 

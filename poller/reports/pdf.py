@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib_fontja
 import typst
 
 from poller.reports.document import (
@@ -31,7 +31,14 @@ from poller.reports.formats import SIGNS, Writer
 from poller.reports.pictures import draw
 
 _NUMERIC: Final = frozenset(Form) - {Form.TEXT, Form.MOMENT, Form.DAY}
-_FONTS: Final = Path(matplotlib_fontja.__file__).parent / "fonts"
+
+
+def _font_folder() -> Path:
+    """Where IPAexGothic lies; its package is found, not loaded, for it would load a plotting library as well."""
+    found = find_spec("matplotlib_fontja")
+    assert found is not None, "a dependency of this product"
+    assert found.origin is not None
+    return Path(found.origin).parent / "fonts"
 
 
 def pdf_of(document: Document) -> bytes:
@@ -49,7 +56,7 @@ def _compile(document: Document, folder: Path) -> bytes:
     made = typst.compile(
         folder / "report.typ",
         root=folder,
-        font_paths=[_FONTS],
+        font_paths=[_font_folder()],
         ignore_system_fonts=True,
         format="pdf",
         timestamp=moment,
@@ -78,8 +85,8 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
 
 def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str, Any]:
     match block:
-        case Heading(text, level):
-            return {"kind": "heading", "text": text, "level": level}
+        case Heading(text, level, new_page):
+            return {"kind": "heading", "text": text, "level": level, "page": new_page}
         case Paragraph(text):
             return {"kind": "paragraph", "text": text}
         case Points(items):
