@@ -35,7 +35,7 @@ from poller.log import tell
 from poller.parts import Ground, Parts
 from poller.pipeline import Pipeline
 from poller.sample import FieldValue
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
 from poller.status import status
 from poller.storage.errors import JournalUnavailable
 from poller.storage.history import open_history
@@ -108,7 +108,9 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 self._deliveries = Deliveries(journal, group)
                 await self._deliveries.follow(equipment.stores, equipment.journal_limits)
-                self._watch = SelfWatch(parts.pipeline, journal, parts.rounds, self._deliveries.states, alerts)
+                self._watch = SelfWatch(
+                    parts.pipeline, Watched(journal, parts.rounds, parts.services, self._deliveries.states, alerts)
+                )
                 self._watch.also("snmp", lambda: _snmp_fields(snmp))
                 self._watch.also("paths", lambda: {"drops_total": parts.paths.dropped})
                 self._heartbeat = Heartbeat(equipment.estate.heartbeat, equipment.directory, self._ill, self._sign)
@@ -123,6 +125,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
                 await self._deliveries.close()
+            await parts.notified.finish(self._clock_ns)
             await journal.flush()
             self._save_now(parts.save())
             tell(_log, logging.INFO, "stopped")

@@ -11,12 +11,13 @@ are not permitted, or a family is missing, the daemon goes on without and says s
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol, TypeAlias
 
+from poller.alerts.subjects import Subject
 from poller.circuit_state import POINTS, ProbeEvidence
 from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
@@ -33,7 +34,11 @@ _log: Final = logging.getLogger(__name__)
 _SLOT_NS: Final = 60 * 10**9
 _AGAIN_SECONDS: Final = 5.0
 _DOUBTED: Final = frozenset({Standing.UNKNOWN, Standing.DOUBTFUL, Standing.DOWN})
+_TURN_SECONDS: Final = 1.0
+"""How often it is looked whom to ask: somebody may begin or end to work on it."""
 Address: TypeAlias = IPv4Address | IPv6Address
+Resting: TypeAlias = Callable[[Subject, int], str | None]
+"""The window of maintenance because of which nothing is to be asked of a subject at a moment (R55), or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,19 @@ def _parts(estate: Estate) -> Iterator[tuple[Address, Address | None, Part]]:
             address = getattr(circuit.probe, point)
             if address is not None:
                 yield address, None, Part(circuit.id, point)
+
+
+def at_rest(asked: Mapping[str, Asked], resting: Resting, now_ns: int) -> set[str]:
+    """The targets all of whose parts are being worked on; our own gateways are asked for ever."""
+    return {
+        key
+        for key, each in asked.items()
+        if all(part.point != "gateway" and resting(_subject_of(part), now_ns) is not None for part in each.parts)
+    }
+
+
+def _subject_of(part: Part) -> Subject:
+    return Subject("device" if part.point == "device" else "circuit", part.id)
 
 
 def family_addresses(device: Device) -> list[Address]:
@@ -148,6 +166,7 @@ class Echoes:
         self._clock_ns = clock_ns
         self._ask_device = ask_device
         self._answers: dict[str, Answer] = {}
+        self._left: frozenset[str] = frozenset()
         self._ever: set[str] = set()
         self._losses: dict[str, LossWindow] = {}
         self.follow(estate, asked)
@@ -194,11 +213,18 @@ class Echoes:
             for key in self._neighbours(asked):
                 prober.hurry(key)
 
+    def leave(self, keys: Collection[str]) -> None:
+        """These targets are not asked for now: what was known of them becomes unknown, and not down."""
+        for key in keys:
+            self._answers.pop(key, None)
+            self._losses.pop(key, None)
+        self._left = frozenset(keys)
+
     def _neighbours(self, asked: Asked) -> set[str]:
         """Our gateways, and the other points of the circuits of which this is one."""
         circuits = {part.id for part in asked.parts if part.point in POINTS}
         found = {key for circuit in circuits for key in self._points[circuit]}
-        return (found | set(self._gateways)) - {asked.target.id}
+        return (found | set(self._gateways)) - {asked.target.id} - self._left
 
     def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
         now_ns = self._clock_ns()
@@ -275,7 +301,10 @@ def _device_sample(device: Device, fields: Mapping[str, FieldValue], time_ns: in
 
 
 class EchoWatch:
-    """Keeps echoes going to everybody whom an estate names; follow() changes whom, and leaves the others alone."""
+    """Keeps echoes going to everybody whom an estate names; follow() changes whom, and leaves the others alone.
+
+    resting says on what somebody works, so that it is not asked; once a second it is asked itself.
+    """
 
     def __init__(
         self,
@@ -283,31 +312,27 @@ class EchoWatch:
         pipeline: Pipeline,
         clock_ns: Callable[[], int] = time.time_ns,
         ask_device: Callable[[str], None] = lambda _: None,
+        resting: Resting = lambda _subject, _now_ns: None,
     ) -> None:
         self._asked: Mapping[str, Asked] = echo_targets(estate)
         self._interval_seconds = estate.polling.echo_interval
         self._echoes = Echoes(estate, pipeline, self._asked, clock_ns, ask_device)
+        self._clock_ns = clock_ns
+        self._resting = resting
+        self._asking: dict[str, EchoTarget] = {}
+        self._refused: dict[str, tuple[EchoTarget, str]] = {}
+        self._rest: set[str] = set()
         self._prober: EchoProber | None = None
-        self._term = asyncio.timeout(None)
         self._changed = asyncio.Event()
 
     def follow(self, estate: Estate) -> None:
         """Ask those whom another estate names; only another interval begins everything anew."""
-        before, self._asked = self._asked, echo_targets(estate)
+        self._asked = echo_targets(estate)
         self._echoes.follow(estate, self._asked)
-        interval, self._interval_seconds = self._interval_seconds, estate.polling.echo_interval
-        if self._prober is None:
-            self._changed.set()
-            return
-        if interval != self._interval_seconds:
-            self._term.reschedule(0.0)
-            return
-        for key, each in before.items():
-            if key not in self._asked or self._asked[key].target != each.target:
-                with suppress(KeyError):  # it could not be asked
-                    self._prober.remove(key)
-        known = {key for key, each in before.items() if key in self._asked and self._asked[key].target == each.target}
-        self._add(self._prober, [each for key, each in self._asked.items() if key not in known])
+        self._interval_seconds = estate.polling.echo_interval
+        self._changed.set()
+        if self._prober is not None:
+            self._settle(self._prober)
 
     async def run(self) -> None:
         """Until cancelled; should probing itself break, it is told and begun anew."""
@@ -324,30 +349,43 @@ class EchoWatch:
 
     async def _probe(self) -> None:
         """Probe until that breaks, or must begin anew. LocalError where nobody at all can be asked."""
-        plan = EchoPlan(interval_seconds=self._interval_seconds)
+        interval_seconds = self._interval_seconds
+        plan = EchoPlan(interval_seconds=interval_seconds)
         plan.check(len(self._asked))
+        self._asking, self._refused = {}, {}
         async with EchoProber((), lambda event: self._echoes.take(event, prober), plan) as prober:
-            refused = self._add(prober, self._asked.values())
-            if len(refused) == len(self._asked) > 0:
-                raise LocalError(refused[0])
+            self._settle(prober)
+            if len(self._refused) == len(self._asked) > 0:
+                raise LocalError(next(iter(self._refused.values()))[1])
             self._prober = prober
             try:
-                async with asyncio.timeout(None) as self._term:
-                    await prober.wait()
-            except TimeoutError:
-                if not self._term.expired():
-                    raise
+                while interval_seconds == self._interval_seconds:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_TURN_SECONDS):
+                            await prober.wait()
+                    self._settle(prober)
             finally:
                 self._prober = None
 
-    def _add(self, prober: EchoProber, wanted: Iterable[Asked]) -> list[str]:
-        """Begin to ask them; the answer is why some cannot be asked, each reason told once."""
-        refused: list[str] = []
-        for each in wanted:
+    def _settle(self, prober: EchoProber) -> None:
+        """Ask those who are to be asked now, and nobody else; those who stay do not notice."""
+        rest = at_rest(self._asked, self._resting, self._clock_ns())
+        if rest != self._rest:
+            tell(_log, logging.INFO, "echoes_resting", targets=len(rest))
+        self._rest = rest
+        wanted = {key: each.target for key, each in self._asked.items() if key not in rest}
+        for key in [key for key, target in self._asking.items() if wanted.get(key) != target]:
+            prober.remove(key)
+            del self._asking[key]
+        self._refused = {key: each for key, each in self._refused.items() if wanted.get(key) == each[0]}
+        reasons: dict[str, None] = {}
+        for key in wanted.keys() - self._asking.keys() - self._refused.keys():
             try:
-                prober.add(each.target)
+                prober.add(wanted[key])
+                self._asking[key] = wanted[key]
             except LocalError as error:
-                refused.append(str(error))
-        for reason in dict.fromkeys(refused):
+                self._refused[key] = wanted[key], str(error)
+                reasons.setdefault(str(error))
+        for reason in reasons:
             tell(_log, logging.WARNING, "some_not_echoed", reason=reason)
-        return refused
+        self._echoes.leave(self._asked.keys() - self._asking.keys())

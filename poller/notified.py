@@ -149,6 +149,12 @@ class Notified:
             address, port = receiver.address
             tell(_log, logging.INFO, "receiving_notifications", address=address, port=port)
 
+    async def finish(self, clock_ns: Callable[[], int]) -> None:
+        """Read no more, make durable what was read, and answer it."""
+        for receiver in self._receivers:
+            receiver.stop()
+        await self.commit(clock_ns)
+
     def close(self) -> None:
         """Stop receiving."""
         for receiver in self._receivers:
@@ -281,7 +287,7 @@ class Notified:
             "done_total": funnel.committed,
             "accepted_total": funnel.accepted,
             "drops_total": sum(funnel.dropped.values()),
-            "queue_depth": len(self._pending),
+            "queue_depth": len(self._pending) + sum(receiver.waiting for receiver in self._receivers),
         }
         return Sample("daemon", (("node", self._node), ("part", "notifications")), fields, now_ns)
 

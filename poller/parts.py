@@ -89,10 +89,15 @@ class Parts:
         self.notified.restore(saved.get("notifications", {}), clock_ns())
         schedule = start_schedule(equipment.intervals, clock_ns(), first_start=not saved)
         self.rounds = Rounds(schedule, self.asking, self._accept, clock_ns=clock_ns, stopped=self.alerting.stopped)
-        self.echoes = EchoWatch(estate, self.pipeline, clock_ns, self.rounds.ask_now)
+        self.echoes = EchoWatch(estate, self.pipeline, clock_ns, self.rounds.ask_now, self.alerting.resting)
         self.services = Services(
-            estate, equipment.directory, lambda samples: self.pipeline.publish(samples, clock_ns()), clock_ns
+            estate,
+            equipment.directory,
+            lambda samples: self.pipeline.publish(samples, clock_ns()),
+            clock_ns,
+            self.alerting.resting,
         )
+        self.services.restore(saved.get("services", {}), clock_ns())
         self.paths = PathFinder(estate, self.pipeline.take_lost, self._found)
         self.outbox = Outbox(alerts, equipment.mail, equipment.directory, ways=equipment.ways)
         self.login = self._login(alerts)
@@ -108,6 +113,7 @@ class Parts:
             "pipeline": self.pipeline.save(),
             "discoveries": self.asking.save(),
             "notifications": self.notified.save(self._clock_ns()),
+            "services": self.services.save(self._clock_ns()),
         }
 
     async def move(self, wanted: Equipment) -> None:

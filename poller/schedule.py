@@ -79,7 +79,7 @@ class Schedule:
 
         Others are asked within five seconds: those that are new, whose interval is another, or that are among changed.
         new: readings of new devices begin here, so that they are asked every ten seconds for a minute. So traffic is
-        known within the minute, even of interfaces that stand by, whose still counters are believed after 40 s (R32).
+        known within the minute, even of interfaces that stand by, whose still counters are believed after 39 s (R32).
         """
         for device in self._beats.keys() - intervals.keys():
             self.remove(device)
@@ -146,7 +146,11 @@ class Schedule:
 
 
 def start_schedule(intervals: Mapping[str, float], now_ns: int, *, first_start: bool) -> Schedule:
-    """A schedule that follows these intervals (seconds, by device); first_start: no readings to count from."""
+    """Every device within five seconds and then in its interval (seconds, by device).
+
+    On a first start, which has no readings to count from, every ten seconds for a minute: so traffic is known within
+    the minute, even of interfaces that stand by, whose still counters are believed after 39 s (R32).
+    """
     schedule = Schedule()
     schedule.follow(intervals, now_ns, new=first_start)
     return schedule

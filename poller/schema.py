@@ -214,6 +214,7 @@ _MEASUREMENTS: Final = (
             Field("title_ja", str, "1", "what was broken and how, Japanese"),
             Field("title_en", str, "1", "the same in English"),
             Field("tenants", str, "1", "ids of the tenants it reached, with blanks between"),
+            Field("excluded", str, "1", "why the service level leaves it out: other_party, disaster, unknown; or none"),
             Field("duration_seconds", float, "s", "how long it lasted, so far"),
             Field("first_notice_seconds", float, "s", "from its confirmation to the first notice"),
             Field("second_notice_seconds", float, "s", "from its confirmation to the second notice"),

@@ -5,6 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from poller.memory import memory_fields
 from poller.pipeline import Pipeline
 from poller.rounds import Rounds
 from poller.sample import FieldValue, Sample
+from poller.services import Services
 from poller.storage.delivery import DeliveryState
 from poller.storage.journal import Journal
 
@@ -25,22 +27,23 @@ LATE_MAIL_NS: Final = 5 * MINUTE_NS
 """A mail that no server has taken for so long is trouble, though it waits on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The parts that count what they do; deliveries by the store's name."""
+
+    journal: Journal
+    rounds: Rounds
+    services: Services
+    deliveries: Mapping[str, DeliveryState]
+    alerts: Store
+
+
 class SelfWatch:
     """Collects what the parts count and publishes it through the pipeline like any other measurement."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        journal: Journal,
-        rounds: Rounds,
-        deliveries: Mapping[str, DeliveryState],
-        alerts: Store,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, watched: Watched) -> None:
         self._pipeline = pipeline
-        self._journal = journal
-        self._rounds = rounds
-        self._deliveries = deliveries
-        self._alerts = alerts
+        self._watched = watched
         self._others: dict[str, Callable[[], Mapping[str, FieldValue]]] = {}
         self._room: DiskRoom | None = None
         self._cpu_seconds, self._since_ns = time.thread_time(), 0
@@ -63,8 +66,10 @@ class SelfWatch:
             return
         self._minute = minute
         time_ns = minute * MINUTE_NS
-        self._pipeline.publish([self._sample(part, each, time_ns) for part, each in self.parts(now_ns).items()], now_ns)
-        self._rounds.statistics.take()
+        parts = self.parts(now_ns)
+        self._pipeline.publish([self._sample(part, each, time_ns) for part, each in parts.items()], now_ns)
+        self._watched.rounds.statistics.take()
+        self._watched.services.statistics.take()
         self._cpu_seconds, self._since_ns = time.thread_time(), now_ns
         self._stall_seconds = 0.0
 
@@ -99,22 +104,24 @@ class SelfWatch:
 
     def parts(self, now_ns: int) -> dict[str, Mapping[str, FieldValue]]:
         """How every part is, by the fields of the measurement "daemon"; maxima and sums are since the last minute."""
-        rounds, outbox = self._rounds.statistics, self._alerts.outbox
+        rounds, alerts = self._watched.rounds, self._watched.alerts
+        counted, outbox = rounds.statistics, alerts.outbox
         return {
             "rounds": {
-                "queue_depth": self._rounds.running,
-                "busy_ratio": rounds.busy_ratio,
-                "lag_seconds": rounds.lag_seconds,
-                "lag_p99_seconds": rounds.lag_p99_seconds,
-                "duration_seconds": rounds.seconds,
-                "done_total": rounds.started,
-                "failed_total": rounds.failed,
-                "drops_total": rounds.missed,
-                "overruns_total": rounds.overruns.total(),
+                "queue_depth": rounds.running,
+                "busy_ratio": counted.busy_ratio,
+                "lag_seconds": counted.lag_seconds,
+                "lag_p99_seconds": counted.lag_p99_seconds,
+                "duration_seconds": counted.seconds,
+                "done_total": counted.started,
+                "failed_total": counted.failed,
+                "drops_total": counted.missed,
+                "overruns_total": counted.overruns.total(),
             },
+            "services": _service_fields(self._watched.services),
             "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy(now_ns), **memory_fields()},
             "disk": self._disk_fields(),
-            "alerts": {"trouble": self._alerts.trouble is not None, "queue_depth": self._alerts.waiting},
+            "alerts": {"trouble": alerts.trouble is not None, "queue_depth": alerts.waiting},
             "outbox": {
                 "queue_depth": outbox.waiting,
                 "done_total": outbox.sent_total,
@@ -123,7 +130,7 @@ class SelfWatch:
             },
             "journal": self._journal_fields(),
             "configuration": self._configuration_fields(),
-            **{name: _delivery_fields(delivery) for name, delivery in self._deliveries.items()},
+            **{name: _delivery_fields(delivery) for name, delivery in self._watched.deliveries.items()},
             **{name: tell_part() for name, tell_part in self._others.items()},
         }
 
@@ -135,7 +142,7 @@ class SelfWatch:
         return fields if days is None else {**fields, "days_left": days}
 
     def _journal_fields(self) -> dict[str, FieldValue]:
-        state = self._journal.state
+        state = self._watched.journal.state
         full = state.last_error is not None and "full" in state.last_error
         fields: dict[str, FieldValue] = {
             "queue_depth": state.depth,
@@ -144,6 +151,18 @@ class SelfWatch:
             "not_durable": state.last_error is not None and not full,
         }
         return fields if state.last_error is None else {**fields, "reason": state.last_error}
+
+
+def _service_fields(services: Services) -> dict[str, FieldValue]:
+    counted = services.statistics
+    return {
+        "lag_seconds": counted.lag_seconds,
+        "duration_seconds": counted.seconds,
+        "queue_depth": len(services.checking),
+        "done_total": counted.checked,
+        "failed_total": counted.unknown,
+        "drops_total": counted.missed,
+    }
 
 
 def _delivery_fields(delivery: DeliveryState) -> dict[str, FieldValue]:

@@ -167,7 +167,7 @@ class Notifications(Model):
     listen: Address | None = None
     """Nowhere unless given; 0.0.0.0 or :: for every address. A socket handed over by systemd goes before it."""
     port: Port = 162
-    receive_buffer: Volume = 8 * 2**20
+    receive_buffer: Volume = 16 * 2**20
     """Asked of the kernel; less is told with a warning."""
     relays: tuple[Address, ...] = ()
     """Believed when they say whose a notification is (agent-addr, snmpTrapAddress); no other sender is."""

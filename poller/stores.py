@@ -31,6 +31,18 @@ class StoreSettings:
     make: Callable[[AsyncExitStack], Store] = field(compare=False)
 
 
+def influx_settings(configuration: Configuration) -> InfluxSettings | None:
+    """How the configured database is reached, None where there is none; raises SecretUnavailable."""
+    influx = configuration.estate.storage.influx
+    if influx is None:
+        return None
+    token, password = (
+        None if reference is None else reference.read(configuration.directory)
+        for reference in (influx.token, influx.password)
+    )
+    return InfluxSettings(influx.url, influx.bucket, influx.kind, influx.org, token, influx.user, password)
+
+
 def store_settings(configuration: Configuration) -> Mapping[str, StoreSettings]:
     """Every store by the name under which it reads the journal; raises SecretUnavailable."""
     storage, state = configuration.estate.storage, configuration.state_directory
@@ -42,9 +54,7 @@ def store_settings(configuration: Configuration) -> Mapping[str, StoreSettings]:
         return ParquetStore(state / "store", Retention(raw_days=storage.raw_days))
 
     found = {PARQUET: StoreSettings((state, storage.raw_days), parquet)}
-    if (influx := storage.influx) is not None:
-        token, password = secret(influx.token), secret(influx.password)
-        database = InfluxSettings(influx.url, influx.bucket, influx.kind, influx.org, token, influx.user, password)
+    if (database := influx_settings(configuration)) is not None:
 
         def to_influx(stack: AsyncExitStack) -> Store:
             sink = open_influx(database, state / "dead_letters")

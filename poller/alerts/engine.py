@@ -225,6 +225,10 @@ class Alerting:
         """The window of maintenance because of which the device is not to be polled now (R55)."""
         return self._teller.windows.stopped(device, now_ns)
 
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The same of any subject: a service that is not to be checked, a circuit whose points get no echoes (R55)."""
+        return self._teller.windows.resting(subject, now_ns)
+
     def take_incident_samples(self) -> list[Sample]:
         """Every incident that changed since the last call, as a sample of the measurement "incident"."""
         taken, self._records = self._records, []

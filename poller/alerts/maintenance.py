@@ -135,10 +135,14 @@ class Windows:
 
     def stopped(self, device: str, now_ns: int) -> str | None:
         """The window in which the device is not polled now."""
+        return self.resting(Subject("device", device), now_ns)
+
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The window in which nothing is asked of a device, circuit or service now."""
         windows = [window for window in self._now(now_ns) if window.stop_polling]
         if not windows:
             return None
-        facts = self._facts.of(Subject("device", device))
+        facts = self._facts.of(subject)
         return next((window.id for window in windows if covers(window.where, facts)), None)
 
     def excluded(self, subject: Subject, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

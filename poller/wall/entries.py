@@ -152,16 +152,11 @@ def show_tenant(entry: Entry) -> None:
             entry["time_ns"] = total["time_ns"]
             entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
         entry["month_octets"] = total["month_octets"] or entry["month_octets"]
-    found = [
+    found = [(_LEVELS.index(cap_level(cap)), cap["ratio"], cap["direction"], cap["kind"]) for cap in entry["caps"]] or [
         (_LEVELS.index(_level(ratio)), ratio, way, "sustained_rate")
         for line in entry["lines"].values()
         for way in ("in", "out")
         if (ratio := line[f"{way}_cap_ratio"]) is not None
-    ]
-    found += [
-        (_LEVELS.index(cap_level(cap)), cap["ratio"], cap["direction"], cap["kind"])
-        for cap in entry["caps"]
-        if cap["kind"] != "sustained_rate"  # which the lines tell with every slot
     ]
     level, ratio, way, kind = max(found, default=(0, None, None, None))
     entry["cap_ratio"], entry["cap_direction"], entry["cap_kind"] = ratio, way, kind
