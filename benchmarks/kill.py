@@ -172,7 +172,7 @@ def _wrong_rates(found: Mapping[str, Mapping[int, Mapping[str, Any]]], devices: 
         for (before_ns, before), (after_ns, after) in pairwise(rows):
             rate, seconds = after.get("in_bits_per_second"), (after_ns - before_ns) / SECOND
             counted = (after["in_octets_total"] - before["in_octets_total"]) * 8 / seconds
-            if rate is None or after["quality"] != "observed" or counted < 1e5:
+            if rate is None or after["quality"] != "observed" or counted < 1e5:  # bit/s
                 continue
             off = abs(rate / counted - 1)
             worst = max(worst, off)
