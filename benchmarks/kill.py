@@ -88,7 +88,9 @@ def main() -> None:
         scenario.write_text(_scenario(device(given.devices - 2), faults, span))
         with lab(folder, port, "--scenario", str(scenario)):
             watch = Watch(folder, Path(name) / "log")
+            over = time.monotonic() + 60 + 1.2 * span  # the last fault, and its end
             lives = live(watch, given.kills, given.life)
+            time.sleep(max(0.0, over - time.monotonic()))
             left = until_calm(watch)
             watch.end()
             lives.ended_ns.append(time.time_ns())
@@ -122,6 +124,7 @@ def live(watch: Watch, kills: int, longest: float) -> Lives:
         watch.end(signal.SIGKILL)
     lives.start_seconds.append(watch.start())
     lives.begun_ns.append(time.time_ns())
+    lives.open_at_begin.append({each["id"] for each in watch.until_answers()["incidents"]})
     return lives
 
 
