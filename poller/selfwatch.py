@@ -41,12 +41,16 @@ class Watched:
 class SelfWatch:
     """Collects what the parts count and publishes it through the pipeline like any other measurement."""
 
-    def __init__(self, pipeline: Pipeline, watched: Watched) -> None:
+    def __init__(
+        self, pipeline: Pipeline, watched: Watched, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Monotonic: seconds, by which it is judged how busy the loop's thread was."""
+        self._monotonic = monotonic
         self._pipeline = pipeline
         self._watched = watched
         self._others: dict[str, Callable[[], Mapping[str, FieldValue]]] = {}
         self._room: DiskRoom | None = None
-        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
+        self._cpu_seconds, self._since = time.thread_time(), self._monotonic()
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
@@ -71,7 +75,7 @@ class SelfWatch:
         )
         self._watched.rounds.statistics.take()
         self._watched.services.statistics.take()
-        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
+        self._cpu_seconds, self._since = time.thread_time(), self._monotonic()
         self._stall_seconds = 0.0
 
     async def look_at_disk(self, state: Path) -> None:
@@ -100,7 +104,7 @@ class SelfWatch:
 
     def _busy(self) -> float:
         """The part of the time since the last minute began that the loop's thread worked."""
-        elapsed = time.monotonic() - self._since
+        elapsed = self._monotonic() - self._since
         return (time.thread_time() - self._cpu_seconds) / elapsed if elapsed > 0 else 0.0
 
     def parts(self, time_ns: int) -> dict[str, Mapping[str, FieldValue]]:
