@@ -113,10 +113,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         rounds = Rounds(Schedule(), _Nobody(), lambda _answer: None)
         services = Services(estate, tmp_path, lambda _samples: None)
         watched = Watched(journal, rounds, services, deliveries, store)
-        a_minute_later = itertools.count(
-            step=60.0
-        ).__next__  # else it would be told that the test leaves no moment idle
-        watch = SelfWatch(pipeline, watched, monotonic=a_minute_later)
+        # every look a minute later: else it would be told that the test leaves no moment idle
+        watch = SelfWatch(pipeline, watched, monotonic=itertools.count(step=60.0).__next__)
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon
