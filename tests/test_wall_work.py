@@ -18,6 +18,7 @@ from poller.wall.live import LiveState
 from poller.wall.server import WallServer
 from poller.wall.work import SPANS, _with_gaps
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 without_browser = pytest.mark.skipif(
     CHROMIUM is None and os.environ.get("CI") != "true", reason="Debian's chromium is not installed"

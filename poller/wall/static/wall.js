@@ -170,6 +170,7 @@ function circuitTile(circuit) {
   const rates = element("div", "rates");
   const base = circuit.committed ?? circuit.ceiling;
   if (old) rates.append(element("span", "", ageOf(circuit)));
+  else if (word === "down" && circuit.reason) rates.append(element("span", "why", circuit.reason[state.lang])); // not what flowed before
   else rates.append(
     element("span", "", `↓ ${shortRate(circuit.in)}　↑ ${shortRate(circuit.out)}`),
     element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${shortRate(base)}`));
