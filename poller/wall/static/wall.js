@@ -328,7 +328,7 @@ function rotate(seconds, pages) {
     frame.style.transform = `scale(${scale})`;
     frame.style.width = frame.style.height = `${100 / scale}%`;
     frame.title = t("turning");
-    frame.src = address(pages[at - 1]);
+    frame.src = address(pages[at - 1], asked.has("theme") ? {} : { theme: "dark" });
     $("turn").append(frame);
   }, seconds * 1000);
 }
