@@ -35,6 +35,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.trap_receivers import FIRST, SOURCES, USER
+from poller.free_ports import free_port
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, ScopedPdu, encode_message
 from probes.snmp.usm import Envelope, localize_keys, seal
 from probes.snmp.values import VarBind
@@ -104,12 +105,6 @@ class Receiver:
             if words[1].endswith(wanted):
                 return int(words[4].partition(":")[2], 16), int(words[12])
         return 0, 0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

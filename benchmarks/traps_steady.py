@@ -20,8 +20,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.traps import free_port, link_down
+from benchmarks.traps import link_down
 from poller.config import load
+from poller.free_ports import free_port
 from poller.share import share
 from probes.snmp.message import CommunityMessage, encode_message
 

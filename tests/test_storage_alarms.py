@@ -20,7 +20,8 @@ from poller.readings import FailedPoll
 from poller.rounds import Rounds
 from poller.sample import Sample
 from poller.schedule import Schedule
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
+from poller.services import Services
 from poller.storage.delivery import DeliverySettings, DeliveryState, run_reader
 from poller.storage.errors import JournalUnavailable
 from poller.storage.influx import InfluxSettings, open_influx
@@ -109,7 +110,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         pipeline = Pipeline(estate, journal.append, alerting, LiveState(estate))
         deliveries = {"influx": DeliveryState()}
         rounds = Rounds(Schedule(), _Nobody(), lambda _answer: None)
-        watch = SelfWatch(pipeline, journal, rounds, deliveries, store)
+        services = Services(estate, tmp_path, lambda _samples: None)
+        watch = SelfWatch(pipeline, Watched(journal, rounds, services, deliveries, store))
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon
@@ -153,7 +155,7 @@ async def test_72_hours_without_influxdb_change_no_alert_and_no_mail(
                 await sink.close()
         told[dead] = [mail for mail in daemon.mails() if "応答なし" in mail[2]]
         undelivered = [incident.title_ja for incident in daemon.alerting.open_incidents()]
-        assert ["保存先が測定値を受け付けない (influx)"] * dead == undelivered
+        assert ["保存先が測定値を受け付けない（influx）"] * dead == undelivered
     assert told[False] == told[True]
     assert {10, 11, 40, 42} <= {minute // 60 for minute, _, _ in told[True]}
 
@@ -213,4 +215,4 @@ async def test_a_store_that_takes_nothing_is_told_after_ten_minutes_by_its_name(
         daemon.run(3)
         late = [(incident.title_ja, incident.severity.value) for incident in daemon.alerting.open_incidents()]
     assert [] == early
-    assert [("保存先が測定値を受け付けない (influx)", "minor")] == late
+    assert [("保存先が測定値を受け付けない（influx）", "minor")] == late

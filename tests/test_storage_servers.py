@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from poller.free_ports import free_port
 from poller.sample import FieldValue, Sample
 from poller.storage.delivery import DeliverySettings, DeliveryState, run_reader
 from poller.storage.encoding import encode, make_blocks
@@ -45,14 +45,6 @@ bind-address = "127.0.0.1:{rpc}"
   bind-address = "127.0.0.1:{port}"
   log-enabled = false
 """
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 class _Server:
@@ -108,7 +100,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 def influx(tmp_path: Path) -> Iterator[_Server]:
     folder = tmp_path / "influx"
     folder.mkdir()
-    port, rpc = _free_ports(2)
+    port, rpc = free_port(), free_port()
     (folder / "influxdb.conf").write_text(_INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
     server = _Server(["influxd", "-config", str(folder / "influxdb.conf")], port, "/ping")
     server.start()
@@ -119,7 +111,7 @@ def influx(tmp_path: Path) -> Iterator[_Server]:
 
 @pytest.fixture
 def victoria(tmp_path: Path) -> Iterator[_Server]:
-    (port,) = _free_ports(1)
+    port = free_port()
     options = [f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={tmp_path}/victoria", "-retentionPeriod=10y"]
     server = _Server(["victoria-metrics", *options], port, "/health")
     server.start()

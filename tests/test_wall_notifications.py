@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import time
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -20,6 +19,7 @@ from poller.cli import app
 from poller.config import load
 from poller.daemon import Daemon
 from poller.estate import Rule
+from poller.free_ports import free_port
 from poller.lab.scenario import Notifications
 from poller.lab.server import Lab, LabOptions
 from poller.settings import Name
@@ -39,12 +39,6 @@ LINK = Rule(
     severity="serious",
     where={"devices": ["ho-sw-1"]},
 )
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -45,6 +45,23 @@ TENANT_FIELDS: Final = (
 )
 
 
+CONFIGURED: Final = frozenset(
+    ("id", "name", "role", "site", "site_name", "group", "asked", "interval", "kind", "preferred", "committed")
+) | {"ceiling", "limit", "members", "capped"}
+"""Words of entries that the configuration says; everything else was learned."""
+
+
+def entries_of(estate: Estate) -> dict[str, dict[str, Entry]]:
+    """Every section's entries, before anything is known."""
+    return {
+        "devices": {key: device_entry(device, estate) for key, device in estate.devices.items()},
+        "circuits": {key: circuit_entry(circuit) for key, circuit in estate.circuits.items()},
+        "line_groups": {key: line_group_entry(group) for key, group in estate.line_groups.items()},
+        "tenants": {key: tenant_entry(tenant) for key, tenant in estate.tenants.items()},
+        "services": {key: service_entry(service) for key, service in estate.services.items()},
+    }
+
+
 def names(name: Name) -> Entry:
     """A name in both languages."""
     return {"ja": name.ja, "en": name.en}
