@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import sub
 from typing import Annotated, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from poller.estate import Device
 from poller.log import tell
 from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
 from poller.profiles import BadProfile, Profiles
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import DeviceReading, FailedPoll, PollCost
 from poller.rounds import Answer
 from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget
 from probes.snmp.device import LARGEST_PDU_VARBINDS
@@ -62,14 +63,63 @@ class Asking:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._snmp = snmp
-        self._interval_seconds = interval_seconds
         self._profiles = profiles
         self._clock_ns = clock_ns
-        self._watched = {key: _Watched(device, target) for key, (device, target) in targets.items()}
+        self._interval_seconds = interval_seconds
+        self._watched: dict[str, _Watched] = {}
+        self.follow(targets, interval_seconds)
+
+    def follow(self, targets: Mapping[str, tuple[Device, SnmpTarget]], interval_seconds: float) -> set[str]:
+        """Ask these devices and no others; the answer is who is asked in another way from now on.
+
+        Who stays as it was keeps its session, its prepared requests and its last reading. With other credentials a
+        device is still the same: what was discovered of it stays. At another address, or with another profile, it is
+        met anew.
+        """
+        before, self._watched = self._watched, {}
+        usual_before, self._interval_seconds = self._interval_seconds, interval_seconds
+        changed = set()
+        for key, (device, target) in targets.items():
+            known = before.pop(key, None)
+            if known is not None and known.target == target and known.device.profile == device.profile:
+                self._watched[key] = known
+                planned_by = known.device.interfaces, known.device.interval or usual_before
+                known.device = device
+                if planned_by != (device.interfaces, device.interval or interval_seconds):
+                    self._plan(known)
+                continue
+            changed.add(key)
+            self._watched[key] = watched = _Watched(device, target)
+            if known is not None:
+                self._meet_again(watched, known)
+        for gone in before.values():
+            self._snmp.forget(gone.target)
+        return changed
+
+    def _meet_again(self, watched: _Watched, known: _Watched) -> None:
+        """A device with other settings: sessions begin anew; what was learned of it stays where it is the same box."""
+        request_size = self._snmp.device(known.target).size.limit
+        self._snmp.forget(known.target)
+        here, there = (
+            (each.target.address, each.target.port, each.target.context_name, each.device.profile)
+            for each in (watched, known)
+        )
+        if here == there:
+            self._snmp.device(watched.target).size.limit = request_size
+            watched.discovery, watched.before = known.discovery, known.before
+            self._plan(watched)
 
     async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
-        """One poll; what takes longer than the deadline is given up (R5)."""
+        """One poll, with what it cost; what takes longer than the deadline is given up (R5)."""
         watched = self._watched[device]
+        agent, begun = self._snmp.device(watched.target), time.monotonic()
+        before = agent.packets, agent.retries, agent.timeouts
+        answer = await self._answer(watched, due_ns, deadline_seconds)
+        packets, retries, timeouts = map(sub, (agent.packets, agent.retries, agent.timeouts), before)
+        return replace(answer, cost=PollCost(time.monotonic() - begun, packets, retries, timeouts))
+
+    async def _answer(self, watched: _Watched, due_ns: int, deadline_seconds: float) -> Answer:
+        device = watched.device.id
         try:
             async with asyncio.timeout(deadline_seconds):
                 return await self._ask(watched, due_ns)
@@ -171,6 +221,15 @@ class Asking:
             profile=found.family,
             interfaces=len(found.interfaces),
         )
+
+    def _plan(self, watched: _Watched) -> None:
+        """Plan and prepare anew from what was discovered; where that does not fit any more, it is discovered anew."""
+        found, watched.discovery = watched.discovery, None
+        if found is not None:
+            try:
+                self._take(watched, found)
+            except BadProfile as error:
+                tell(_log, logging.INFO, "discovery_not_kept", device=watched.device.id, reason=str(error))
 
     def _take(self, watched: _Watched, found: Discovery) -> None:
         device = watched.device

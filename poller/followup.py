@@ -24,14 +24,21 @@ class Followup:
     """Polls that notifications ask for, beside the schedule."""
 
     def __init__(self, estate: Estate) -> None:
+        self._soon_ns: dict[str, int] = {}
+        self._again_ns: dict[str, int] = {}
+        self._asked_ns: dict[str, int] = {}
+        self.follow(estate)
+
+    def follow(self, estate: Estate) -> None:
+        """Go on with another estate; polls of devices that it does not have are not asked for."""
         self._estate = estate
         self._members: dict[str, list[str]] = {}
         for device in estate.devices.values():
             if device.redundancy_group is not None:
                 self._members.setdefault(device.redundancy_group, []).append(device.id)
-        self._soon_ns: dict[str, int] = {}
-        self._again_ns: dict[str, int] = {}
-        self._asked_ns: dict[str, int] = {}
+        for planned in (self._soon_ns, self._again_ns, self._asked_ns):
+            for key in [key for key in planned if key not in estate.devices]:
+                del planned[key]
 
     def note(self, device: str, does: Does, now_ns: int) -> None:
         """A notification of the device came that does something."""

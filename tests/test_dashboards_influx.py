@@ -35,7 +35,7 @@ from poller.rounds import Rounds
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, start_schedule
 from poller.schema import ROLLED_UP
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
 from poller.services import Services
 from poller.storage.delivery import DeliveryState
 from poller.storage.history import open_history
@@ -84,13 +84,16 @@ class Filled:
     ended_ms: int
 
     def rows(self, query: str) -> int:
-        """The rows of an answer in which something is known."""
+        """How many rows of an answer say something."""
+        return sum(any(value is not None for value in row[1:]) for row in self.answer(query))
+
+    def answer(self, query: str) -> list[list[Any]]:
+        """The rows of all series, time first."""
         body = urllib.parse.urlencode({"db": "hinomi", "epoch": "ms", "q": query}).encode()
         with urllib.request.urlopen(f"{self.url}/query", data=body, timeout=60) as answer:
             (result,) = json.loads(answer.read())["results"]
         assert "error" not in result, (query, result)
-        rows = [row for series in result.get("series", ()) for row in series["values"]]
-        return sum(any(value is not None for value in row[1:]) for row in rows)
+        return [row for series in result.get("series", ()) for row in series["values"]]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +155,20 @@ async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) 
         intervals = {key: device.interval or estate.polling.interval for key, (device, _) in targets.items()}
         schedule = start_schedule(intervals, clock(), first_start=True)
         rounds = Rounds(schedule, asking, lambda _answer: None, clock_ns=clock)
-        watch = SelfWatch(pipeline, journal, rounds, {"influx": DeliveryState()}, alerts)
+        missing, told = set(estate.services), asyncio.Event()
+
+        def publish(samples: Sequence[Sample]) -> None:
+            """Of one check; time goes on, until every service has told of itself."""
+            pipeline.publish(samples, clock())
+            missing.difference_update(dict(sample.tags)["service"] for sample in samples)
+            clock.now_ns += SECOND_NS
+            services.wake()
+            if not missing:
+                told.set()
+
+        services = Services(estate, configuration.directory, publish, clock)
+        watched = Watched(journal, rounds, services, {"influx": DeliveryState()}, alerts)
+        watch = SelfWatch(pipeline, watched)
         for second in range(MINUTES * 60):
             clock.now_ns += SECOND_NS
             if second == 90:
@@ -162,26 +178,10 @@ async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) 
                 pipeline.accept(answer, clock())
             pipeline.tick(clock())
             watch.beat(clock(), 0.0)
-        await _check_services(configuration, clock, pipeline)
+        checking = asyncio.create_task(services.run())
+        await told.wait()
+        checking.cancel()
     alerts.close()
-
-
-async def _check_services(configuration: Configuration, clock: _Clock, pipeline: Pipeline) -> None:
-    """Until every service has told of itself."""
-    missing, done = set(configuration.estate.services), asyncio.Event()
-
-    def publish(samples: Sequence[Sample]) -> None:
-        pipeline.publish(samples, clock())
-        missing.difference_update(dict(sample.tags)["service"] for sample in samples)
-        clock.now_ns += SECOND_NS
-        services.wake()
-        if not missing:
-            done.set()
-
-    services = Services(configuration.estate, configuration.directory, publish, clock)
-    task = asyncio.create_task(services.run())
-    await done.wait()
-    task.cancel()
 
 
 async def _fill(configuration: Configuration, clock: _Clock, influx: str) -> None:
@@ -217,7 +217,7 @@ def _rare(now_ns: int) -> list[Sample]:
         Sample(
             "notification",
             (("device", "fw-1"), ("name", "linkDown"), ("severity", "minor")),
-            {"text": "回線断", "varbinds": "{}"},
+            {"text": "回線断", "varbinds": "{}", "count": 3},
             now_ns,
         ),
         forecast_sample("internet", "in", rising, now_ns, zone),
@@ -268,6 +268,21 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
                 if "__from" in target["query"] and all(rows.values()):
                     doubled.append((dashboard["uid"], panel["title"], target["query"]))
     assert ([], []) == (empty, doubled)
+
+
+@pytest.mark.timeout(300)
+def test_a_day_in_a_panel_begins_at_midnight_in_japan(filled: Filled) -> None:
+    (dashboard,) = [each for each in load_dashboards() if each["uid"] == "hinomi-tenant"]
+    (panel,) = [each for each in panels(fit(dashboard, filled.estate)) if each["title"] == "1日の通信量"]
+    query = _expanded(
+        panel["targets"][0]["query"],
+        fit(dashboard, filled.estate),
+        filled.begun_ms - 3 * 86_400_000,
+        filled.ended_ms,
+    )
+    days = [row[0] for row in filled.answer(query) if row[1] is not None]
+    assert days
+    assert {15 * 3_600_000} == {time_ms % 86_400_000 for time_ms in days}
 
 
 @pytest.mark.timeout(300)

@@ -102,3 +102,10 @@ def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [] == [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_files_that_begin_first_are_there(pytestconfig: pytest.Config) -> None:
+    plugin = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    names = [] if plugin is None else plugin._LONGEST_FIRST
+    assert names
+    assert [] == [name for name in names if not (ROOT / "tests" / f"{name}.py").exists()]

@@ -15,11 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from poller.alerts.engine import Alerting
+from poller.alerts.records import AuditEntry
 from poller.alerts.store import Store
 from poller.cli import app
 from poller.config import ConfigurationError, load
 from poller.daemon import Daemon
-from poller.estate import Estate
+from poller.estate import Estate, Maintenance
 from poller.pipeline import Pipeline
 from poller.questions import ask_service
 from poller.rollups import WINDOW_NS
@@ -52,9 +53,11 @@ class Port:
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
         self.number = 0
+        self.knocks = 0
 
     async def start(self) -> None:
         async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.knocks += 1
             writer.close()
 
         self._server = await asyncio.start_server(answer, "127.0.0.1", self.number)
@@ -76,7 +79,7 @@ class World:
         self.alerting = Alerting(estate, self.alerts)
         self.live = LiveState(estate)
         self.pipeline = Pipeline(estate, self.samples.extend, self.alerting, self.live)
-        self.services = Services(estate, folder, self._publish, lambda: self.now_ns)
+        self.services = Services(estate, folder, self._publish, lambda: self.now_ns, self.alerting.resting)
 
     def _publish(self, samples: Sequence[Sample]) -> None:
         self.pipeline.publish(samples, self.now_ns)
@@ -177,6 +180,35 @@ async def test_one_failed_check_changes_nothing(tmp_path):
         assert [(due + 11, True), (due + 16, True)] == one.told()[len(before) :]
     assert {True} == {up for _, up in one.told()}
     assert "refused" in [sample.fields.get("reason") for sample in one.samples if sample.measurement == "service"]
+
+
+async def test_a_service_that_is_being_worked_on_is_not_checked_and_is_judged_anew_afterwards(tmp_path):
+    """Maintenance that stops polling (R55): nobody knocks, history says suppressed, and what is bad then is told."""
+    port = Port()
+    async with world(tmp_path, port) as one:
+        await one.pass_seconds(130)
+        window = Maintenance(
+            id="works",
+            name={"ja": "更新", "en": "update"},
+            start="2026-11-20 12:03",
+            end="2026-11-20 12:08",
+            stop_polling=True,
+            where={"services": ["desk"]},
+        )
+        planned = AuditEntry(one.now_ns, "当番A", "cli", "maintenance", "works", window.model_dump_json())
+        one.alerting.carry_out(planned)
+        await one.pass_seconds(60)
+        await port.stop()
+        knocks, before = port.knocks, len(one.samples)
+        await one.pass_seconds(280)
+        meanwhile = [sample for sample in one.samples[before:] if sample.measurement == "service"]
+        assert {("suppressed", "maintenance", None)} == {
+            (sample.fields["quality"], sample.fields["reason"], sample.fields.get("up")) for sample in meanwhile
+        }
+        assert [5, knocks] == [len(meanwhile), port.knocks]
+        assert [] == one.alerting.open_incidents()
+        await one.pass_seconds(120)
+        assert ["service/desk"] == [incident.root[1] for incident in one.alerting.open_incidents()]
 
 
 @pytest.mark.parametrize("lang", ["ja", "en"])

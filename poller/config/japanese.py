@@ -181,6 +181,9 @@ _SENTENCES: Final[Mapping[str, str]] = {
         "{measurement} に {field} という項目はありません。項目は {known} です"
     ),
     "{measurement} has no field {field}": "{measurement} に {field} という項目はありません",
+    "rules do not look at {measurement}; they look at {known}": (
+        "規則は {measurement} を見ません。見るのは {known} です"
+    ),
     "needs exactly one of {kinds}, and has {given}": "{kinds} のうち1つだけを書いてください（今は {given}）",
     "{on} is true or false: use equals": "{on} は真偽の値です。equals で書いてください",
     "{on} is text: use equals": "{on} は文字の値です。equals で書いてください",
