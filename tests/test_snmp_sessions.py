@@ -503,6 +503,41 @@ async def test_requests_in_a_burst_are_few_at_once(snmp: Snmp) -> None:
     transport.close()
 
 
+@pytest.mark.parametrize(("room", "seconds"), [(FRESH_REQUESTS, 1.0), (8 * FRESH_REQUESTS, 0.05)])
+async def test_a_busy_moment_of_ours_makes_no_device_slow(snmp: Snmp, room: int, seconds: float) -> None:
+    """All have answered while we did something else; also where there are more replies than are read at once."""
+    agents = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    agents.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    agents.bind(("0.0.0.0", 0))
+    agents.setblocking(False)
+    target = SnmpTarget("127.0.0.1", agents.getsockname()[1], community=b"public", timeout_seconds=60)
+    now = snmp.clock()
+    snmp.transport.clock = lambda: now
+    snmp.transport.socket_for(target)
+    snmp.transport._room = room
+    asked = [
+        asyncio.ensure_future(
+            snmp.answers(
+                replace(target, address=f"127.9.{n // 250}.{n % 250}", reply_addresses=frozenset({"127.0.0.1"}))
+            )
+        )
+        for n in range(1, 2 * room)
+    ]
+    for _ in range(9):  # turns of the loop until what may leave has left
+        await asyncio.sleep(0)
+    for _ in range(room):
+        datagram, address = agents.recvfrom(2048)
+        pdu = decode_message(datagram).pdu
+        agents.sendto(encode_message(CommunityMessage(1, b"public", behave(pdu))), address)
+    snmp.transport.clock = lambda: now + seconds
+    snmp.transport._widen()
+    assert FRESH_REQUESTS == snmp.transport._room
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    agents.close()
+
+
 async def test_tries_are_three_and_their_timeouts_double(agent: Agent) -> None:
     """By default 1.5, 3 and 6 s; here a hundredth of it (R23)."""
     assert (1.5, 3) == (
