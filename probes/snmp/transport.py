@@ -47,8 +47,8 @@ _ID_WITHIN = 64
 _SHORTEST_TIMER_SECONDS = 0.01
 _read_request_id = struct.Struct(">I").unpack_from
 
-_DRAIN_AT_MOST = 64
-"""Replies read before what they lead to is sent: many at once save wake-ups of the peer, too many wait too long."""
+_DRAIN_AT_MOST = 256
+"""Replies read before what they lead to is sent, in about FRESH_SECONDS. Where there are more, we are what is slow."""
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 _SO_EE_ORIGIN_ICMP: Final = {2: "ICMP", 3: "ICMPv6"}
 _SOCK_EXTENDED_ERR = struct.Struct("=IBBBBII")
@@ -189,17 +189,23 @@ class Transport:
 
     def _widen(self) -> None:
         """Make room for those who wait, as much as older requests take up: those are slow or silent."""
-        # What has come is read first: or else a busy moment of ours would make all that wait look slow, so that more
-        # requests leave, whose replies then take longer than FRESH_SECONDS to read for good.
+        now = self.clock()
+        old = self._count_older(now - FRESH_SECONDS)
         behind = [self._drain(sock) for sock in tuple(self._sockets.values())]
-        before, old = self.clock() - (BEHIND_SECONDS if any(behind) else FRESH_SECONDS), 0
-        for entry in self.pending.values():
-            if entry[2] > before:
-                break
-            old += 1
+        if any(behind):  # or else reading what more requests bring would take longer than FRESH_SECONDS for good
+            old = self._count_older(now - BEHIND_SECONDS)
         self._room = min(self.window, old + FRESH_REQUESTS)
         self.let_waiting_go()
         self._widening = self.loop.call_later(FRESH_SECONDS, self._widen) if self._waiting else None
+
+    def _count_older(self, before: float) -> int:
+        """Requests sent before a moment; they are in the order of time."""
+        count = 0
+        for entry in self.pending.values():
+            if entry[2] > before:
+                break
+            count += 1
+        return count
 
     def send(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry) -> None:
         """Enter a request and send it with all others of this turn of the loop.
