@@ -33,6 +33,7 @@ from poller.daybook import entries, run_daybook
 from poller.echoes import run_echoes
 from poller.estate import Device, Estate
 from poller.log import tell
+from poller.looking import Looking
 from poller.notified import Notified
 from poller.paths import PathFinder
 from poller.pipeline import Pipeline
@@ -118,6 +119,8 @@ class Daemon:
             notified.restore(saved.get("notifications", {}), self._clock_ns())
             await self._remember(live, None if "tenants" in saved.get("pipeline", {}) else pipeline)
             rounds = self._rounds(asking, pipeline, alerting, first_start=not saved)
+            looking = self._looking(asking, pipeline, alerting, rounds)
+            notified.look = looking.look
             stores = await stack.enter_async_context(open_stores(self._configuration))
             deliveries = {name: DeliveryState() for name in stores}
             watch = SelfWatch(pipeline, journal, rounds, deliveries, alerts)
@@ -134,6 +137,7 @@ class Daemon:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(rounds.run(), name="rounds"),
+                    group.create_task(looking.run(), name="looking"),
                     group.create_task(
                         run_echoes(self._estate, pipeline, self._clock_ns, rounds.ask_now), name="echoes"
                     ),
@@ -234,6 +238,15 @@ class Daemon:
 
         return Rounds(schedule, asking, accept, clock_ns=self._clock_ns, stopped=alerting.stopped)
 
+    def _looking(self, asking: Asking, pipeline: Pipeline, alerting: Alerting, rounds: Rounds) -> Looking:
+        """Single interfaces, when notifications speak of them."""
+        return Looking(
+            asking,
+            lambda device, interface, status: pipeline.see_interface(device, interface, status, self._clock_ns()),
+            rounds.ask_now,
+            lambda device: alerting.stopped(device, self._clock_ns()),
+        )
+
     def _services(self, pipeline: Pipeline) -> Services:
         return Services(
             self._estate,
@@ -267,8 +280,9 @@ class Daemon:
             late = loop.time() - expected
             now_ns = self._clock_ns()
             try:
-                for suspect in (*pipeline.tick(now_ns), *notified.tick(now_ns)):
+                for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
+                notified.tick(now_ns)
                 watch.beat(now_ns, late)
                 self._feed_watchdog(rounds, now_ns)
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is

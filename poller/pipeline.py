@@ -3,7 +3,7 @@
     schedule -> rounds -> asking -> DeviceReading or FailedPoll
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
-                   oper status, also see_point(): states of circuits and line groups, as of that moment
+                   oper status, also see_interface(), see_point(): states of circuits and line groups as of that moment
         publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
@@ -91,6 +91,13 @@ class Pipeline:
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
         self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
         self._live.show_flows(self._flows.update(rates))
+
+    def see_interface(self, device: str, interface: str, oper_status: int, now_ns: int) -> None:
+        """Take the state of one interface that was asked for beside the polls (R48); its counters wait for the poll."""
+        self._circuits.see_interface(device, interface, oper_status, now_ns)
+        tags = (("device", device), ("interface", interface))
+        self.publish([Sample("interface", tags, {"oper_status": oper_status}, now_ns)], now_ns)
+        self._tell_states(now_ns, self._circuits.on_device(device), now_ns)
 
     def tick(self, now_ns: int) -> Sequence[str]:
         """Let time pass, once a second: close slots, raise and clear what time decides, show it.

@@ -12,6 +12,7 @@ from poller.alerts.store import Store
 from poller.asking import Asking
 from poller.config import load
 from poller.estate import Rule
+from poller.followup import Look
 from poller.notified import Notified
 from poller.pipeline import Pipeline
 from poller.sample import Sample
@@ -53,6 +54,8 @@ class Place:
         sources = Sources(devices, shared=Identity(frozenset([b"public"])))
         self.intake = Intake(sources, CATALOGUE, Security(b"\x80\0\0\0\5abcd", 1, NOON_NS / 1e9), Flood(Limits()))
         self.notified = Notified(self.estate, self.intake, pipeline, journal, self.asking)
+        self.looks: list[Look] = []
+        self.notified.look = self.looks.append
 
     def _append(self, samples) -> None:
         self.samples += samples
@@ -105,9 +108,13 @@ def test_link_notifications_poll_at_once_and_again_after_two_minutes(tmp_path: P
     """R48: and nothing but a poll says what the state is."""
     place = Place(tmp_path, journal)
     place.link("fw-1", 3)
-    assert ["fw-1"] == place.notified.tick(NOON_NS)
+    assert [Look("fw-1")] == place.looks  # with the notification itself, not with the next beat
     place.link("fw-1", 4, at_ns=NOON_NS + SECOND_NS)
-    asked = [second for second in range(1, 300) if place.notified.tick(NOON_NS + second * SECOND_NS)]
+    asked = []
+    for second in range(1, 300):
+        before = len(place.looks)
+        place.notified.tick(NOON_NS + second * SECOND_NS)
+        asked += [second] * (len(place.looks) - before)
     assert [5, 121] == asked
     assert {"notification", "daemon"} == {sample.measurement for sample in place.samples}
 
@@ -116,7 +123,7 @@ def test_a_failover_told_by_one_member_asks_both(tmp_path: Path, journal: Journa
     """R48."""
     place = Place(tmp_path, journal)
     place.send("fw-2", FG_HA_SWITCH)
-    assert ["fw-1", "fw-2"] == sorted(place.notified.tick(NOON_NS))
+    assert [Look("fw-1"), Look("fw-2")] == sorted(place.looks)
 
 
 def test_a_rule_raises_with_the_beginning_and_clears_with_the_end(tmp_path: Path, journal: Journal) -> None:
