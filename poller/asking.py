@@ -136,6 +136,20 @@ class Asking:
             return None
         return watched.before.device_uptime_ticks, watched.before.device_received_ns
 
+    def engine_clock(self, engine_id: bytes) -> tuple[int, int] | None:
+        """EngineBoots and engineTime of an engine at this moment, by authenticated answers to our own polls.
+
+        None where no device that is polled with authentication is that engine.
+        """
+        for watched in self._watched.values():
+            target = watched.target
+            if target.version != "3" or target.user is None or target.user.auth is None:
+                continue
+            engine = self._snmp.device(target).engine
+            if engine is not None and engine.engine_id == engine_id and engine.is_set:
+                return engine.read(self._snmp.clock())
+        return None
+
     def save(self) -> dict[str, bytes]:
         """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""
         return {

@@ -282,6 +282,8 @@ class Daemon:
             try:
                 for suspect in pipeline.tick(now_ns):
                     rounds.ask_now(suspect)
+                for engine, who in pipeline.take_accepted_engines():
+                    notified.accept_engine(engine, who)
                 notified.tick(now_ns)
                 watch.beat(now_ns, late)
                 self._feed_watchdog(rounds, now_ns)

@@ -37,6 +37,7 @@ from traps.flood import Window
 from traps.intake import CANARY, Accepted, Answer, Intake
 from traps.notification import SYS_UPTIME, TRAP_OID
 from traps.receiver import Receiver
+from traps.resets import Reset
 from traps.words import Told, name_varbinds, subject_of, text_of
 
 _log: Final = logging.getLogger(__name__)
@@ -235,6 +236,7 @@ class Notified:
             self._pipeline.publish(sums, now_ns)
             self._something.set()
         self.intake.security.forget(now_ns / 1e9)
+        self._recover(now_ns)
         changed = self.storms.see(flood.storm(), self.intake.catalogue, now_ns)
         if self._receivers and now_ns - self.canary.sent_ns >= self._settings.canary * _SECOND_NS:
             self._send_canary(now_ns)
@@ -244,6 +246,28 @@ class Notified:
             self._pipeline.publish([self._state(now_ns)], now_ns)
         self._pipeline.remark(self.storms.take_remarks(), now_ns)
         self._look(now_ns)
+
+    def _recover(self, now_ns: int) -> None:
+        """Believe engines again whose clock our own polls have proved: they were reset, nobody replays."""
+        security = self.intake.security
+        for reset in security.resets:
+            clock = self._asking.engine_clock(reset.engine_id)
+            if clock is not None and clock[0] == reset.boots:
+                security.prove(reset.engine_id, *clock, now_ns / 1e9)
+                self._tell_accepted(reset, "poll")
+
+    def accept_engine(self, engine_id: str, who: str) -> None:
+        """Believe what an engine says of its clock next; engine_id in hexadecimal digits, asked for by a person."""
+        for reset in self.intake.security.resets:
+            if reset.engine_id.hex() == engine_id.lower():
+                self.intake.security.accept_anew(reset.engine_id)
+                self._tell_accepted(reset, who)
+                return
+        tell(_log, logging.WARNING, "engine_not_refused", engine=engine_id, who=who)
+
+    def _tell_accepted(self, reset: Reset, by: str) -> None:
+        engine = reset.engine_id.hex()
+        tell(_log, logging.INFO, "engine_accepted", device=reset.device, engine=engine, boots=reset.boots, by=by)
 
     def _look(self, now_ns: int) -> None:
         for look in self._followup.due(now_ns):
@@ -265,6 +289,7 @@ class Notified:
         fields: dict[str, FieldValue] = {
             "storm": bool(self.intake.flood.storming),
             "canary_misses": self.canary.misses,
+            "refused_engines": len(self.intake.security.resets),
             "done_total": funnel.committed,
             "accepted_total": funnel.accepted,
             "drops_total": sum(funnel.dropped.values()),

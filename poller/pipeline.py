@@ -151,6 +151,10 @@ class Pipeline:
         """Circuits and devices that were declared down since the last call: somebody should look for the path."""
         return self._alerting.take_lost()
 
+    def take_accepted_engines(self) -> list[tuple[str, str]]:
+        """Engines of senders that a person wants believed again, and who; each is given once."""
+        return self._alerting.take_accepted_engines()
+
     @property
     def isolated(self) -> bool:
         """Whether it is us: what cannot be reached now is unknown, and not down (R54)."""

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from poller.alerts.engine import Alerting
+from poller.alerts.inquiry import Inquiry
+from poller.alerts.notifications import ACCEPT_ENGINE
+from poller.alerts.records import AuditEntry
 from poller.alerts.store import Store
 from poller.asking import Asking
 from poller.config import load
@@ -20,13 +23,14 @@ from poller.settings import Name
 from poller.share import share
 from poller.storage.journal import Journal
 from poller.wall.live import LiveState
+from probes.snmp.engine import EngineClock
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, encode_message
 from probes.snmp.values import Tag, VarBind
 from traps.catalogue import load_catalogue
 from traps.flood import Flood, Limits
 from traps.intake import Intake
 from traps.notification import SYS_UPTIME, TRAP_OID
-from traps.security import Security
+from traps.security import Engine, Security
 from traps.sources import Identity, Sources
 
 NOON_NS = 1_763_694_000 * 10**9
@@ -46,7 +50,8 @@ class Place:
         self.estate = estate.model_copy(update={"rules": {rule.id: rule for rule in rules}})
         self.samples: list[Sample] = []
         with_end = {one.alarm for one in CATALOGUE if one.has_end}
-        self.alerting = Alerting(self.estate, Store(tmp_path / "alerts.sqlite"), alarms_with_end=with_end)
+        self.store = Store(tmp_path / "alerts.sqlite")
+        self.alerting = Alerting(self.estate, self.store, alarms_with_end=with_end)
         pipeline = Pipeline(self.estate, self._append, self.alerting, LiveState(self.estate))
         self.journal = journal
         self.asking = Asking(None, None, {})
@@ -280,3 +285,42 @@ def link_down(request_id: int) -> bytes:
     frame = [VarBind(SYS_UPTIME, 10**8, Tag.TIME_TICKS), VarBind(TRAP_OID, (*TRAPS, 3), Tag.OBJECT_IDENTIFIER)]
     index = VarBind((*IF_ENTRY, 1, 7), 7, 2)
     return encode_message(CommunityMessage(1, b"public", Pdu(PduKind.TRAP_V2, request_id, [*frame, index])))
+
+
+async def test_a_sender_whose_clock_went_back_is_an_incident_until_a_person_accepts_it(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """R44: told after three minutes, by which a poll with SNMPv3 would have proved its clock."""
+    place = Place(tmp_path, journal)
+    security = place.intake.security
+    for second in range(0, 200, 10):
+        at_ns = NOON_NS + second * SECOND_NS
+        security.resets.note(b"\x80\x00\x01", (1, second), (5, 1000), at_ns / 1e9)
+        place.notified.tick(at_ns)
+        place.alerting.tick(at_ns)
+    assert ["an SNMPv3 sender is refused, its clock went back (notifications)"] == place.titles()
+    place.notified.accept_engine("80FFFF", "suzuki")  # another one: nothing happens
+    assert 1 == len(security.resets)
+    command = AuditEntry(NOON_NS, "suzuki", "test", ACCEPT_ENGINE, "800001", "replaced", command=True)
+    Inquiry(tmp_path).command(command)
+    place.alerting.tick(NOON_NS + 201 * SECOND_NS)
+    ((engine, who),) = place.alerting.take_accepted_engines()
+    assert [] == place.alerting.take_accepted_engines()
+    place.notified.accept_engine(engine, who)
+    for second in range(202, 230):
+        place.notified.tick(NOON_NS + second * SECOND_NS)
+    assert (0, []) == (len(security.resets), place.titles())
+
+
+def test_an_engine_whose_clock_our_own_poll_proved_is_believed_without_anybody(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, journal)
+    resets = place.intake.security.resets
+    clocks = {b"fits": (1, 20), b"later": (2, 20)}
+    monkeypatch.setattr(place.asking, "engine_clock", clocks.get)
+    for engine_id in (b"fits", b"later", b"unknown"):
+        place.intake.security._engines[engine_id] = Engine(EngineClock(engine_id))
+        resets.note(engine_id, (1, 10), (5, 1000), NOON_NS / 1e9)
+    place.notified.tick(NOON_NS)
+    assert [b"later", b"unknown"] == [reset.engine_id for reset in resets]

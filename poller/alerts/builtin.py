@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.alerts.isolation import ISOLATED
-from poller.alerts.notifications import CANARY_LOST, STORM
+from poller.alerts.notifications import CANARY_LOST, ENGINE_REFUSED, STORM
 from poller.estate import Rule, Selector, Severity
 from poller.settings import Name
 
@@ -52,5 +52,6 @@ _UNDELIVERED: Final = Rule(
 )
 
 BUILT_IN: Final[Mapping[str, Rule]] = {
-    rule.id: rule for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, STORM, CANARY_LOST)
+    rule.id: rule
+    for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, STORM, CANARY_LOST, ENGINE_REFUSED)
 }

@@ -61,6 +61,8 @@ function showSources(state) {
 
 function showOdd(state) {
   at("odd").replaceChildren(
+    ...state.refused.map((one) => row(cell(one.address), cell(t("told_refused"), "minor"), cell(one.count.toLocaleString(), "number"),
+      cell(t("told_refused_why", one)))),
     ...state.strangers.map((one) => row(cell(one.address), cell(t("told_stranger")), cell(one.count.toLocaleString(), "number"),
       cell(one.claims ? t("told_claims", { device: one.claims }) : ""))),
     ...state.gaps.map((one) => row(cell(one.oid), cell(t("told_gap")), cell(one.count.toLocaleString(), "number"), cell(one.device))));
