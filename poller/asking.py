@@ -71,10 +71,51 @@ class Asking:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._snmp = snmp
-        self._interval_seconds = interval_seconds
         self._profiles = profiles
         self._clock_ns = clock_ns
-        self._watched = {key: _Watched(device, target) for key, (device, target) in targets.items()}
+        self._interval_seconds = interval_seconds
+        self._watched: dict[str, _Watched] = {}
+        self.follow(targets, interval_seconds)
+
+    def follow(self, targets: Mapping[str, tuple[Device, SnmpTarget]], interval_seconds: float) -> set[str]:
+        """Ask these devices and no others; the answer is who is asked in another way from now on.
+
+        Who stays as it was keeps its session, its prepared requests and its last reading. With other credentials a
+        device is still the same: what was discovered of it stays. At another address, or with another profile, it is
+        met anew.
+        """
+        before, self._watched = self._watched, {}
+        usual_before, self._interval_seconds = self._interval_seconds, interval_seconds
+        changed = set()
+        for key, (device, target) in targets.items():
+            known = before.pop(key, None)
+            if known is not None and known.target == target and known.device.profile == device.profile:
+                self._watched[key] = known
+                planned_by = known.device.interfaces, known.device.interval or usual_before
+                known.device = device
+                if planned_by != (device.interfaces, device.interval or interval_seconds):
+                    self._plan(known)
+                continue
+            changed.add(key)
+            self._watched[key] = watched = _Watched(device, target)
+            if known is not None:
+                self._meet_again(watched, known)
+        for gone in before.values():
+            self._snmp.forget(gone.target)
+        return changed
+
+    def _meet_again(self, watched: _Watched, known: _Watched) -> None:
+        """A device with other settings: sessions begin anew; what was learned of it stays where it is the same box."""
+        request_size = self._snmp.device(known.target).size.limit
+        self._snmp.forget(known.target)
+        here, there = (
+            (each.target.address, each.target.port, each.target.context_name, each.device.profile)
+            for each in (watched, known)
+        )
+        if here == there:
+            self._snmp.device(watched.target).size.limit = request_size
+            watched.discovery, watched.before = known.discovery, known.before
+            self._plan(watched)
 
     async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
         """One poll; what takes longer than the deadline is given up (R5)."""
@@ -95,9 +136,11 @@ class Asking:
 
         None where only a poll can tell: the device does not answer, or its rows may have moved since the last poll.
         """
-        watched = self._watched[device]
-        layout = watched.plan.layout if watched.plan is not None else None
-        if watched.before is None or layout is None or interface not in layout.names:
+        watched = self._watched.get(device)
+        if watched is None or watched.before is None or watched.plan is None:
+            return None
+        layout = watched.plan.layout
+        if interface not in layout.names:
             return None
         if_index = layout.if_indexes[layout.names.index(interface)]
         wanted = (SYS_UPTIME, IF_TABLE_LAST_CHANGE, (*OPER_STATUS, if_index))
@@ -216,6 +259,15 @@ class Asking:
             profile=found.family,
             interfaces=len(found.interfaces),
         )
+
+    def _plan(self, watched: _Watched) -> None:
+        """Plan and prepare anew from what was discovered; where that does not fit any more, it is discovered anew."""
+        found, watched.discovery = watched.discovery, None
+        if found is not None:
+            try:
+                self._take(watched, found)
+            except BadProfile as error:
+                tell(_log, logging.INFO, "discovery_not_kept", device=watched.device.id, reason=str(error))
 
     def _take(self, watched: _Watched, found: Discovery) -> None:
         device = watched.device

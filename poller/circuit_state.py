@@ -5,9 +5,9 @@ share that is lost of those to its far edge. What is older than its time says no
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from poller.faults import Answer, Vector
 from poller.redundancy import State
@@ -52,6 +52,25 @@ class Evidence:
     stale_ns: int = STALE_NS
     points: dict[str, PointEvidence] = field(default_factory=dict)
     scope: str = "outside"
+
+    def save(self) -> dict[str, Any]:
+        """What was seen, as plain values; restore takes it over. What is too old by then says nothing by itself."""
+        probe = self.probe
+        return {
+            "interface": [self.interface_up, self.interface_ns],
+            "probe": None if probe is None else [probe.seen_ns, probe.loss_ratio, probe.delay_seconds, probe.lossy],
+            "bits_per_second": self.bits_per_second,
+            "points": {point: [str(each.answer), each.seen_ns] for point, each in self.points.items()},
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what save gave."""
+        self.interface_up, self.interface_ns = saved["interface"]
+        self.probe = None if saved["probe"] is None else ProbeEvidence(*saved["probe"])
+        self.bits_per_second = saved["bits_per_second"]
+        self.points = {
+            point: PointEvidence(Answer(answer), seen_ns) for point, (answer, seen_ns) in saved["points"].items()
+        }
 
     def vector(self, at_ns: int, *, isolated: bool = False) -> Vector:
         """What is known at a moment; what is older than its time is unknown."""

@@ -18,6 +18,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "check": "poller.cli_check:check",
     "doctor": "poller.cli_doctor:doctor",
     "poll": "poller.cli_poll:poll",
+    "reload": "poller.cli_reload:reload",
     "rehearse": "poller.cli_rehearse:rehearse",
     "report": "poller.cli_report:report",
     "forecast": "poller.cli_forecast:forecast_command",

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from poller.people import Rotation, User, Webhook
 from poller.secrets import SecretReference
@@ -337,7 +337,26 @@ class Selector(Model):
     varbinds: tuple[Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.+$")], ...] = ()
     """Values of varbinds, written NAME=PATTERN, for rules on notification.*."""
     parts: tuple[str, ...] = ()
-    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
+    """Parts of the daemon itself: rounds, services, loop, journal, outbox, alerts, and the stores by their names."""
+
+
+class Runbook(Model):
+    """What to do, in the words of the people on call, one step a line.
+
+    Written as one text it serves for both languages.
+    """
+
+    ja: str = ""
+    en: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_text(cls, written: object) -> object:
+        return {"ja": written} if isinstance(written, str) else written
+
+    def lang(self, lang: str) -> str:
+        """The steps in "ja" or "en"; in the other language where they are written in one alone."""
+        return (self.en or self.ja) if lang == "en" else (self.ja or self.en)
 
 
 class Rule(Model):
@@ -369,8 +388,8 @@ class Rule(Model):
     clear_for: Duration = 60.0
     no_data: Literal["keep", "raise"] = "keep"
     severity: Severity
-    runbook: str = ""
-    """Steps in the words of the people on call; one a line."""
+    runbook: Runbook = Runbook()
+    """Stands in the mail; `{ja: ..., en: ...}`, or one text for both."""
 
 
 class Maintenance(Model):

@@ -35,14 +35,21 @@ class Followup:
     """Polls that notifications ask for, beside the schedule."""
 
     def __init__(self, estate: Estate) -> None:
+        self._soon_ns: dict[Look, int] = {}
+        self._again_ns: dict[Look, int] = {}
+        self._asked_ns: dict[Look, int] = {}
+        self.follow(estate)
+
+    def follow(self, estate: Estate) -> None:
+        """Go on with another estate; polls of devices that it does not have are not asked for."""
         self._estate = estate
         self._members: dict[str, list[str]] = {}
         for device in estate.devices.values():
             if device.redundancy_group is not None:
                 self._members.setdefault(device.redundancy_group, []).append(device.id)
-        self._soon_ns: dict[Look, int] = {}
-        self._again_ns: dict[Look, int] = {}
-        self._asked_ns: dict[Look, int] = {}
+        for planned in (self._soon_ns, self._again_ns, self._asked_ns):
+            for look in [look for look in planned if look.device not in estate.devices]:
+                del planned[look]
 
     def note(self, device: str, does: Does, now_ns: int, interface: str | None = None) -> None:
         """A notification of the device came that does something; interface: the one that it is about."""

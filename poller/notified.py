@@ -25,6 +25,7 @@ from poller.followup import Followup, Look
 from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.sample import FieldValue, Sample
+from poller.settings import Notifications
 from poller.storage.errors import JournalUnavailable
 from poller.storage.journal import Journal
 from poller.storms import StormStory
@@ -32,12 +33,13 @@ from poller.uptime import UPTIME_SPAN
 from probes.snmp.message import V2C, CommunityMessage, Pdu, PduKind, encode_message
 from probes.snmp.oid import Oid, format_oid
 from probes.snmp.values import Tag, VarBind
-from traps.catalogue import Does, Severity
-from traps.flood import Window
+from traps.catalogue import Catalogue, Does, Severity
+from traps.flood import Limits, Window
 from traps.intake import CANARY, Accepted, Answer, Intake
 from traps.notification import SYS_UPTIME, TRAP_OID
-from traps.receiver import Receiver
+from traps.receiver import Receiver, open_socket
 from traps.resets import Reset
+from traps.sources import Sources
 from traps.words import Told, name_varbinds, subject_of, text_of
 
 _log: Final = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ class Notified:
         self._settings = estate.notifications
         self._followup = Followup(estate)
         self._receivers: list[Receiver] = []
+        self._inherits = False
         self._pending: list[tuple[Receiver, Answer]] = []
         self._something = asyncio.Event()
         self._published = 0
@@ -105,8 +108,36 @@ class Notified:
         self.recent: deque[Entry] = deque(maxlen=RECENT_MOST)
         self._number = 0
 
+    def follow(self, estate: Estate, sources: Sources, catalogue: Catalogue) -> None:
+        """Take from those whom another estate names; who stays as it was keeps its counts, repeats and storm."""
+        self._estate = estate
+        self._settings = estate.notifications
+        self._followup.follow(estate)
+        self._rebooted_ns = {key: at_ns for key, at_ns in self._rebooted_ns.items() if key in estate.devices}
+        self.storms.lang = estate.organisation.lang
+        self.intake.flood.limits = flood_limits(estate.notifications)
+        self.intake.follow(sources, catalogue)
+
+    def begin(self, inherited: Sequence[socket.socket], clock_ns: Callable[[], int]) -> None:
+        """Receive by sockets that were handed to us, else by one of our own where the settings say so. OSError."""
+        self._inherits = bool(inherited)
+        self.listen(inherited or self.open(self._settings, anew=True) or (), clock_ns)
+
+    def open(self, wanted: Notifications, *, anew: bool = False) -> list[socket.socket] | None:
+        """Sockets of our own for these settings, to be given to listen(); None where those in use serve. OSError."""
+        place, other = ((each.listen, each.port) for each in (self._settings, wanted))
+        if self._inherits or (place == other and not anew):
+            return None
+        return [] if wanted.listen is None else [open_socket(str(wanted.listen), wanted.port)]
+
+    @property
+    def receives(self) -> bool:
+        """Whether there is any socket."""
+        return bool(self._receivers)
+
     def listen(self, sockets: Sequence[socket.socket], clock_ns: Callable[[], int]) -> None:
-        """Receive by these sockets, on the running loop, until close()."""
+        """Receive by these sockets and no others, on the running loop, until close()."""
+        self.close()
         for opened in sockets:
             receiver = Receiver(
                 opened,
@@ -352,3 +383,8 @@ class Notified:
     def restore(self, saved: dict[str, Any], now_ns: int) -> None:
         """Go on from what save() gave."""
         self.intake.security.restore(saved.get("engines", ()), now_ns / 1e9)
+
+
+def flood_limits(settings: Notifications) -> Limits:
+    """What one source may send, by the settings."""
+    return Limits(settings.per_second, settings.storm_per_second, settings.sum_within, settings.storm_calm)

@@ -21,7 +21,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
-from poller.alerts.engine import Alerting, Change
+from poller.alerts.changes import Change, alert_samples
+from poller.alerts.engine import Alerting
 from poller.alerts.records import AuditEntry
 from poller.caps import PastUse
 from poller.circuit_state import ProbeEvidence
@@ -64,11 +65,34 @@ class Pipeline:
         self._ledger = SlotLedger(self.contracts.accounts())
         self._flows = Flows(self.contracts.accounts())
         self._circuits = Circuits(self.contracts)
-        self._tenants = Tenants(self.contracts, ZoneInfo(estate.organisation.timezone))
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._tenants = Tenants(self.contracts, self._zone)
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
         self._rolled_ns = 0
         self._gateways: dict[str, Answer] = {}
+        self._show_findings()
+
+    def follow(self, estate: Estate, now_ns: int) -> None:
+        """Go on with another estate; alerting and the wall follow it first.
+
+        What hangs on contracts is built anew and takes over what its predecessor saves, which is the way of a restart
+        too. Everything else stays.
+        """
+        self._estate = estate
+        self._rates.keep_only(estate.devices.keys())
+        gateways = {str(each) for each in estate.polling.gateways}
+        self._gateways = {each: answer for each, answer in self._gateways.items() if each in gateways}
+        contracts, zone = contracts_of(estate), ZoneInfo(estate.organisation.timezone)
+        self.contracts, before = contracts, self.contracts
+        if zone != self._zone or contracts.grounds() != before.grounds():
+            saved = {"slots": self._ledger.save(), "circuits": self._circuits.save(), "tenants": self._tenants.save()}
+            self._zone = zone
+            self._ledger, self._circuits = SlotLedger(contracts.accounts()), Circuits(contracts)
+            self._tenants = Tenants(contracts, zone)
+            self._flows.follow(contracts.accounts())
+            self.restore(saved)
+            self._circuits.follow(now_ns)
         self._show_findings()
 
     def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
@@ -200,7 +224,7 @@ class Pipeline:
         show_findings(self._live, self._circuits, self._tenants)
 
     def _keep(self, changes: Sequence[Change]) -> None:
-        samples = [*self._alerting.alert_samples(changes), *self._alerting.take_incident_samples()]
+        samples = [*alert_samples(changes), *self._alerting.take_incident_samples()]
         if samples:
             self._append(samples)
 

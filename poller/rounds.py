@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -81,9 +81,20 @@ class Rounds:
         self._asker = asker
         self._accept = accept
         self._clock_ns = clock_ns
-        self._running: set[str] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self.statistics = RoundsStatistics()
+
+    def follow(self, intervals: Mapping[str, float], changed: Collection[str] = ()) -> None:
+        """Ask these devices and no others (seconds by device); what is under way to the others goes on.
+
+        changed: those that are asked in another way now. A poll of theirs that is under way is given up without an
+        answer, because it would be about what was, and they are asked again at once.
+        """
+        for device in [each for each in self._running if each not in intervals or each in changed]:
+            self._running.pop(device).cancel()
+        self._schedule.follow(intervals, self._clock_ns(), changed, new=True)
+        self._changed.set()
 
     def ask_now(self, device: str) -> None:
         """Ask the device at once, beside its schedule, unless it is being asked."""
@@ -141,9 +152,14 @@ class Rounds:
             return
         statistics.started += 1
         statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)
-        self._running.add(due.device)
         interval_seconds = self._schedule.interval_ns(due.device, now_ns) / SECOND_NS
-        group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
+        task = group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
+        self._running[due.device] = task
+        task.add_done_callback(lambda done: self._end(due.device, done))
+
+    def _end(self, device: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(device) is task:
+            del self._running[device]
 
     async def _one(self, due: Due, interval_seconds: float) -> None:
         begun = time.monotonic()
@@ -154,8 +170,6 @@ class Rounds:
             answer = FailedPoll(
                 due.device, due.due_ns, "internal_error", f"{type(error).__name__} in our own code", None
             )
-        finally:
-            self._running.discard(due.device)
         took = time.monotonic() - begun
         self.statistics.seconds += took
         self.statistics.busy_ratio = max(self.statistics.busy_ratio, took / interval_seconds)

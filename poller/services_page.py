@@ -21,6 +21,7 @@ Made by `python -m poller.services_page` from the probes; do not edit.
 - 検査の結果が今の状態と食い違うと、{REPEAT_NS // 10**9}秒おきに{REPEATS}回くり返し、
   すべて同じ結果のときだけ状態を変えます。変わったときは、最初に失敗した検査の時刻から数えます。
   1回だけの失敗は記録には残りますが、状態は変わりません。
+- 決まった状態は再起動後も1時間は引き継ぎます。質問の内容を変えたサービスは、初めから確かめます。
 - 監視サーバー側の理由（権限、ソケット、名前解決の不通、認証局ファイル、秘密情報など）で検査できないときは
   「不明」で、停止とは数えません。
 - 名前が IPv4 と IPv6 の両方のアドレスを持つときは、`family: ipv4` と `family: ipv6` の2件に分けて確かめられます。
@@ -39,6 +40,7 @@ counts as no answer.
 - A check that contradicts the present state is repeated {REPEATS} times, {REPEAT_NS // 10**9} s apart;
   the state changes only if all of them agree, and then from the time of the first. A single
   failed check is kept in the records and changes nothing.
+- What stands is known for an hour over a restart; a service that is asked otherwise than before begins anew.
 - What could not be asked for a reason on our own side (rights, sockets, no name service, an authority's file, a
   secret) is unknown, not down.
 - A name with both IPv4 and IPv6 addresses is checked apart by two services, `family: ipv4` and `family: ipv6`.

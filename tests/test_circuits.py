@@ -323,6 +323,15 @@ def test_traffic_alone_reveals_a_failover_that_left_both_interfaces_up(contracts
     assert view.reason == "the standby inet-2 took over"
 
 
+def test_traffic_that_both_members_share_is_no_switch_over(contracts: Contracts) -> None:
+    """(R64a)"""
+    tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
+    up = {"inet-1": State.UP, "inet-2": State.UP}
+    tracker.update(NOW, up, {"inet-1": 300e6, "inet-2": 2e3})
+    view = tracker.update(NOW + MINUTE, up, {"inet-1": 50e6, "inet-2": 250e6})
+    assert (("inet-1",), []) == (view.active, tracker.history)
+
+
 def test_unknown_members_are_no_proof_that_a_group_is_down(contracts: Contracts) -> None:
     """(R64a)"""
     tracker = RedundancyTracker(contracts.redundancy_groups["pair"], contracts.circuits)
@@ -354,6 +363,13 @@ def test_a_plateau_below_the_committed_rate_with_loss_is_not_delivered_and_says_
     assert found is not None
     assert (found.signs, found.slots, found.from_ns) == (("loss",), 12, NOW + 5 * MINUTE)
     assert found.sentence() == "flat at 70% of the committed rate for 12 min, 2.0% of the echoes lost"
+
+
+def test_a_plateau_a_tenth_below_the_committed_rate_is_not_delivered() -> None:
+    """(R61)"""
+    found = judge_delivery(line([900e6] * 12, loss=0.02), GIGABIT, 0.004)
+    assert found is not None
+    assert found.plateau_bits_per_second == 900e6
 
 
 def test_a_plateau_with_grown_delay_is_not_delivered() -> None:

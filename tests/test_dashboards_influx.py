@@ -84,13 +84,16 @@ class Filled:
     ended_ms: int
 
     def rows(self, query: str) -> int:
-        """The rows of an answer in which something is known."""
+        """How many rows of an answer say something."""
+        return sum(any(value is not None for value in row[1:]) for row in self.answer(query))
+
+    def answer(self, query: str) -> list[list[Any]]:
+        """The rows of all series, time first."""
         body = urllib.parse.urlencode({"db": "hinomi", "epoch": "ms", "q": query}).encode()
         with urllib.request.urlopen(f"{self.url}/query", data=body, timeout=60) as answer:
             (result,) = json.loads(answer.read())["results"]
         assert "error" not in result, (query, result)
-        rows = [row for series in result.get("series", ()) for row in series["values"]]
-        return sum(any(value is not None for value in row[1:]) for row in rows)
+        return [row for series in result.get("series", ()) for row in series["values"]]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +220,7 @@ def _rare(now_ns: int) -> list[Sample]:
         Sample(
             "notification",
             (("device", "fw-1"), ("name", "linkDown"), ("severity", "minor")),
-            {"text": "回線断", "varbinds": "{}"},
+            {"text": "回線断", "varbinds": "{}", "count": 3},
             now_ns,
         ),
         forecast_sample("internet", "in", rising, now_ns, zone),
@@ -268,6 +271,21 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
                 if "__from" in target["query"] and all(rows.values()):
                     doubled.append((dashboard["uid"], panel["title"], target["query"]))
     assert ([], []) == (empty, doubled)
+
+
+@pytest.mark.timeout(300)
+def test_a_day_in_a_panel_begins_at_midnight_in_japan(filled: Filled) -> None:
+    (dashboard,) = [each for each in load_dashboards() if each["uid"] == "hinomi-tenant"]
+    (panel,) = [each for each in panels(fit(dashboard, filled.estate)) if each["title"] == "1日の通信量"]
+    query = _expanded(
+        panel["targets"][0]["query"],
+        fit(dashboard, filled.estate),
+        filled.begun_ms - 3 * 86_400_000,
+        filled.ended_ms,
+    )
+    days = [row[0] for row in filled.answer(query) if row[1] is not None]
+    assert days
+    assert {15 * 3_600_000} == {time_ms % 86_400_000 for time_ms in days}
 
 
 @pytest.mark.timeout(300)

@@ -108,6 +108,12 @@ def test_the_first_reading_is_unknown_and_not_zero() -> None:
             "discontinuity",
         ),
         ("a silence of four intervals", [reading(0, row(0)), reading(240, row(10))], "gap"),
+        ("a silence of a little more than two intervals", [reading(0, row(0)), reading(140, row(10))], "gap"),
+        (
+            "an agent that began anew twice within a minute",
+            [reading(0, row(10), uptime=3000), reading(60, row(20), uptime=5000)],
+            "rebooted",
+        ),
         (
             "our clock set back",
             [reading(600, row(0)), reading(0, row(10), uptime=10 * DAY_TICKS + 61_000)],
@@ -239,6 +245,12 @@ def test_a_counter_the_device_lacks_leaves_the_others_alone() -> None:
     rates = last_of(reading(0, before), reading(60, after))
     assert rates.rates == [1e6, 0.0, 1.0, 0.0, 0.0, 0.0, None, None]
     assert verdict(rates)[1:] == ("observed", "")
+
+
+def test_one_lost_poll_is_no_gap_even_where_the_next_reply_is_late() -> None:
+    """(R33)"""
+    rates = last_of(reading(0, row(0)), reading(130, row(16_250_000)))
+    assert verdict(rates) == (1e6, "observed", "")
 
 
 def test_octets_after_a_gap_count_but_give_no_rate() -> None:

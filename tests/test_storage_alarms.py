@@ -20,7 +20,8 @@ from poller.readings import FailedPoll
 from poller.rounds import Rounds
 from poller.sample import Sample
 from poller.schedule import Schedule
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
+from poller.services import Services
 from poller.storage.delivery import DeliverySettings, DeliveryState, run_reader
 from poller.storage.errors import JournalUnavailable
 from poller.storage.influx import InfluxSettings, open_influx
@@ -109,7 +110,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         pipeline = Pipeline(estate, journal.append, alerting, LiveState(estate))
         deliveries = {"influx": DeliveryState()}
         rounds = Rounds(Schedule(), _Nobody(), lambda _answer: None)
-        watch = SelfWatch(pipeline, journal, rounds, deliveries, store)
+        services = Services(estate, tmp_path, lambda _samples: None)
+        watch = SelfWatch(pipeline, Watched(journal, rounds, services, deliveries, store))
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon

@@ -256,6 +256,16 @@ async def test_an_organisation_that_is_unknown_is_named(version2: tuple[_Version
         await asyncio.to_thread(set_up, InfluxSettings(version2[1].url, org="other", token=Secret("admin")), 90)
 
 
+async def test_a_server_without_that_api_is_told_with_what_to_do_instead() -> None:
+    """InfluxDB 3 Core has /api/v2/write, but neither organisations nor buckets."""
+    running = TestServer(web.Application())
+    await running.start_server()
+    url = str(running.make_url("")).rstrip("/")
+    with pytest.raises(SetupRefused, match="influxdb3 create database hinomi"):
+        await asyncio.to_thread(set_up, InfluxSettings(url, token=Secret("admin")), 90)
+    await running.close()
+
+
 @pytest.fixture
 def command() -> typer.Typer:
     app = typer.Typer()

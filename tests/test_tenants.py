@@ -246,6 +246,16 @@ def test_the_cap_ratio_of_a_sample_is_the_5_minute_average_against_the_sustained
     assert "out_cap_ratio" not in sample.fields
 
 
+def test_of_two_sustained_caps_the_lower_one_is_what_a_sample_is_held_against() -> None:
+    """(R64)"""
+    caps = [CapContract("internet", "in", sustained_rate=rate) for rate in (100_000_000, 200_000_000)]
+    tenants = Tenants(contracts(*caps), TOKYO)
+    for number in range(5):
+        slot = SlotTotals("tenant/tsu/internet", START + number * MINUTE, 375_000_000, 0, 0, 0, 2 * MINUTE, MINUTE, 2)
+        (sample,) = tenants.update([slot], lambda *_: None)
+    assert sample.fields["in_cap_ratio"] == 0.5
+
+
 def test_a_rate_that_an_amendment_takes_back_counts_no_more_in_the_average() -> None:
     """(R35, R64)"""
     usage = Usage()
@@ -303,8 +313,9 @@ def test_the_projection_fills_the_month_with_typical_working_and_other_days() ->
     assert found.octets == 600 + 500 + working_days * 1000 + other_days * 100
 
 
-def test_without_a_whole_day_there_is_no_projection() -> None:
-    volumes = Volumes({date(2026, 11, 1): Day(100, 0, 40_000 * SECOND)})
+@pytest.mark.parametrize("observed_s", [40_000, 81_000])
+def test_without_a_whole_day_there_is_no_projection(observed_s: int) -> None:
+    volumes = Volumes({date(2026, 11, 1): Day(100, 0, observed_s * SECOND)})
     assert volumes.project(datetime(2026, 11, 2, 12, 0, tzinfo=TOKYO)) is None
 
 

@@ -8,12 +8,13 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from poller.alerts.builtin import BUILT_IN
+from poller.alerts.changes import Change
 from poller.alerts.dependencies import Dependencies, is_fault, says_down
 from poller.alerts.freshness import Freshness, old_news_ns
 from poller.alerts.headline import headline
@@ -25,12 +26,11 @@ from poller.alerts.notices import Policy
 from poller.alerts.notifications import ACCEPT_ENGINE, MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
-from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, value_of
+from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, asks_alike, value_of
 from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
     Alert,
     Reading,
-    Reason,
     State,
     Transition,
     advance,
@@ -40,11 +40,11 @@ from poller.alerts.states import (
     retire,
 )
 from poller.alerts.store import Store
-from poller.alerts.subjects import Subject, subject_of
+from poller.alerts.subjects import Subject, is_known, subject_of
 from poller.alerts.telling import Teller
 from poller.estate import Estate, Maintenance, Rule, Severity
 from poller.faults import Answer
-from poller.sample import FieldValue, Quality, Sample
+from poller.sample import Quality, Sample
 from probes.path import Path
 
 log = logging.getLogger(__name__)
@@ -56,28 +56,13 @@ _SPEAKING: Final = frozenset({"device", "interface", "circuit", "service", MEASU
 """Measurements that evidence is made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One step of one alert, for wall, log and the measurement "alert"."""
-
-    at_ns: int
-    rule: str
-    subject: str
-    severity: Severity
-    before: State
-    after: State
-    reason: Reason
-    incident: str | None
-    value: FieldValue | None = None
-
-
 class Alerting:
     """Holds every alert and incident in memory, and says what changed; see the module for the journey."""
 
     def __init__(
         self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
     ) -> None:
-        estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
+        estate = _with_built_in(estate)
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
@@ -100,6 +85,32 @@ class Alerting:
         self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
+        self._find_down()
+
+    def follow(self, estate: Estate, alarms_with_end: Collection[str] = ()) -> None:
+        """Go on by another estate: alerts, incidents and what was told of them stay.
+
+        What a rule learned of a series stays where it still asks the same. Alerts about what is no more, or whose rule
+        is no more, end with the next tick.
+        """
+        estate = _with_built_in(estate)
+        before, self._estate = self._estate, estate
+        same = {
+            key for key, rule in estate.rules.items() if key in before.rules and asks_alike(before.rules[key], rule)
+        }
+        learned = [each for each in self._index.save() if each[0] in same]
+        self._index = RuleIndex(estate)
+        self._index.restore(learned)
+        self._notifications = NotificationRules(estate, alarms_with_end)
+        self._heard = {
+            key: (replace(watch, rule=estate.rules[key[0]]), heard_ns)
+            for key, (watch, heard_ns) in self._heard.items()
+            if key[0] in same and estate.rules[key[0]].no_data == "raise" and is_known(watch.subject, estate)
+        }
+        self._dependencies = Dependencies(estate)
+        self._freshness = Freshness(estate, self._dependencies)
+        self._book.follow(estate, self._dependencies)
+        self._teller.follow(estate, self._dependencies)
         self._find_down()
 
     # What comes in
@@ -220,17 +231,9 @@ class Alerting:
         """The window of maintenance because of which the device is not to be polled now (R55)."""
         return self._teller.windows.stopped(device, now_ns)
 
-    def alert_samples(self, changes: Iterable[Change]) -> list[Sample]:
-        """The changes as samples of the measurement "alert"."""
-        return [
-            Sample(
-                "alert",
-                (("rule", change.rule), ("subject", change.subject), ("severity", change.severity.value)),
-                {"state": change.after.value, "incident": change.incident or "", "reason": change.reason.value},
-                change.at_ns,
-            )
-            for change in changes
-        ]
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The same of any subject: a service that is not to be checked, a circuit whose points get no echoes (R55)."""
+        return self._teller.windows.resting(subject, now_ns)
 
     def take_incident_samples(self) -> list[Sample]:
         """Every incident that changed since the last call, as a sample of the measurement "incident"."""
@@ -272,7 +275,7 @@ class Alerting:
 
     def _age(self, key: Key, alert: Alert, now_ns: int) -> list[Transition]:
         rule = self._estate.rules.get(alert.rule)
-        if rule is None:
+        if rule is None or not is_known(Subject.parse(alert.subject), self._estate):
             steps = self._keep(alert, *retire(alert, now_ns))
             del self._alerts[key]
             self._batch.dropped.append(key)
@@ -387,3 +390,7 @@ class Alerting:
                 self._do(entry)
             except (KeyError, ValueError) as error:
                 log.warning("command not carried out: action=%s target=%s: %s", entry.action, entry.target, error)
+
+
+def _with_built_in(estate: Estate) -> Estate:
+    return estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})

@@ -9,7 +9,7 @@ from typing import Final
 from poller.alerts.dependencies import Dependencies
 from poller.alerts.incidents import Evidence, Incident
 from poller.alerts.isolation import ISOLATION
-from poller.alerts.subjects import Subject, subject_of
+from poller.alerts.subjects import Subject, is_known, subject_of
 from poller.estate import Estate
 from poller.faults import Answer
 from poller.readings import ISOLATED
@@ -49,6 +49,12 @@ class Witnesses:
         self._paths: dict[str, tuple[str, int]] = {}
         self._words: dict[str, tuple[str, str]] = {}
         self._told: dict[str, dict[str, Evidence]] = {}
+
+    def follow(self, estate: Estate, dependencies: Dependencies) -> None:
+        """Go on with what another estate names; what was seen of the others is forgotten."""
+        self._estate, self._dependencies = estate, dependencies
+        self._answering = {device: up for device, up in self._answering.items() if device in estate.devices}
+        self._last = {key: each for key, each in self._last.items() if is_known(Subject.parse(key[0]), estate)}
 
     def see(self, sample: Sample) -> None:
         """Take a sample in, if it tells anything."""

@@ -31,6 +31,11 @@ class _Parts:
     what: str
     value: str
 
+    @property
+    def whole(self) -> str:
+        """The name, and in brackets that it is all of it."""
+        return f"{self.name}（{self.all_of}）" if self.all_of else self.name
+
 
 def headline(incident: Incident, estate: Estate, lang: str) -> str:
     """What is broken and how, in half a line."""
@@ -63,15 +68,24 @@ def sentence(incident: Incident, estate: Estate, lang: str) -> str:
     rule = estate.rules.get(root.rule)
     if rule is None or lang == "en":
         return f"{_with_level(headline(incident, estate, lang), root, rule, lang)}{pick(lang, 'の状態です。', '.')}"
-    subject = Subject.parse(root.subject)
     parts = _parts(incident, rule, estate, lang)
-    whole = f"（{parts.all_of}）" if parts.all_of else ""
-    if subject == ISOLATION:
+    return _state(root, rule, parts) or _finding(root, rule, parts)
+
+
+def _state(root: Member, rule: Rule, parts: _Parts) -> str:
+    """The Japanese sentence of a state; empty for what is measured or told."""
+    if Subject.parse(root.subject) == ISOLATION:
         return "監視対象の大半に到達できません。監視装置が孤立しています。"
     if is_silent(root, rule):
         return f"{parts.name}の測定値が届いていません（{parts.what}）。"
     if parts.what in _STATES and rule.equals is not None:
-        return f"{parts.name}{whole}{_STATES[parts.what]}"
+        return f"{parts.whole}{_STATES[parts.what]}"
+    return ""
+
+
+def _finding(root: Member, rule: Rule, parts: _Parts) -> str:
+    """The Japanese sentence of what a rule found that has a name of its own."""
+    subject = Subject.parse(root.subject)
     if subject.kind == "notification":
         return f"{parts.name}から「{parts.what}」を受信しました（トラップ {clean(subject.part, 60)}）。"
     if subject.kind == "forecast":
@@ -81,7 +95,7 @@ def sentence(incident: Incident, estate: Estate, lang: str) -> str:
     where = "監視装置自身" if subject.kind == "daemon" else parts.name
     reading = ""
     if parts.value:
-        level = threshold_text(rule, lang)
+        level = threshold_text(rule, "ja")
         now = parts.value.removeprefix("→ ")
         reading = f"現在は「{now}」です。" if rule.changes else f"測定値は{now}（{level}）です。"
     return f"{where}で「{parts.what}」を検知しました。{reading}"
@@ -96,11 +110,20 @@ def ending(incident: Incident, estate: Estate, lang: str) -> str:
         return pick(lang, f"{what}は復旧しました。", f"{what}: this is over.")
     parts = _parts(incident, rule, estate, lang)
     if parts.what in _STATES and rule.equals is not None:
-        whole = f"（{parts.all_of}）" if parts.all_of else ""
-        return f"{parts.name}{whole}は復旧しました。"
+        return f"{parts.whole}は復旧しました。"
     if root.subject.startswith("daemon/"):
         return f"「{parts.what}」は解消しました。"
     return f"{parts.name}の「{parts.what}」は解消しました。"
+
+
+def wavering(incident: Incident, estate: Estate, lang: str) -> str:
+    """That it comes and goes, as the first line of a mail about flapping says it."""
+    rule = estate.rules.get(incident.root_member.rule)
+    title = headline(incident, estate, lang)
+    if rule is None or lang == "en":
+        return pick(lang, f"{title}を短時間に繰り返しています。", f"{title}: it comes and goes.")
+    parts = _parts(incident, rule, estate, lang)
+    return f"{parts.whole}が、短時間に「{parts.what}」と正常とを繰り返しています。"
 
 
 def _with_level(title: str, root: Member, rule: Rule | None, lang: str) -> str:

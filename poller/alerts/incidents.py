@@ -65,6 +65,11 @@ class IncidentBook:
             self.reserve(id_)
         self.changed.clear()
 
+    def follow(self, estate: Estate, dependencies: Dependencies) -> None:
+        """Judge causes by another estate; incidents stay as they are until something of theirs changes."""
+        self._estate, self._dependencies = estate, dependencies
+        self._zone = ZoneInfo(estate.organisation.timezone)
+
     def reserve(self, used: str) -> None:
         """Never give out an id up to this one again."""
         day, _, number = used.rpartition("-")

@@ -136,6 +136,10 @@ class Outbox:
         self._timeout = timeout
         self._failed_ns: dict[str, int] = {}
 
+    def follow(self, mail: Mail, secrets: Path, ways: Mapping[str, Way]) -> None:
+        """Send by other relays and ways from the next mail on; those that are leaving go as they began."""
+        self._mail, self._secrets, self._ways = mail, secrets, ways
+
     async def recover(self) -> int:
         """Put mails back that a crash left in "sending"; how many there were."""
         count = await asyncio.wrap_future(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from poller.alerts.headline import ending, headline, sentence
+from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
 from poller.alerts.promises import due_lines, kept_lines, level_lines
@@ -192,8 +192,7 @@ class Page:
             redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
         extra = {
             Kind.FLAPPING: self.say(
-                "状態が短時間に繰り返し変化しています。安定するまで個々の変化は通知しません。",
-                " It changes again and again; single changes are not told until it is calm.",
+                "安定するまで、個々の変化は通知しません。", " Single changes are not told until it is calm."
             ),
             Kind.STEADY: self.say(
                 "状態の繰り返し変化は収まりましたが、障害は続いています。", " Calm again, but still so."
@@ -207,7 +206,8 @@ class Page:
             extra += self.say(
                 "計画作業または通知停止の終了後も続いています。", " Still so after the planned work or silence."
             )
-        return f"{sentence(self.incident, self.estate, self.lang)}{redundancy}{extra}"
+        say = wavering if kind is Kind.FLAPPING else sentence
+        return f"{say(self.incident, self.estate, self.lang)}{redundancy}{extra}"
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
@@ -287,7 +287,8 @@ class Page:
     def _todo(self) -> list[str]:
         if self.mark.kind is Kind.RECOVERED or self.contact.role == "tenant":
             return self._remarks()
-        title, lines = _steps("" if self.rule is None or self.contact.role == "provider" else self.rule.runbook)
+        ours = self.rule is not None and self.contact.role != "provider"
+        title, lines = _steps(self.rule.runbook.lang(self.lang) if self.rule is not None and ours else "")
         for circuit in self._circuits():
             provider = self.estate.contacts.get(circuit.provider or "")
             number = self.say(f"回線番号 {circuit.contract_number}", f"circuit number {circuit.contract_number}")

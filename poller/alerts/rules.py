@@ -69,6 +69,11 @@ def kind_of(rule: Rule) -> str:
     raise ValueError(f"rules.{rule.id}: one of {', '.join(KINDS)} is needed")
 
 
+def asks_alike(one: Rule, other: Rule) -> bool:
+    """Whether what was learned of a series under one rule holds under the other: same field, same kind of question."""
+    return (one.on, kind_of(one)) == (other.on, kind_of(other))
+
+
 def compile_judge(rule: Rule) -> Judging:
     """The rule as a function of one series' values; each series needs its own, because some kinds remember.
 
@@ -232,7 +237,8 @@ class RuleIndex:
 
     def save(self) -> list[list[Any]]:
         """What the rules remember of each series, as plain values; restore takes it over."""
-        return [[*key, memory.save()] for key, memory in self._memories.items()]
+        unclaimed = [[*key, memory] for key, memory in self._saved.items()]
+        return unclaimed + [[*key, memory.save()] for key, memory in self._memories.items()]
 
     def restore(self, saved: Iterable[Sequence[Any]]) -> None:
         """Go on from what save gave, before the first sample."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from poller.estate import Estate
 from poller.sample import Sample
+from poller.tenants import UNATTRIBUTED
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "device": ("device",),
@@ -61,6 +62,20 @@ def subject_names(estate: Estate) -> list[str]:
         "daemon": ("self",),
     }
     return [f"{kind}/{id_}" for kind, ids in parts.items() for id_ in ids]
+
+
+def is_known(subject: Subject, estate: Estate) -> bool:
+    """Whether the estate still has what a subject is about; of ourselves, of strangers and of a line's rest it is."""
+    entries: Mapping[str, Mapping[str, object]] = {
+        "device": estate.devices,
+        "interface": estate.devices,
+        "circuit": estate.circuits,
+        "line_group": estate.line_groups,
+        "tenant": estate.tenants,
+        "service": estate.services,
+    }
+    found = entries.get(subject.kind)
+    return found is None or subject.id in found or subject.id == UNATTRIBUTED
 
 
 def subject_of(sample: Sample) -> Subject | None:

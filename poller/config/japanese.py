@@ -15,6 +15,25 @@ _HINT: Final = re.compile(r"(?P<said>.*?)[.;]? Did you mean (?P<meant>.+)\?", re
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 _SENTENCES: Final[Mapping[str, str]] = {
+    # who may see the wall
+    "is missing: certificate and key go together": "書かれていません。証明書と鍵は両方が必要です",
+    "others can reach {listen}: that needs {lock}; 127.0.0.1 needs neither": (
+        "{listen} には他の端末からも接続できます。TLS（certificate と key、または trusted_proxies）と users を"
+        "設定してください（127.0.0.1 だけで使う場合は不要です）"
+    ),
+    "nobody could log in: the section users is missing": "users の区分がないため、誰もログインできません",
+    "belongs to the role tenant, and this is {role}": "役割が tenant の利用者だけに書けます（今は {role}）",
+    "is missing: a person needs a password, a program a token": (
+        "書かれていません。人には password、プログラムには token が必要です"
+    ),
+    "a user has a password or a token, not both": "password と token は、どちらか1つだけを書いてください",
+    "is missing: an administrator needs a second factor; hinomi user totp makes one": (
+        "書かれていません。管理者には二要素目の認証が必要です。hinomi user totp で作れます"
+    ),
+    "an administrator is a person, and has a password and a second factor": (
+        "管理者は人に限ります。password と二要素目の認証を設定してください"
+    ),
+    "a program has no second factor": "プログラムには二要素目の認証は使えません",
     # files and YAML
     "is no directory": "フォルダーがありません",
     "cannot be read: {why}": "読めません：{why}",
@@ -162,6 +181,9 @@ _SENTENCES: Final[Mapping[str, str]] = {
         "{measurement} に {field} という項目はありません。項目は {known} です"
     ),
     "{measurement} has no field {field}": "{measurement} に {field} という項目はありません",
+    "rules do not look at {measurement}; they look at {known}": (
+        "規則は {measurement} を見ません。見るのは {known} です"
+    ),
     "needs exactly one of {kinds}, and has {given}": "{kinds} のうち1つだけを書いてください（今は {given}）",
     "{on} is true or false: use equals": "{on} は真偽の値です。equals で書いてください",
     "{on} is text: use equals": "{on} は文字の値です。equals で書いてください",

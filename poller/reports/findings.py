@@ -7,10 +7,12 @@ from typing import Final
 
 from poller.estate import Severity
 from poller.forecast import Forecast
+from poller.reports.coverage import missing_sentence
 from poller.reports.document import Form, Mark
 from poller.reports.figures import WAYS
 from poller.reports.gather import Gathered, LineFigures
 from poller.reports.parties import SLOW_SECONDS, cap_use
+from poller.reports.standins import StandIn
 from poller.reports.telling import FULL_RATIO, Teller
 
 SOON: Final = timedelta(days=365)
@@ -32,6 +34,7 @@ def findings(gathered: Gathered, teller: Teller) -> list[Finding]:
     """Everything worth saying, the worst first."""
     found = [
         *_lines(gathered, teller),
+        *_stand_ins(gathered, teller),
         *_tenants(gathered, teller),
         *_devices(gathered, teller),
         *_services(gathered, teller),
@@ -121,6 +124,26 @@ def _bounds(earliest: date | None, latest: date | None, teller: Teller) -> str:
         return teller.say(f"（早ければ{first}）", f" (at the earliest {first})")
     last = teller.writer.day(latest)
     return teller.say(f"（{first}から{last}の間）", f" (between {first} and {last})")
+
+
+def _stand_ins(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
+    """Each pair of which the standby had to carry the traffic: how often, how long, the longest when."""
+    pairs: dict[tuple[str, str], list[StandIn]] = {}
+    for each in gathered.stand_ins:
+        pairs.setdefault((each.active, each.standby), []).append(each)
+    for (active, standby), found in pairs.items():
+        longest = max(found, key=lambda each: each.seconds)
+        lasted = teller.writer.value(sum(each.seconds for each in found), Form.DURATION)
+        main, backup, since = teller.line(active), teller.line(standby), teller.writer.moment(longest.since_ns)
+        yield Finding(
+            Mark.WARNING,
+            teller.say(
+                f"{main}に代わって{backup}が通信を担ったことが{len(found)}回、合計{lasted}ありました"
+                f"（最長は{since}から）。",
+                f"{backup} carried the traffic in place of {main} {len(found)} times, {lasted} in all "
+                f"(longest since {since}).",
+            ),
+        )
 
 
 def _tenants(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
@@ -253,10 +276,14 @@ def _levels(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
 
 def _coverage(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
     say, value = teller.say, teller.writer.value
-    poor = [line for line in gathered.lines if line.is_group and line.now.provisional]
-    for line in poor:
+    for line in (each for each in gathered.lines if each.is_group and each.now.bins):
         share = value(line.now.coverage_ratio, Form.RATIO)
         name = teller.line(line.id)
+        if not line.now.provisional:
+            missing = missing_sentence(line.months, line.now, gathered.period, teller)
+            if missing:
+                yield Finding(Mark.WARNING, say(f"{name}：{missing}", f"{name}: {missing}"))
+            continue
         yield Finding(
             Mark.WARNING,
             say(

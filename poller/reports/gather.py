@@ -27,12 +27,13 @@ from poller.reports.figures import (
 from poller.reports.incidents import PastIncident, outages, past_incidents
 from poller.reports.periods import Kind, Period, add_months
 from poller.reports.reading import Records
+from poller.reports.standins import StandIn, stand_ins
 
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
 SLOT_SECONDS: Final = 300
-TENANT_MONTHS: Final = 200
-"""Tenants (or devices) times months that are read at once: about 300 MB."""
+TENANT_MONTHS: Final = 102
+"""Tenants (or devices) times months that are read at once: about 150 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,9 @@ class Gathered:
     devices: tuple[DeviceFigures, ...]
     services: tuple[ServiceFigures, ...]
     levels: tuple[ServiceLevel, ...]
+    level_months: Mapping[str, tuple[ServiceLevel, ...]]
+    """Of a period of several months: month by month, by subject, of everything with a target."""
+    stand_ins: tuple[StandIn, ...]
     incidents: tuple[PastIncident, ...]
     notifications: pl.DataFrame
 
@@ -142,21 +146,33 @@ def gather_shared(
 ) -> Gathered:
     """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
+    progress("services")
     incidents = past_incidents(records.alerts(span), records.incidents(span), span)
     down = outages(incidents, estate, period.end_ns)
 
-    def level(kind: str, id_: str) -> ServiceLevel:
-        return service_level(Subject(kind, id_), down.get(f"{kind}/{id_}", []), estate, span)
+    def level(kind: str, id_: str, of: Period = period) -> ServiceLevel:
+        outage = down.get(f"{kind}/{id_}", [])
+        return service_level(Subject(kind, id_), outage, estate, (of.start_ns, of.end_ns))
 
-    progress("services")
+    services = _services(estate, records, period, level)
+    levels = tuple(level("circuit", id_) for id_ in estate.circuits)
+    promised = [each.subject for each in (*levels, *(each.level for each in services)) if each.target is not None]
+    months = period.months if len(period.months) > 1 else []
+
     return Gathered(
         estate=estate,
         period=period,
         lines=(),
         tenants=(),
         devices=(),
-        services=_services(estate, records, period, level),
-        levels=tuple(level("circuit", id_) for id_ in estate.circuits),
+        services=services,
+        levels=levels,
+        level_months={
+            subject: tuple(level(kind, id_, month) for month in months)
+            for subject in promised
+            for kind, _, id_ in [subject.partition("/")]
+        },
+        stand_ins=(),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
     )
@@ -168,19 +184,26 @@ def gather(
     """Everything about the whole network in one period; tenants: the figures of all of them."""
     estate, period = shared.estate, shared.period
     progress("lines")
-    lines = tuple(_lines(estate, records, period))
+    lines, standing_in = _lines(estate, records, period)
     progress("devices")
-    return replace(shared, lines=lines, tenants=tuple(tenants), devices=_devices(estate, records, period))
+    return replace(
+        shared,
+        lines=tuple(lines),
+        stand_ins=tuple(standing_in),
+        tenants=tuple(tenants),
+        devices=_devices(estate, records, period),
+    )
 
 
 # ---- lines
 
 
-def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures]:
+def _lines(estate: Estate, records: Records, period: Period) -> tuple[list[LineFigures], list[StandIn]]:
     first = min(add_months(period.after, -FORECAST_MONTHS), period.before.first)
     whole = (Period(Kind.MONTHLY, first, period.zone).start_ns, period.end_ns)
     year = (period.year_before.start_ns, period.year_before.end_ns)
     found: list[LineFigures] = []
+    standing_in: list[StandIn] = []
     for is_group, measurement, tag, entries in (
         (True, "line_group_5m", "line_group", estate.line_groups),
         (False, "circuit_5m", "circuit", estate.circuits),
@@ -191,7 +214,9 @@ def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures
             frame = rows.get(id_)
             line = _line(entry, frame if frame is not None else _EMPTY, old.get(id_), period, is_group=is_group)
             found.append(_with_peak_minutes(line, records, measurement.removesuffix("_5m"), tag))
-    return found
+        if not is_group:
+            standing_in = stand_ins(estate, rows, period)
+    return found, standing_in
 
 
 _EMPTY: Final = series_of(())

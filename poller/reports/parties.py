@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from poller.alerts.dependencies import Dependencies
-from poller.alerts.servicelevel import ServiceLevel
-from poller.alerts.subjects import Subject
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Paragraph, Table
 from poller.reports.figures import WAYS, change_ratio
 from poller.reports.gather import DeviceFigures, Gathered, ServiceFigures, TenantFigures, Violation
 from poller.reports.incidents import PastIncident, touched_tenants
-from poller.reports.telling import Teller, mark_of, provisional
+from poller.reports.levels import level_cell
+from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
 
-_MOST_ROWS = 40
 SLOW_SECONDS, VERY_SLOW_SECONDS = 3.0, 5.0
 _CPU_DESIGN = 0.8
 
@@ -20,7 +18,7 @@ _CPU_DESIGN = 0.8
 def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
     """All tenants, most used first; then the violations of caps."""
     say = teller.say
-    yield Heading(say("接続団体の利用状況", "Use by tenants"))
+    yield Heading(say("接続団体の利用状況", "Use by tenants"), new_page=True)
     totals = [each for each in gathered.tenants if each.line == "total"]
     ranked = sorted(totals, key=lambda each: -each.now.octets)
     rows = []
@@ -97,7 +95,7 @@ def violation_table(found: list[Violation], teller: Teller, *, with_tenant: bool
             each.value,
             each.limit,
         )
-        for each in longest[:_MOST_ROWS]
+        for each in longest[:MOST_ROWS]
     )
     more = len(longest) - len(rows)
     return Table(
@@ -122,7 +120,7 @@ def device_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
     say = teller.say
     if not gathered.devices:
         return
-    yield Heading(say("機器の状況", "Devices"))
+    yield Heading(say("機器の状況", "Devices"), new_page=True)
     yield Table(
         "devices",
         say("機器の負荷", "Load of the devices"),
@@ -203,13 +201,6 @@ def _service_row(each: ServiceFigures, teller: Teller) -> tuple[object, ...]:
         each.level.target,
         days,
     )
-
-
-def level_cell(level: ServiceLevel) -> object:
-    """An availability with its mark where there is a target."""
-    if level.availability is None or level.target is None:
-        return level.availability
-    return Cell(level.availability, mark=Mark.GOOD if level.availability >= level.target else Mark.BAD)
 
 
 def incident_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
@@ -316,7 +307,7 @@ def _title(incident: PastIncident, teller: Teller) -> str:
 
 def _notifications(gathered: Gathered, teller: Teller) -> Table:
     say = teller.say
-    rows = gathered.notifications.head(_MOST_ROWS).iter_rows()
+    rows = gathered.notifications.head(MOST_ROWS).iter_rows()
     return Table(
         "notifications",
         say("機器からの通知（トラップ）", "Notifications from devices (traps)"),
@@ -328,43 +319,3 @@ def _notifications(gathered: Gathered, teller: Teller) -> Table:
         ),
         tuple(rows),
     )
-
-
-def level_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
-    """The service level of everything that has a target, with what was left out and what may still be lost."""
-    say = teller.say
-    levels = [*gathered.levels, *(each.level for each in gathered.services)]
-    promised = [level for level in levels if level.target is not None]
-    if not promised:
-        return
-    yield Heading(say("サービスレベル（SLA）", "Service level"))
-    yield Table(
-        "service-level",
-        say("稼働率と目標", "Availability and target"),
-        (
-            Column(say("対象", "subject"), wide=True),
-            Column(say("稼働率", "availability"), Form.LEVEL),
-            Column(say("目標", "target"), Form.LEVEL),
-            Column(say("停止時間", "down for"), Form.DURATION),
-            Column(say("計画停止（除外）", "planned (excluded)"), Form.DURATION),
-            Column(say("他者要因（除外）", "others' fault (excluded)"), Form.DURATION),
-            Column(say("残りの許容停止時間", "allowance left"), Form.DURATION),
-        ),
-        tuple(
-            (
-                teller.subject(level.subject),
-                level_cell(level),
-                level.target,
-                level.down_seconds,
-                level.excluded_seconds["planned"],
-                level.excluded_seconds["other_party"],
-                max(0.0, level.allowance_left_seconds or 0.0),
-            )
-            for level in promised
-        ),
-    )
-
-
-def subject_of(kind: str, id_: str) -> str:
-    """The subject as text."""
-    return str(Subject(kind, id_))

@@ -85,8 +85,8 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
 
 def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str, Any]:
     match block:
-        case Heading(text, level):
-            return {"kind": "heading", "text": text, "level": level}
+        case Heading(text, level, new_page):
+            return {"kind": "heading", "text": text, "level": level, "page": new_page}
         case Paragraph(text):
             return {"kind": "paragraph", "text": text}
         case Points(items):

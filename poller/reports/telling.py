@@ -11,6 +11,8 @@ from poller.reports.formats import Writer
 from poller.reports.gather import LineFigures
 from poller.reports.incidents import subject_name
 
+MOST_ROWS: Final = 40
+"""Of a list of single events; the longest are shown."""
 FULL_RATIO: Final = 0.8
 """Of a limit, from which a figure is marked."""
 

@@ -44,6 +44,23 @@ TENANT_FIELDS: Final = (
 )
 
 
+CONFIGURED: Final = frozenset(
+    ("id", "name", "role", "site", "site_name", "group", "asked", "interval", "kind", "preferred", "committed")
+) | {"ceiling", "limit", "members", "capped"}
+"""Words of entries that the configuration says; everything else was learned."""
+
+
+def entries_of(estate: Estate) -> dict[str, dict[str, Entry]]:
+    """Every section's entries, before anything is known."""
+    return {
+        "devices": {key: device_entry(device, estate) for key, device in estate.devices.items()},
+        "circuits": {key: circuit_entry(circuit) for key, circuit in estate.circuits.items()},
+        "line_groups": {key: line_group_entry(group) for key, group in estate.line_groups.items()},
+        "tenants": {key: tenant_entry(tenant) for key, tenant in estate.tenants.items()},
+        "services": {key: service_entry(service) for key, service in estate.services.items()},
+    }
+
+
 def names(name: Name) -> Entry:
     """A name in both languages."""
     return {"ja": name.ja, "en": name.en}
@@ -135,16 +152,11 @@ def show_tenant(entry: Entry) -> None:
             entry["time_ns"] = total["time_ns"]
             entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
         entry["month_octets"] = total["month_octets"] or entry["month_octets"]
-    found = [
+    found = [(_LEVELS.index(cap_level(cap)), cap["ratio"], cap["direction"], cap["kind"]) for cap in entry["caps"]] or [
         (_LEVELS.index(_level(ratio)), ratio, way, "sustained_rate")
         for line in entry["lines"].values()
         for way in ("in", "out")
         if (ratio := line[f"{way}_cap_ratio"]) is not None
-    ]
-    found += [
-        (_LEVELS.index(cap_level(cap)), cap["ratio"], cap["direction"], cap["kind"])
-        for cap in entry["caps"]
-        if cap["kind"] != "sustained_rate"  # which the lines tell with every slot
     ]
     level, ratio, way, kind = max(found, default=(0, None, None, None))
     entry["cap_ratio"], entry["cap_direction"], entry["cap_kind"] = ratio, way, kind

@@ -13,19 +13,16 @@ from poller.circuit_state import reason_ja
 from poller.estate import Estate
 from poller.sample import FieldValue, Sample
 from poller.wall.entries import (
+    CONFIGURED,
     DEVICE_FIELDS,
     SERVICE_FIELDS,
     SLOT_SECONDS,
     TENANT_FIELDS,
     TRAFFIC_FIELDS,
     Entry,
-    circuit_entry,
-    device_entry,
-    line_group_entry,
+    entries_of,
     names,
-    service_entry,
     show_tenant,
-    tenant_entry,
 )
 from poller.wall.flows import Flow
 
@@ -43,26 +40,36 @@ class LiveState:
     """What is known now. Sections are the keys of a snapshot; each has a version that grows when it changes."""
 
     def __init__(self, estate: Estate) -> None:
-        self._estate = estate
         self._version = 0
         self._versions: dict[str, int] = {}
-        self._sections: dict[str, dict[str, Entry]] = {
-            "devices": {key: device_entry(device, estate) for key, device in estate.devices.items()},
-            "circuits": {key: circuit_entry(circuit) for key, circuit in estate.circuits.items()},
-            "line_groups": {key: line_group_entry(group) for key, group in estate.line_groups.items()},
-            "tenants": {key: tenant_entry(tenant) for key, tenant in estate.tenants.items()},
-            "services": {key: service_entry(service) for key, service in estate.services.items()},
-        }
-        self._changed: dict[str, dict[str, int]] = {key: dict.fromkeys(each, 1) for key, each in self._sections.items()}
+        self._sections: dict[str, dict[str, Entry]] = {}
+        self._changed: dict[str, dict[str, int]] = {}
         self._told: deque[tuple[int, int]] = deque(maxlen=10)
-        self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {
-            group: deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS) for group in estate.line_groups
-        }
+        self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {}
         self._incidents: list[Entry] = []
         self._daemon: Entry = {}
         self._newest_ns = 0
+        self.follow(estate)
+
+    def follow(self, estate: Estate) -> None:
+        """Show what this estate names and nothing else, with what is known of it; walls are told everything anew."""
+        self._estate = estate
+        before, self._sections = self._sections, entries_of(estate)
+        for section, entries in self._sections.items():
+            for key, entry in entries.items():
+                known = before.get(section, {}).get(key, {})
+                entry.update((word, value) for word, value in known.items() if word not in CONFIGURED)
+        self._changed = {section: {} for section in self._sections}
+        self._history = {
+            group: self._history.get(group) or deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS)
+            for group in estate.line_groups
+        }
+        for section, entries in self._sections.items():
+            for key in entries:
+                self._touch(section, key)
         for section in (*self._sections, "history", "incidents", "daemon"):
             self._touch(section)
+        self._renewed = self._version
 
     def observe(self, samples: Iterable[Sample]) -> None:
         """Take samples in; measurements that the wall does not show are passed over."""
@@ -131,7 +138,11 @@ class LiveState:
             self._touch("incidents")
 
     def snapshot(self, now_ns: int, since: int = 0) -> Entry:
-        """The entries that changed after version `since` (0: all), with the state of the whole and the clock."""
+        """The entries that changed after version `since` (0: all), with the state of the whole and the clock.
+
+        All of them too where another estate has been followed since.
+        """
+        since = since if since >= self._renewed else 0
         changed: Entry = {
             "version": self._version,
             "now_ns": now_ns,

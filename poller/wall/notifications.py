@@ -10,6 +10,7 @@ from aiohttp import web
 
 from poller.estate import Estate
 from poller.notified import Entry, Notified
+from poller.wall.live import LiveState
 from poller.wall.work import answer
 from probes.snmp.oid import format_oid
 from traps.words import text_of
@@ -21,9 +22,9 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class NotificationPages:
     """The routes; notified is None in a daemon that receives nothing."""
 
-    def __init__(self, notified: Notified | None, estate: Estate, clock_ns: Callable[[], int], page: Page) -> None:
+    def __init__(self, notified: Notified | None, live: LiveState, clock_ns: Callable[[], int], page: Page) -> None:
         self._notified = notified
-        self._estate = estate
+        self._live = live
         self._clock_ns = clock_ns
         self._page = page
 
@@ -38,7 +39,7 @@ class NotificationPages:
         since = request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) < 19):  # noqa: PLR2004 - digits of 64 bits
             return answer({"error": "since is the number of a notification"}, status=400)
-        return answer(view(self._notified, self._estate, int(since), self._clock_ns()))
+        return answer(view(self._notified, self._live.estate, int(since), self._clock_ns()))
 
 
 def view(notified: Notified | None, estate: Estate, since: int, now_ns: int) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class People:
         self._clock_ns = clock_ns
         self._identify = identify or _named_in_the_body
 
+    def follow(self, estate: Estate) -> None:
+        """Judge by another estate what people ask for."""
+        self._estate = estate
+
     def routes(self) -> list[web.RouteDef]:
         """Everything that people may ask for."""
         return [

@@ -13,7 +13,7 @@ LONGEST: Final = 200
 
 
 def found(estate: Estate, incidents: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Open incidents first, then circuits, line groups, devices, services, tenants; ids before names, at most MOST.
+    """What is called so comes before what is connected with it; among these open incidents first. At most MOST.
 
     Each with kind, id, name and more, a line of what else is known. Nothing is found by an empty text.
     """
@@ -22,8 +22,14 @@ def found(estate: Estate, incidents: Iterable[dict[str, Any]], text: str) -> lis
         return []
     things = [(thing, _plain(" ".join(parts))) for thing, parts in _things(estate, incidents)]
     hits = [thing for thing, plain in things if all(word in plain for word in words)]
-    hits.sort(key=lambda thing: _plain(thing["id"]) != words[0])  # stable: the rest keeps its order
+    hits.sort(key=lambda thing: _rank(thing, words))  # stable: what ranks alike keeps its order
     return hits[:MOST]
+
+
+def _rank(thing: dict[str, Any], words: list[str]) -> int:
+    """What is called so first, then what has it in its name, then what is only connected with it."""
+    called = _plain(" ".join((thing["id"], *thing["name"].values())))
+    return 0 if [_plain(thing["id"])] == words else 1 if all(word in called for word in words) else 2
 
 
 def _things(estate: Estate, incidents: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], list[str]]]:
@@ -43,7 +49,7 @@ def _things(estate: Estate, incidents: Iterable[dict[str, Any]]) -> Iterator[tup
         yield _of("service", service, service.target, (str(service.kind),))
     for tenant in estate.tenants.values():
         places = [f"{each.device} {each.interface}" for each in tenant.attachments]
-        yield _of("tenant", tenant, "", (str(tenant.kind), *places))
+        yield _of("tenant", tenant, ", ".join(places), (str(tenant.kind),))
 
 
 def _of(kind: str, thing: Any, more: str, words: Iterable[str]) -> tuple[dict[str, Any], list[str]]:  # noqa: ANN401 - any of the estate

@@ -5,10 +5,12 @@ this server only, and data is JSON that the page puts in place as text, never as
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Self
 
@@ -54,6 +56,17 @@ DEAF_SECONDS: Final = 1.0
 """A wall that does not take an event in this time is dropped."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a wall is listened for: as configured, with the socket."""
+
+    address: str
+    port: int
+    secure: bool
+    listening: socket.socket
+    site: web.SockSite
+
+
 class WallServer:
     """Serves one LiveState, and the past from a history. Use as an async context manager; `url` is known inside."""
 
@@ -75,6 +88,7 @@ class WallServer:
         self._pusher: asyncio.Task[None] | None = None
         self._login = Login.none()
         self._tls: ssl.SSLContext | None = None
+        self._place: Place | None = None
         application = web.Application(middlewares=[_secure, self._guard])
         application.add_routes(
             [
@@ -86,7 +100,7 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
-                *NotificationPages(notified, live.estate, clock_ns, _page("notifications.html")).routes(),
+                *NotificationPages(notified, live, clock_ns, _page("notifications.html")).routes(),
                 *Work(live, history, clock_ns, _page("work.html")).routes(),
             ]
         )
@@ -105,11 +119,7 @@ class WallServer:
     async def __aenter__(self) -> Self:
         self._application.add_routes(self._login.routes())
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address, self._port, ssl_context=self._tls)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        host = f"[{self._address}]" if ":" in self._address else self._address
-        self.url = f"http{'s' if self._tls else ''}://{host}:{port}/"
+        await self.settle(await self.open(self._address, self._port, self._tls))
         self._pusher = asyncio.create_task(self._push(), name="wall pusher")
         return self
 
@@ -121,6 +131,29 @@ class WallServer:
         with suppress(asyncio.CancelledError):
             await self._pusher
         await self._runner.cleanup()
+
+    async def open(self, address: str, port: int, tls: ssl.SSLContext | None) -> "Place":
+        """Listen there too, until settle() ends all other places; stop of its site takes it back. Raises OSError.
+
+        At the same address and port it is the same socket, with another certificate perhaps: nobody is turned away.
+        """
+        before = self._place
+        if before is not None and (before.address, before.port) == (address, port):
+            listening = before.listening.dup()
+        else:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listening = socket.create_server((address, port), family=family, backlog=128)
+        site = web.SockSite(self._runner, listening, ssl_context=tls)
+        await site.start()
+        return Place(address, port, tls is not None, listening, site)
+
+    async def settle(self, place: "Place") -> None:
+        """Listen there and nowhere else; walls that are open stay open."""
+        before, self._place = self._place, place
+        if before is not None:
+            await before.site.stop()
+        host, port = place.listening.getsockname()[:2]
+        self.url = f"http{'s' if place.secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

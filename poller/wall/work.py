@@ -178,11 +178,13 @@ class Work:
 
     async def _entry(self, request: web.Request) -> web.Response:
         kind, key, entry = request.match_info["kind"], request.match_info["id"], self._find(request)
-        more: dict[str, Any] = (
-            {"words": incident_words(entry, self._live.estate)}
-            if kind == "incident"
-            else {"related": related(self._live.estate, kind, key)}
-        )
+        estate = self._live.estate
+        more: dict[str, Any] = {"related": related(estate, kind, key)}
+        if kind == "incident":
+            more = {"words": incident_words(entry, estate)}
+        elif kind == "tenant":
+            lines = ((line, estate.line_groups.get(line) or estate.circuits.get(line)) for line in entry["lines"])
+            more["lines"] = {id_: {"ja": each.name.ja, "en": each.name.en} for id_, each in lines if each is not None}
         return answer({"now_ns": self._clock_ns(), "entry": entry, **more})
 
     async def _search(self, request: web.Request) -> web.Response:
