@@ -8,6 +8,7 @@ from typing import Final
 
 from poller.alerts.isolation import ISOLATED
 from poller.alerts.notifications import CANARY_LOST, ENGINE_REFUSED, STORM
+from poller.alerts.selfrules import SELF_RULES
 from poller.estate import Rule, Runbook, Selector, Severity
 from poller.settings import Name
 
@@ -91,6 +92,7 @@ BUILT_IN: Final[Mapping[str, Rule]] = {
         _LOSING,
         _UNDELIVERED,
         _REFUSED,
+        *SELF_RULES,
         STORM,
         CANARY_LOST,
         ENGINE_REFUSED,
