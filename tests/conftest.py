@@ -1,4 +1,4 @@
-"""Shared by all tests: which files begin first, Debian's InfluxDB, and mails held against what people found good."""
+"""Shared by all tests: which files begin first, InfluxDB, a small disk, and mails held against what was found good."""
 
 import os
 import subprocess
@@ -117,3 +117,17 @@ def influxd() -> Callable[..., tuple[list[str], int]]:
 def running_influxd() -> Callable[..., AbstractContextManager[str]]:
     """Runs an InfluxDB in a folder, with a database "hinomi" unless it is guarded; the URL."""
     return _running_influxd
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no right to mount: {mounted.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
