@@ -131,7 +131,7 @@ async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) 
 
         services = Services(estate, configuration.directory, publish, clock)
         watched = Watched(journal, rounds, services, {"influx": DeliveryState()}, alerts)
-        watch = SelfWatch(pipeline, watched, monotonic=lambda: clock() / SECOND_NS)
+        watch = SelfWatch(pipeline, watched)
         for second in range(MINUTES * 60):
             clock.now_ns += SECOND_NS
             if second == 90:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,7 +98,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[[Journal], _Daemon]]:
         services = Services(estate, tmp_path, lambda _samples: None)
         watched = Watched(journal, rounds, services, deliveries, store)
         # every look a minute later: else it would be told that the test leaves no moment idle
-        watch = SelfWatch(pipeline, watched, monotonic=itertools.count(step=60.0).__next__)
+        watch = SelfWatch(pipeline, watched)
         daemon = _Daemon(journal, pipeline, watch, alerting, store, deliveries)
         daemon.watch.beat(START, 0.0)
         return daemon
