@@ -8,17 +8,15 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from poller.alerts.records import OutgoingMail
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
-from poller.reports.mailing import post
 from poller.reports.making import Made, NoReport, Order, make, manifest_name, tenants_of
 from poller.reports.periods import FORMS, Kind, Period, last_complete, period_of
 from poller.reports.reading import Records
@@ -26,6 +24,9 @@ from poller.reports.rendering import FORMATS
 from poller.secrets import SecretUnavailable
 from poller.storage.errors import HistoryError
 from poller.storage.history import History, open_history
+
+if TYPE_CHECKING:
+    from poller.alerts.records import OutgoingMail
 
 _PATIENCE_SECONDS = 300.0
 """For one answer of a database: half a year of every series is much."""
@@ -87,7 +88,7 @@ def report(  # noqa: PLR0917 - options, all by name
                 bar.update(task, description=_STEPS[step][chosen == "en"], completed=done, total=total)
 
             made = make(estate, records, order, tell)
-        mails = post(made, order, configuration, time.time_ns()) if mail else []
+        mails = _post(made, order, configuration) if mail else []
     except NoReport as error:
         _stop(str(error), 1)
     except SecretUnavailable as error:
@@ -117,6 +118,13 @@ def _history(configuration: Configuration, store: Path | None, *, database: bool
     return open_influx_history(replace(settings, timeout_seconds=_PATIENCE_SECONDS), interval)
 
 
+def _post(made: list[Made], order: Order, configuration: Configuration) -> list["OutgoingMail"]:
+    # the outbox brings the alerts' engine with it, which a report without mail need not load
+    from poller.reports.mailing import post  # noqa: PLC0415
+
+    return post(made, order, configuration, time.time_ns())
+
+
 def _period(kind: Kind, text: str | None, zone: ZoneInfo) -> Period:
     now = datetime.now(zone)
     if text is None:
@@ -130,7 +138,7 @@ def _period(kind: Kind, text: str | None, zone: ZoneInfo) -> Period:
     return found
 
 
-def _print(made: list[Made], mails: list[OutgoingMail], order: Order, *, as_json: bool) -> None:
+def _print(made: list[Made], mails: list["OutgoingMail"], order: Order, *, as_json: bool) -> None:
     if as_json:
         files = [{"file": str(order.out / each.path), "sha256": each.sha256, "tenant": each.tenant} for each in made]
         content: dict[str, object] = {"kind": order.period.kind, "period": order.period.key, "files": files}
