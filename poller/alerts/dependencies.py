@@ -47,6 +47,11 @@ def says_down(rule: Rule) -> bool:
     return (rule.on, rule.equals) in _DOWN
 
 
+def redundancy_tells(rule: Rule) -> bool:
+    """True where it matters to the reader what redundancy is left: something is down, or its standby carries."""
+    return says_down(rule) or rule.on.endswith((".standby_carries", ".oper_status"))
+
+
 @dataclass(frozen=True, slots=True)
 class Affected:
     """Whom a fault reaches; ids in the order of the estate."""

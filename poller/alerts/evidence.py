@@ -3,7 +3,7 @@
 Besides: how far packets get, and what the devices near it told by themselves (traps, informs) lately.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from poller.alerts.dependencies import Dependencies
@@ -119,19 +119,36 @@ class Witnesses:
         if Subject.parse(incident.root[1]) == ISOLATION:
             wanted.update(dict.fromkeys(self._gateways))
         found = [each for name in wanted for each in self._known_of(name, incident.begun_ns)]
-        return (*found[:LINES], *self._told_near(wanted, incident))
+        causes = [Subject.parse(member.subject) for member in members if member.inhibited_by is None]
+        return (*found[:LINES], *self._told_near(causes, incident))
 
-    def _told_near(self, wanted: Iterable[str], incident: Incident) -> list[Evidence]:
-        """What the devices near it told by themselves from shortly before it began until it ended, newest last."""
-        devices = dict.fromkeys(Subject.parse(name).id for name in wanted if name.startswith(("device/", "interface/")))
+    def _told_near(self, causes: Iterable[Subject], incident: Incident) -> list[Evidence]:
+        """What the failing devices and their partners told by themselves, oldest first.
+
+        From shortly before it began until it ended; what their parents tell meanwhile is about something else.
+        """
+        devices = dict.fromkeys(device for cause in causes for device in self._devices_of(cause))
         since, until = incident.begun_ns - TOLD_BEFORE_NS, incident.ended_ns
-        told = [
-            each
-            for device in devices
-            for each in self._told.get(device, {}).values()
-            if since <= each.at_ns and (until is None or each.at_ns <= until + TOLD_BEFORE_NS)
-        ]
-        return sorted(told, key=lambda each: each.at_ns)[-TOLD_LINES:]
+        told: list[Evidence] = []
+        for device in devices:
+            kept = reversed(self._told.get(device, {}).values())
+            told += [each for each in kept if since <= each.at_ns <= (until or each.at_ns) + TOLD_BEFORE_NS]
+        return sorted(told[:TOLD_LINES], key=lambda each: each.at_ns)
+
+    def _devices_of(self, subject: Subject) -> Iterator[str]:
+        """The devices on which a subject stands, and those of its redundancy group; for a line, of its circuits."""
+        if subject.kind in {"notification", "interface"}:
+            yield subject.id
+        subject = self._dependencies.standing_for(subject)
+        lines = [f"circuit/{each}" for each in self._dependencies.circuits_of(subject.id)]
+        group = self._dependencies.group_of(subject)
+        names = lines if subject.kind == "line_group" else [str(subject)]
+        for name in (*names, *(self._dependencies.members(group) if group is not None else ())):
+            found = Subject.parse(name)
+            if found.kind == "device":
+                yield found.id
+            elif found.kind == "circuit" and found.id in self._estate.circuits:
+                yield self._estate.circuits[found.id].measured_by.device
 
     def _probed_circuits(self, subject: Subject) -> list[str]:
         """The circuits that end on a device, where anything is known of their points."""

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from poller.alerts.dependencies import redundancy_tells
 from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
@@ -78,11 +79,11 @@ class Page:
         """Severity, what, since when, who, which side: enough to decide whether to get up."""
         incident, mark = self.incident, self.mark
         what = headline(incident, self.estate, self.lang)
-        began = self.times.short(incident.begun_ns)
+        began = self.times.short_near(incident.begun_ns, mark.now_ns)
         if mark.kind is Kind.RECOVERED:
             ended = incident.ended_ns or mark.now_ns
             took = duration_text((ended - incident.begun_ns) / SECOND, self.lang)
-            until = self.times.short(ended)
+            until = self.times.short_near(ended, incident.begun_ns)
             return self.say(
                 f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
                 f"[Recovered] {what} ({began}-{until}, {took}){self._scope_short()}",
@@ -156,7 +157,7 @@ class Page:
         incident = self.incident
         lines = [self.say("■ 何が起きたか", "# What happened"), self._sentence()]
         began, found = self.times.full(incident.begun_ns), self.times.clock(incident.opened_ns)
-        now = self.times.clock(self.mark.now_ns)
+        now = self.times.near(self.mark.now_ns, incident.begun_ns)
         if incident.ended_ns is not None:
             took = duration_text((incident.ended_ns - incident.begun_ns) / SECOND, self.lang)
             ended = self.times.full(incident.ended_ns)
@@ -188,7 +189,7 @@ class Page:
         redundancy = ""
         if self.incident.redundancy_left:
             redundancy = self.say("予備系で継続しています。", " The standby is in service.")
-        elif self.incident.anchor.startswith("group/") and self.incident.fault:
+        elif self.incident.anchor.startswith("group/") and self.rule is not None and redundancy_tells(self.rule):
             redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
         extra = {
             Kind.FLAPPING: self.say(
@@ -198,7 +199,8 @@ class Page:
                 "状態の繰り返し変化は収まりましたが、障害は続いています。", " Calm again, but still so."
             ),
             Kind.EASED: self.say(
-                "重大ではなくなりましたが、復旧は完了していません。", " No longer serious, but not over."
+                "重大ではなくなりましたが、復旧は完了していません。以後は軽微として、翌営業日のまとめでお知らせします。",
+                " No longer serious, but not over; from here on the digest of the next business day tells of it.",
             ),
             Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
         }.get(kind, "")
@@ -334,7 +336,9 @@ class Page:
 
     def _links(self) -> list[str]:
         if self.contact.role in {"tenant", "provider"}:
-            return [self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")]
+            more = self.say("状況が変わりましたら、続けてお知らせします。", "We will write again when this changes.")
+            number = self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")
+            return [number] if self.mark.kind is Kind.RECOVERED else [more, number]
         url = (
             f"{clean(self.estate.mail.wall_url).rstrip('/')}/incident/{self.incident.id}"
             if self.estate.mail.wall_url

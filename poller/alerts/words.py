@@ -291,6 +291,12 @@ class Times:
         at = self._at(at_ns)
         return f"{at.hour}:{at.minute:02}"
 
+    def short_near(self, at_ns: int, now_ns: int) -> str:
+        """As 3:12, with the date where it is another day's: 11/20 18:01."""
+        at = self._at(at_ns)
+        same = at.date() == self._at(now_ns).date()
+        return self.short(at_ns) if same else f"{at.month}/{at.day} {self.short(at_ns)}"
+
     def day(self, at_ns: int, lang: str) -> str:
         """As 11月21日(土) 3:12 or Sat 21 Nov 03:12."""
         at = self._at(at_ns)
