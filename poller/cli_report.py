@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.estate import Estate
 from poller.reports.making import Made, NoReport, Order, make, manifest_name, tenants_of
 from poller.reports.periods import FORMS, Kind, Period, last_complete, period_of
 from poller.reports.reading import Records
@@ -28,6 +29,7 @@ from poller.storage.history import History, open_history
 if TYPE_CHECKING:
     from poller.alerts.records import OutgoingMail
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
 _PATIENCE_SECONDS = 300.0
 """For one answer of a database: half a year of every series is much."""
 _STEPS = {
@@ -49,7 +51,7 @@ def report(  # noqa: PLR0917 - options, all by name
     tenant: Annotated[list[str] | None, typer.Option("--tenant", help="all, none or an id; may be repeated.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("reports"),
     formats: Annotated[str, typer.Option("--format", help="Any of pdf,xlsx,csv.")] = "pdf,xlsx",
-    raw: Annotated[bool, typer.Option("--raw", help="Five-minute rows too, in tenants' XLSX and CSV.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Five-minute rows too, in XLSX and CSV.")] = False,
     database: Annotated[
         bool, typer.Option("--database", help="Read the configuration's InfluxDB, not the embedded store.")
     ] = False,
@@ -61,7 +63,7 @@ def report(  # noqa: PLR0917 - options, all by name
 ) -> None:
     """Make a report: monthly, quarterly, semiannual or annual, as PDF, XLSX and CSV."""
     configuration = load_or_exit(config, lang)
-    estate = configuration.estate
+    estate = _with_logo(configuration)
     chosen = language(lang) if lang or os.environ.get("HINOMI_LANG") else estate.organisation.lang
     wanted = tuple(each.strip() for each in formats.split(",") if each.strip())
     unknown = [each for each in wanted if each not in FORMATS]
@@ -100,6 +102,19 @@ def report(  # noqa: PLR0917 - options, all by name
     except OSError as error:
         _stop(f"the report cannot be written: {error.filename or out}: {error.strerror or error}", 1)
     _print(made, mails, order, as_json=as_json)
+
+
+def _with_logo(configuration: Configuration) -> Estate:
+    """The estate with its logo's whole path; a relative one lies beside the configuration."""
+    estate = configuration.estate
+    if estate.organisation.logo is None:
+        return estate
+    path = configuration.directory / estate.organisation.logo
+    if not path.is_file():
+        _stop(f"organisation.logo: there is no file {path}", 2)
+    if path.suffix.lower() not in _PICTURES:
+        _stop(f"organisation.logo: {path.name} is none of {', '.join(_PICTURES)}", 2)
+    return estate.model_copy(update={"organisation": estate.organisation.model_copy(update={"logo": str(path)})})
 
 
 def _history(configuration: Configuration, store: Path | None, *, database: bool) -> History:

@@ -7,8 +7,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pypdf
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from poller.cli import app
 from poller.config import load
 from poller.estate import Estate
 from poller.reports.changes import changes, settled
@@ -288,3 +292,19 @@ def test_changes_since_the_report_before_are_told_and_a_renamed_interface_keeps_
 )
 def test_how_long_something_lasted_is_rounded_to_minutes_from_an_hour_on(seconds: float, ja: str, en: str) -> None:
     assert (ja, en) == tuple(Writer(lang, "Asia/Tokyo").duration(seconds) for lang in ("ja", "en"))
+
+
+def test_the_logo_lies_beside_the_configuration_and_comes_on_the_cover(folder: Path, tmp_path: Path) -> None:
+    """(R66)"""
+    Image.new("RGB", (40, 20), "navy").save(tmp_path / "logo.png")
+    text = CONFIG.replace("en: Test Cloud}}", "en: Test Cloud}, logo: logo.png}")
+    (tmp_path / "hinomi.yaml").write_text(text, encoding="utf-8")
+    words = ["report", "monthly", "-c", str(tmp_path), "--store", str(folder / "state" / "store"), "--format", "pdf"]
+    words += ["--period", "2026-06", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert 0 == done.exit_code, done.output
+    cover = pypdf.PdfReader(tmp_path / "out" / "monthly-2026-06.pdf").pages[0]
+    assert [(40, 20)] == [each.image.size for each in cover.images if each.image is not None]
+    (tmp_path / "logo.png").unlink()
+    done = CliRunner().invoke(app, words)
+    assert (2, f"organisation.logo: there is no file {tmp_path / 'logo.png'}\n") == (done.exit_code, done.stderr)
