@@ -635,6 +635,8 @@ def all_tenants_cut_off(play, *, english: bool = False) -> Play:
     }
     estate = estate.model_copy(update={"contacts": contacts})
     scene = play("2026-11-21 03:12:00", in_the_other_language(estate) if english else estate)
+    other = {"state": "up", "in_bits_per_second": 212e6, "in_committed_ratio": 0.212}
+    scene.set("line_group", ("line_group", "breakout"), **other)
     circuits = [circuit.id for circuit in estate.circuits.values() if circuit.kind.value == "internet"]
     for state in ("up", "down", "down"):
         for circuit in circuits:

@@ -8,6 +8,7 @@ from poller.alerts.dependencies import redundancy_tells
 from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
+from poller.alerts.otherlines import OTHER_LINE, other_lines
 from poller.alerts.promises import due_lines, kept_lines, level_lines, second_due
 from poller.alerts.servicelevel import ServiceLevel
 from poller.alerts.states import SECOND
@@ -246,6 +247,8 @@ class Page:
                     f"Behind this fault and not to be judged: {len(children)}",
                 )
             )
+        if self.contact.role not in {"provider", "tenant"} and self.mark.kind is not Kind.RECOVERED:
+            lines += other_lines(self.incident, self.estate, self.lang)
         if not lines and self.incident.fault:
             lines.append(
                 self.say(
@@ -264,6 +267,8 @@ class Page:
         if self.contact.role in {"provider", "tenant"}:
             return lines
         for entry in self.incident.evidence:
+            if entry.field == OTHER_LINE:
+                continue
             subject = Subject.parse(entry.subject)
             name = subject_name(subject, self.estate, self.lang)
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
