@@ -49,6 +49,7 @@ _FATES: Final = {
     "sending": "送信中",
     "sent": "送信済み",
     "dead": "送信不能",
+    "superseded": "後の再通知にまとめた",
     "held": "保留",
     "told": "まとめて通知済み",
 }
