@@ -3,9 +3,9 @@
     python -m benchmarks.snmp [--quick] [--json] [--curve docs/snmp_cpu.png]
 
 One poll is 1,000 simulated devices x 48 interfaces x 8 counters + sysUpTime, in 8,000 GETs of 49 varbinds, against one
-responder in C (benchmarks/snmp_peers, compiled here with gcc). The responder and the poller have a core each. All
-figures are medians of rounds within one run; the machine drifts between runs, so ratios count. With --json the last
-line is one JSON object.
+responder in C (benchmarks/snmp_peers, compiled here with gcc). The responder and the poller have a core each. The
+machine drifts, so ours and gufo-snmp take turns of about a second, and a ratio is the median of the turns' ratios;
+figures in seconds are the medians of the turns. With --json the last line is one JSON object.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -43,6 +44,41 @@ def pin(core: int) -> list[str]:
     return ["taskset", "-c", str(core % (os.cpu_count() or 1))]
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a child of snmp_pollers is to measure, and how often; again is the polls of a turn of that arrival."""
+
+    port: int
+    devices: int
+    turns: int
+    arrival: str
+    loop: str = "uvloop"
+    user: str = ""
+    again: int = 1
+
+    def command(self, poller: str) -> list[str]:
+        """Its command line."""
+        words = [poller, *map(str, (self.port, self.devices, self.again)), self.arrival, self.loop, self.user]
+        return [*pin(0), sys.executable, "-m", "benchmarks.snmp_pollers", *words]
+
+
+@dataclass(frozen=True)
+class Found:
+    """CPU seconds of a poller's turns, and what else it told at its end."""
+
+    turns: list[float]
+    told: dict[str, Any]
+
+    @property
+    def cpu(self) -> float:
+        """The median turn."""
+        return median(self.turns)
+
+    def over(self, other: "Found") -> float:
+        """The median of the turns' ratios: those of one turn were measured side by side."""
+        return median(ours / theirs for ours, theirs in zip(self.turns, other.turns, strict=True))
+
+
 class Bench:
     """Runs pollers against responders and remembers the figures."""
 
@@ -64,63 +100,87 @@ class Bench:
             finally:
                 child.kill()
 
-    def limit(self, port: int, rounds: int) -> float:
-        """CPU seconds of the C program."""
+    def limit(self, port: int, rounds: int) -> list[float]:
+        """CPU seconds of the C program, by round."""
         command = [*pin(0), str(self.folder / "limit"), *map(str, (port, DEVICES, INTERFACES, COUNTERS, rounds))]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-        seconds = median(float(line.split()[0]) for line in lines)
-        self.note("the limit: C, sendmmsg, recvmmsg, decode", seconds, DEVICES * PDUS, "")
-        return seconds
+        return [float(line.split()[0]) for line in lines]
 
-    def poller(self, name: str, port: int, devices: int, rounds: int, *how: str) -> dict[str, Any]:
-        """What a child of snmp_pollers measured; cpu is the median of its rounds."""
-        command = [
-            *pin(0),
-            sys.executable,
-            "-m",
-            "benchmarks.snmp_pollers",
-            name,
-            *map(str, (port, devices, rounds)),
-            *how,
-        ]
-        found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-        result: dict[str, Any] = json.loads(found.splitlines()[-1])
-        result["cpu"] = median(result["cpu"])
-        return result
+    def take_turns(self, pollers: Sequence[str], run: Run) -> list[Found]:
+        """Measure pollers in turns; the answer is in their order."""
+        with ExitStack() as stack:
+            children = []
+            for poller in pollers:
+                piped = subprocess.Popen(
+                    run.command(poller), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+                )
+                children.append(stack.enter_context(piped))
+                assert ask(piped) == "ready", f"{poller} did not start"
+            seconds: list[list[float]] = [[] for _ in pollers]
+            for _ in range(run.turns):
+                for child, turns in zip(children, seconds, strict=True):
+                    turns.append(float(ask(child, "\n")))
+            return [Found(turns, json.loads(end(child))) for child, turns in zip(children, seconds, strict=True)]
 
-    def note(self, what: str, seconds: float, requests: int, remark: str) -> None:
+    def note(self, what: str, seconds: float, requests: int, remark: str = "") -> None:
         """Keep a line for the table."""
         self.rows.append((what, seconds, seconds / requests * 1e6, remark))
         print(f"{what:58} {seconds:9.3f} CPU s {seconds / requests * 1e6:9.1f} us a request  {remark}", flush=True)
 
 
+def ask(child: "subprocess.Popen[str]", line: str = "") -> str:
+    """The next line of a child, after it was given one."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(line)
+    child.stdin.flush()
+    return child.stdout.readline().strip()
+
+
+def end(child: "subprocess.Popen[str]") -> str:
+    """The last line of a child that gets no more turns."""
+    return child.communicate()[0].strip()
+
+
 def measure_burst(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
     """All devices at once."""
-    others = [("pysnmp", 10 if quick else 100, 1)] + ([] if quick else [("puresnmp", 100, 1)])
-    costs: dict[str, list[float]] = {"ours": [], "gufo": [], "limit": []}
+    others = [("pysnmp", 10 if quick else 100)] + ([] if quick else [("puresnmp", 100)])
     with bench.responder() as port:
-        for _ in range(1 if quick else 3):
-            costs["limit"].append(bench.limit(port, 5))
-            for name in ("ours", "gufo"):
-                found = bench.poller(name, port, DEVICES, 5, "burst", "uvloop")
-                costs[name].append(found["cpu"])
-                remark = f"resident +{found['resident'] >> 20} MiB, {found['descriptors']} descriptors"
-                bench.note(f"{name}, burst, uvloop", found["cpu"], DEVICES * PDUS, remark)
+        ours = measure_pair(bench, figures, port, quick=quick)
         if not quick:
-            found = bench.poller("ours", port, DEVICES, 5, "burst", "asyncio")
-            bench.note("ours, burst, asyncio", found["cpu"], DEVICES * PDUS, "")
-        for name, devices, rounds in others:
-            found = bench.poller(name, port, devices, rounds, "burst", "asyncio")
-            scaled = found["cpu"] * DEVICES / devices
-            bench.note(f"{name}, burst, {devices} devices, scaled", scaled, DEVICES * PDUS, "")
-            figures[f"ours_over_{name}_burst"] = median(costs["ours"]) / scaled
+            (found,) = bench.take_turns(["ours"], Run(port, DEVICES, 9, "burst", "asyncio"))
+            bench.note("ours, burst, asyncio", found.cpu, DEVICES * PDUS)
+        for name, devices in others:
+            (found,) = bench.take_turns([name], Run(port, devices, 1, "burst", "asyncio"))
+            scaled = found.cpu * DEVICES / devices
+            bench.note(f"{name}, burst, {devices} devices, scaled", scaled, DEVICES * PDUS)
+            figures[f"ours_over_{name}_burst"] = ours / scaled
         if not quick:
-            measure_programs(bench, port, figures, median(costs["ours"]))
-        found = bench.poller("ours", port, 300, 2, "memory", "uvloop")
-    ours = median(costs["ours"])
-    figures["ours_over_gufo_burst"] = ours / median(costs["gufo"])
-    figures["ours_over_limit_burst"] = ours / median(costs["limit"])
-    figures["bytes_per_interface"] = found["kept"] / (300 * INTERFACES)
+            measure_programs(bench, port, figures, ours)
+
+
+def measure_alike(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
+    """All devices at once, their counters of equal lengths: shapes are shared, and stay in the processor's cache."""
+    with bench.responder(alike=True) as port:
+        measure_pair(bench, figures, port, quick=quick, alike=True)
+
+
+def measure_pair(bench: Bench, figures: dict[str, float], port: int, *, quick: bool, alike: bool = False) -> float:
+    """Ours and gufo-snmp in turns, and the limit before and after them; our CPU seconds."""
+    which, before = (", devices alike", "alike") if alike else ("", "ours")
+    limit = bench.limit(port, 3)
+    ours, gufo = bench.take_turns(["ours", "gufo"], Run(port, DEVICES, 5 if quick else 21, "burst"))
+    limit += bench.limit(port, 3)
+    (kept,) = bench.take_turns(["ours"], Run(port, 100 if quick else 300, 1, "memory"))
+    bench.note(f"the limit: C, sendmmsg, recvmmsg, decode{which}", median(limit), DEVICES * PDUS)
+    for name, found in (("ours", ours), ("gufo", gufo)):
+        remark = f"resident +{found.told['resident'] >> 20} MiB, {found.told['descriptors']} descriptors"
+        bench.note(f"{name}, burst, uvloop{which}", found.cpu, DEVICES * PDUS, remark)
+    figures[f"{before}_over_gufo_burst"] = ours.over(gufo)
+    figures[f"{before}_over_limit_burst"] = ours.cpu / median(limit)
+    octets = kept.told["kept"] / ((100 if quick else 300) * INTERFACES)
+    figures["alike_bytes_per_interface" if alike else "bytes_per_interface"] = octets
+    return ours.cpu
 
 
 def measure_programs(bench: Bench, port: int, figures: dict[str, float], ours: float) -> None:
@@ -131,62 +191,39 @@ def measure_programs(bench: Bench, port: int, figures: dict[str, float], ours: f
         except NotInstalled as error:
             print(f"{name}: not measured, because {error}", flush=True)
             continue
-        bench.note(f"{name}, burst, 100 devices, scaled", scaled, DEVICES * PDUS, "")
+        bench.note(f"{name}, burst, 100 devices, scaled", scaled, DEVICES * PDUS)
         figures[f"ours_over_{name}_burst"] = ours / scaled
-
-
-def measure_alike(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
-    """All devices at once, their counters of equal lengths: shapes are shared, and stay in the processor's cache."""
-    costs: dict[str, list[float]] = {"ours": [], "gufo": [], "limit": []}
-    with bench.responder(alike=True) as port:
-        for _ in range(1 if quick else 3):
-            costs["limit"].append(bench.limit(port, 5))
-            for name in ("ours", "gufo"):
-                found = bench.poller(name, port, DEVICES, 5, "burst", "uvloop")
-                costs[name].append(found["cpu"])
-                remark = f"resident +{found['resident'] >> 20} MiB"
-                bench.note(f"{name}, burst, uvloop, devices alike", found["cpu"], DEVICES * PDUS, remark)
-        found = bench.poller("ours", port, 300, 2, "memory", "uvloop")
-    figures["alike_over_gufo_burst"] = median(costs["ours"]) / median(costs["gufo"])
-    figures["alike_over_limit_burst"] = median(costs["ours"]) / median(costs["limit"])
-    figures["alike_bytes_per_interface"] = found["kept"] / (300 * INTERFACES)
 
 
 def measure_spread(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
     """Each device at its second of four, answering after 5 ms."""
-    costs: dict[str, list[float]] = {"ours": [], "gufo": []}
     with bench.responder(delay_ms=5) as port:
-        for _ in range(1 if quick else 3):
-            for name, seen in costs.items():
-                seen.append(bench.poller(name, port, DEVICES, 1 if quick else 3, "spread", "uvloop")["cpu"])
-                bench.note(f"{name}, spread over 4 s, 5 ms latency, uvloop", seen[-1], DEVICES * PDUS, "")
-    figures["ours_over_gufo_spread"] = median(costs["ours"]) / median(costs["gufo"])
+        ours, gufo = bench.take_turns(["ours", "gufo"], Run(port, DEVICES, 1 if quick else 7, "spread"))
+    for name, found in (("ours", ours), ("gufo", gufo)):
+        bench.note(f"{name}, spread over 4 s, 5 ms latency, uvloop", found.cpu, DEVICES * PDUS)
+    figures["ours_over_gufo_spread"] = ours.over(gufo)
 
 
 def measure_v3(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
     """SNMPv3 authPriv, with one and with 32 requests in flight; the worse of the two hashes counts."""
+    requests = 1024 if quick else 3072
     with bench.responder() as port:
         for devices, key in ((1, "v3_over_gufo_1"), (32, "v3_over_gufo_32")):
-            rounds = (1600 if quick else 3200) // (devices * PDUS)
             ratios = []
             for user in ("bench-sha1", "bench-sha256"):
-                pairs = []
-                for _ in range(1 if quick else 5):
-                    cost = {}
-                    for name in ("ours", "gufo"):
-                        cost[name] = bench.poller(name, port, devices, rounds, "again", "uvloop", user)["cpu"]
-                        what = f"{name}, v3 authPriv, {user[6:]} and aes128, {devices} in flight"
-                        bench.note(what, cost[name], devices * PDUS * rounds, "")
-                    pairs.append(cost["ours"] / cost["gufo"])
-                ratios.append(median(pairs))
+                run = Run(port, devices, 7 if quick else 21, "again", "uvloop", user, requests // (devices * PDUS))
+                ours, gufo = bench.take_turns(["ours", "gufo"], run)
+                for name, found in (("ours", ours), ("gufo", gufo)):
+                    bench.note(f"{name}, v3 authPriv, {user[6:]} and aes128, {devices} in flight", found.cpu, requests)
+                ratios.append(ours.over(gufo))
             figures[key] = max(ratios)
 
 
 def measure_losses(bench: Bench, figures: dict[str, float], *, quick: bool) -> None:
     """1 % of replies lost while the counters move."""
     with bench.responder(loss_per_mille=10) as port:
-        found = bench.poller("ours", port, 200 if quick else DEVICES, 1 if quick else 5, "burst", "uvloop")
-    fast, in_order, general = found["ways"]
+        (found,) = bench.take_turns(["ours"], Run(port, 200 if quick else DEVICES, 1 if quick else 5, "burst"))
+    fast, in_order, general = found.told["ways"]
     figures["fast_way_ratio"] = fast / (fast + in_order + general)
     print(f"1 % lost, counters moving: {fast} replies by shape, {in_order} in order, {general} by the general codec")
 
@@ -195,9 +232,9 @@ def measure_black_holes(bench: Bench, figures: dict[str, float], *, quick: bool)
     """30 % of the devices never answer; all are asked for the first time, at once."""
     del quick
     with bench.responder(black_holes=30) as port:
-        found = bench.poller("ours", port, DEVICES, 1, "holes", "uvloop")
-    figures["healthy_p99_seconds"] = found["p99"]
-    print(f"30 % silent: {found['answered']} devices answered, 99 % of them done after {found['p99']:.2f} s")
+        (found,) = bench.take_turns(["ours"], Run(port, DEVICES, 0, "holes"))
+    figures["healthy_p99_seconds"] = found.told["p99"]
+    print(f"30 % silent: {found.told['answered']} devices answered, 99 % of them done after {found.told['p99']:.2f} s")
 
 
 def draw_curve(bench: Bench, path: Path) -> None:
@@ -207,11 +244,10 @@ def draw_curve(bench: Bench, path: Path) -> None:
     points = []
     with bench.responder() as port:
         for devices in (100, 300, 1000, 3000, 10_000):
-            found = bench.poller("ours", port, devices, 5, "burst", "uvloop")
-            points.append((devices, found["cpu"]))
-            bench.note(
-                f"ours, burst, {devices} devices", found["cpu"], devices * PDUS, f"{found['descriptors']} descriptors"
-            )
+            (found,) = bench.take_turns(["ours"], Run(port, devices, 5, "burst"))
+            points.append((devices, found.cpu))
+            remark = f"{found.told['descriptors']} descriptors"
+            bench.note(f"ours, burst, {devices} devices", found.cpu, devices * PDUS, remark)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([devices for devices, _ in points], [seconds for _, seconds in points], marker="o")
@@ -220,12 +256,18 @@ def draw_curve(bench: Bench, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def name_python() -> str:
+    """Which CPython this is: they differ by a factor of up to two by how they were built, Debian's is a fast one."""
+    return f"CPython {platform.python_version()} of {sys.base_prefix} ({platform.python_compiler()})"
+
+
 def print_table(bench: Bench, figures: dict[str, float]) -> None:
     """The table as docs/performance.md keeps it."""
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("gufo-snmp", "pysnmp", "puresnmp", "uvloop", "cryptography")
     )
-    print(f"\n{platform.platform()}, {os.cpu_count()} cores, CPython {platform.python_version()}, {packages}\n")
+    load = "/".join(f"{each:.1f}" for each in os.getloadavg())
+    print(f"\n{platform.platform()}, {os.cpu_count()} cores, load {load}, {name_python()}, {packages}\n")
     print("| poller | CPU s | us a request | remark |\n|---|---|---|---|")
     for what, seconds, each, remark in bench.rows:
         print(f"| {what} | {seconds:.3f} | {each:.1f} | {remark} |")

@@ -3,8 +3,9 @@
     python -m benchmarks.snmp_pollers POLLER PORT DEVICES ROUNDS ARRIVAL LOOP [v3 user]
 
 POLLER: ours, gufo, pysnmp, puresnmp. ARRIVAL: burst (all at once), spread (the scheduler's groups over 4 s), again
-(each device as soon as it answered, ROUNDS times), memory (what is kept), holes (some are silent). CPU seconds are
-user + system of this process alone, after a round that is not counted.
+(each device as soon as it answered, ROUNDS times a turn), memory (what is kept), holes (some are silent). CPU seconds
+are user + system of this process alone, after a round that is not counted. Then it prints "ready"; a line of input is
+one turn, answered with its CPU seconds, so that pollers can be measured in turns; the last line is the object.
 """
 
 import asyncio
@@ -233,8 +234,9 @@ async def measure(run: Run) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         polls, snmp = await POLLERS[run.poller](stack, run.port, run.devices, run.user_name)
         if run.arrival == "holes":
+            print("ready", flush=True)
             seconds = await finish_times(polls)
-            return {"cpu": [cpu_seconds()], "answered": len(seconds), "p99": seconds[int(0.99 * len(seconds))]}
+            return {"answered": len(seconds), "p99": seconds[int(0.99 * len(seconds))]}
         await run_burst(polls)
         # As any daemon should after its start: what lives for ever is not looked at again by the collector, and it
         # does not run for each few hundred replies. The same for all pollers.
@@ -242,15 +244,15 @@ async def measure(run: Run) -> dict[str, Any]:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         ways = (0, 0, 0) if snmp is None else read_ways(snmp)
-        cpu, wall, expected = [], [], run.devices * VALUES
-        for _ in range(3 if run.arrival == "again" else run.rounds):
-            began_cpu, began = cpu_seconds(), time.perf_counter()
+        expected = run.devices * VALUES * (run.rounds if run.arrival == "again" else 1)
+        print("ready", flush=True)
+        while sys.stdin.readline():  # holds the loop on purpose: between turns nothing is under way
+            began = cpu_seconds()
             count = await run.once(polls)
-            cpu.append(cpu_seconds() - began_cpu)
-            wall.append(time.perf_counter() - began)
-            assert expected * (run.rounds if run.arrival == "again" else 1) == count, count
+            print(cpu_seconds() - began, flush=True)
+            assert expected == count, count
         gc.collect()
-        result: dict[str, Any] = {"cpu": cpu, "wall": wall, "resident": resident_octets() - before}
+        result: dict[str, Any] = {"resident": resident_octets() - before}
         result["descriptors"] = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 as above
         if tracemalloc.is_tracing():
             result["kept"] = tracemalloc.get_traced_memory()[0]

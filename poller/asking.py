@@ -10,7 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import sub
 from typing import Annotated, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from poller.estate import Device
 from poller.log import tell
 from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
 from poller.profiles import BadProfile, Profiles
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import DeviceReading, FailedPoll, PollCost
 from poller.rounds import Answer
 from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget
 from probes.snmp.device import LARGEST_PDU_VARBINDS
@@ -109,8 +110,16 @@ class Asking:
             self._plan(watched)
 
     async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
-        """One poll; what takes longer than the deadline is given up (R5)."""
+        """One poll, with what it cost; what takes longer than the deadline is given up (R5)."""
         watched = self._watched[device]
+        agent, begun = self._snmp.device(watched.target), time.monotonic()
+        before = agent.packets, agent.retries, agent.timeouts
+        answer = await self._answer(watched, due_ns, deadline_seconds)
+        packets, retries, timeouts = map(sub, (agent.packets, agent.retries, agent.timeouts), before)
+        return replace(answer, cost=PollCost(time.monotonic() - begun, packets, retries, timeouts))
+
+    async def _answer(self, watched: _Watched, due_ns: int, deadline_seconds: float) -> Answer:
+        device = watched.device.id
         try:
             async with asyncio.timeout(deadline_seconds):
                 return await self._ask(watched, due_ns)

@@ -18,6 +18,7 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "check": "poller.cli_check:check",
     "doctor": "poller.cli_doctor:doctor",
     "poll": "poller.cli_poll:poll",
+    "status": "poller.cli_status:status",
     "reload": "poller.cli_reload:reload",
     "rehearse": "poller.cli_rehearse:rehearse",
     "report": "poller.cli_report:report",

@@ -8,19 +8,21 @@ What is built here is built once and handed down; no module keeps state of its o
     daybook    forecasts and service levels, once an hour
     stores     one reader of the journal each         saver    the checkpoint, once a minute and at the end
     notified   notifications: durable, then acknowledged
+    heartbeat  a sign of life to a receiver outside   disk     how much room is left, every ten minutes
     reloader   another configuration, when told by SIGHUP; `hinomi reload` comes by the control socket
 """
 
 import asyncio
 import logging
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from typing import Any, Final
 
-from poller import checkpoint
+from poller import __version__, checkpoint
 from poller.alerts.outbox import run_outbox
 from poller.alerts.store import Store as AlertStore
 from poller.config import Configuration, ConfigurationError, Place, Problem, load
@@ -28,10 +30,13 @@ from poller.config.loading import MAIN
 from poller.control import Control
 from poller.daybook import entries, run_daybook
 from poller.equipment import UNFIT, Equipment, equip
+from poller.heartbeat import Heartbeat
 from poller.log import tell
 from poller.parts import Ground, Parts
 from poller.pipeline import Pipeline
+from poller.sample import FieldValue
 from poller.selfwatch import SelfWatch, Watched
+from poller.status import status
 from poller.storage.errors import JournalUnavailable
 from poller.storage.history import open_history
 from poller.storage.journal import Journal
@@ -46,23 +51,34 @@ _log: Final = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 SAVE_SECONDS: Final = 60.0
 LATE_SECONDS: Final = 30.0
-"""A schedule further behind than this is not kept: the watchdog is no longer fed."""
+"""A schedule further behind than this is not kept: the watchdog is no longer fed, and the heartbeat stops."""
+STILL_SECONDS: Final = 10.0
+"""The same of a beat that fails."""
 
 
 class Daemon:
-    """One daemon for one configuration directory; run() returns after stop() or a signal."""
+    """One daemon for one configuration directory; run() returns after stop() or a signal.
+
+    of_terminal: it ends with the terminal that it was begun in, by SIGHUP; otherwise SIGHUP makes it reload.
+    """
 
     _parts: Parts
     _watch: SelfWatch
     _deliveries: Deliveries
+    _heartbeat: Heartbeat
 
-    def __init__(self, configuration: Configuration, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, configuration: Configuration, *, clock_ns: Callable[[], int] = time.time_ns, of_terminal: bool = False
+    ) -> None:
         self._configuration = configuration
         self._clock_ns = clock_ns
         self._stopping = asyncio.Event()
         self._told_to_reload = asyncio.Event()
+        self._hung_up = self.stop if of_terminal else self._told_to_reload.set
         self._reloading = asyncio.Lock()
         self._state = configuration.state_directory
+        self._begun_ns = clock_ns()
+        self._beaten = 0.0
         self._systemd = Systemd.of_environment()
 
     def stop(self) -> None:
@@ -76,11 +92,12 @@ class Daemon:
         Raises one of equipment.UNFIT where the daemon cannot begin.
         """
         self._state.mkdir(parents=True, exist_ok=True)
+        self._beaten = asyncio.get_running_loop().time()
         inherited = inherited_sockets()
         equipment = equip(self._configuration, receiving=bool(inherited))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._told_to_reload.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         async with AsyncExitStack() as stack:
             journal = await stack.enter_async_context(
                 Journal(self._state / "journal.sqlite", equipment.stores, equipment.journal_limits)
@@ -100,6 +117,10 @@ class Daemon:
                 self._watch = SelfWatch(
                     parts.pipeline, Watched(journal, parts.rounds, parts.services, self._deliveries.states, alerts)
                 )
+                self._watch.also("snmp", lambda: _snmp_fields(snmp))
+                self._watch.also("paths", lambda: {"drops_total": parts.paths.dropped})
+                self._heartbeat = Heartbeat(equipment.estate.heartbeat, equipment.directory, self._ill, self._sign)
+                self._watch.also("heartbeat", self._heartbeat.state.fields)
                 tasks = self._begin(group)
                 await stack.enter_async_context(
                     Control(self._configuration.directory, self._status, self._reload_by_control)
@@ -128,6 +149,8 @@ class Daemon:
             "daybook": self._daybook(),
             "outbox": run_outbox(parts.outbox, self._clock_ns),
             "reloader": self._reload_when_told(),
+            "heartbeat": self._heartbeat.run(),
+            "disk": self._watch.look_at_disk(self._state),
         }
         return [group.create_task(task, name=name) for name, task in tasks.items()]
 
@@ -153,6 +176,7 @@ class Daemon:
                     tell(_log, logging.ERROR, "reload_refused", problem=str(problem))
             else:
                 self._parts.follow(equipment)
+                self._heartbeat.follow(equipment.estate.heartbeat, equipment.directory)
                 tell(_log, logging.INFO, "reloaded", seconds=time.monotonic() - begun)
             self._watch.see_configuration(problems, self._clock_ns())
             self._tell_watching("watching")
@@ -187,7 +211,22 @@ class Daemon:
             await self.reload()
 
     def _status(self) -> Mapping[str, Any]:
-        return {}
+        return status(self._parts, self._watch, self._begun_ns, self._clock_ns())
+
+    def _ill(self) -> str | None:
+        """Why nobody should believe that we watch; None while all is well."""
+        behind = self._parts.rounds.late_seconds(self._clock_ns())
+        if behind > LATE_SECONDS:
+            return f"polls begin {behind:.0f} s late"
+        still = asyncio.get_running_loop().time() - self._beaten
+        return f"the last beat was {still:.0f} s ago" if still > STILL_SECONDS else None
+
+    def _sign(self) -> Mapping[str, Any]:
+        """What a heartbeat says."""
+        now_ns = self._clock_ns()
+        whole = self._parts.live.whole(now_ns)
+        state = {word: whole[word] for word in ("word", "answering", "asked", "serious", "minor")}
+        return {"node": socket.gethostname(), "version": __version__, "time_ns": now_ns, **state}
 
     # Time
 
@@ -219,18 +258,18 @@ class Daemon:
                 for suspect in (*parts.pipeline.tick(now_ns), *parts.notified.tick(now_ns)):
                     parts.rounds.ask_now(suspect)
                 self._watch.beat(now_ns, late)
-                self._feed_watchdog(now_ns)
+                self._beaten = loop.time()
+                self._feed_watchdog()
             except Exception:  # noqa: BLE001 - told with its trace; the next second may be fine, silence never is
                 _log.exception("tick_broken")
 
-    def _feed_watchdog(self, now_ns: int) -> None:
+    def _feed_watchdog(self) -> None:
         """Tell systemd that we live, but only while polls begin when they are due: a daemon that does not is dead."""
-        rounds = self._parts.rounds
-        behind = rounds.late_seconds(now_ns)
-        if behind <= LATE_SECONDS:
-            self._systemd.alive(f"{rounds.statistics.started} polls begun, {rounds.statistics.failed} failed")
+        statistics, ill = self._parts.rounds.statistics, self._ill()
+        if ill is None:
+            self._systemd.alive(f"{statistics.started} polls begun, {statistics.failed} failed")
         else:
-            tell(_log, logging.ERROR, "schedule_not_kept", late_seconds=behind)
+            tell(_log, logging.ERROR, "schedule_not_kept", reason=ill)
 
     async def _daybook(self) -> None:
         parts = self._parts
@@ -250,6 +289,17 @@ class Daemon:
 
     def _save_now(self, parts: dict[str, Any]) -> None:
         checkpoint.save(self._state / "checkpoint", parts)
+
+
+def _snmp_fields(snmp: Snmp) -> Mapping[str, FieldValue]:
+    """What all sessions together count."""
+    counted = snmp.statistics
+    return {
+        "done_total": counted.sent,
+        "failed_total": counted.send_failed,
+        "retries_total": counted.retries,
+        "timeouts_total": counted.timeouts,
+    }
 
 
 def _fixed(now: Equipment, wanted: Equipment) -> list[Problem]:

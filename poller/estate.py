@@ -10,7 +10,7 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     contacts, rotations, webhooks, calendars           whom to tell, and when
     rules, maintenance                                 about what
     users                                              who may see it
-    organisation, polling, notifications, mail, storage, wall   how this daemon runs
+    organisation, polling, notifications, mail, storage, wall, heartbeat   how this daemon runs
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from poller.secrets import SecretReference
 from poller.settings import (
     Address,
     Flag,
+    Heartbeat,
     Id,
     Mail,
     Model,
@@ -417,6 +418,7 @@ class Estate(Model):
     mail: Mail = Mail()
     storage: Storage = Storage()
     wall: Wall = Wall()
+    heartbeat: Heartbeat = Heartbeat()
     sites: Mapping[Id, Site] = {}
     credentials: Mapping[Id, Credentials] = {}
     devices: Mapping[Id, Device] = {}

@@ -34,7 +34,7 @@ from poller.faults import Answer, gateway_answer
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import ISOLATED, DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll, PollCost
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
@@ -70,6 +70,7 @@ class Pipeline:
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
         self._rolled_ns = 0
+        self._costs: dict[str, PollCost] = {}
         self._gateways: dict[str, Answer] = {}
         self._show_findings()
 
@@ -81,6 +82,7 @@ class Pipeline:
         """
         self._estate = estate
         self._rates.keep_only(estate.devices.keys())
+        self._costs = {key: each for key, each in self._costs.items() if key in estate.devices}
         gateways = {str(each) for each in estate.polling.gateways}
         self._gateways = {each: answer for each, answer in self._gateways.items() if each in gateways}
         contracts, zone = contracts_of(estate), ZoneInfo(estate.organisation.timezone)
@@ -98,6 +100,8 @@ class Pipeline:
     def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
+        if answer.cost is not None:
+            self._costs[answer.device] = answer.cost
         if isinstance(answer, FailedPoll):
             if self.isolated and answer.answered is False:  # history must say unknown, not down (R54)
                 answer = replace(answer, reason=ISOLATED, answered=None)
@@ -115,6 +119,10 @@ class Pipeline:
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
         self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
         self._live.show_flows(self._flows.update(rates))
+
+    def costs(self) -> dict[str, tuple[float, int, int, int]]:
+        """What the last poll of every device cost: seconds, packets, retries, timeouts (R74)."""
+        return {key: (each.seconds, each.packets, each.retries, each.timeouts) for key, each in self._costs.items()}
 
     def tick(self, now_ns: int) -> Sequence[str]:
         """Let time pass, once a second: close slots, raise and clear what time decides, show it.

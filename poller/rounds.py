@@ -6,6 +6,7 @@ that is still being asked when its next time comes is counted and named (R3). No
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -35,18 +36,26 @@ class Asker(Protocol):
 
 @dataclass(slots=True)
 class RoundsStatistics:
-    """Counted since the start, except the two maxima, which take() resets.
+    """Counted since the start, except the maxima and the lags, which take() resets.
 
-    lag_seconds: the largest delay between due and started; busy_ratio: the largest poll duration over its interval.
+    lags, lag_seconds: the delays between due and started, and the largest.
+    busy_ratio: the largest poll duration over its interval.
     """
 
     started: int = 0
     failed: int = 0
     missed: int = 0
     lag_seconds: float = 0.0
+    lags: list[float] = field(default_factory=list)
     busy_ratio: float = 0.0
     seconds: float = 0.0
     overruns: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lag_p99_seconds(self) -> float:
+        """The delay that 99 of 100 polls since take() did not exceed; 0 where there was none."""
+        ranked = sorted(self.lags)
+        return ranked[math.ceil(0.99 * len(ranked)) - 1] if ranked else 0.0
 
     def take(self) -> "RoundsStatistics":
         """A copy; the maxima and the duration begin anew."""
@@ -55,11 +64,13 @@ class RoundsStatistics:
             self.failed,
             self.missed,
             self.lag_seconds,
+            self.lags,
             self.busy_ratio,
             self.seconds,
             self.overruns.copy(),
         )
         self.lag_seconds = self.busy_ratio = self.seconds = 0.0
+        self.lags = []
         return copy
 
 
@@ -101,6 +112,11 @@ class Rounds:
         if device not in self._running:
             self._schedule.ask_now(device, self._clock_ns())
             self._changed.set()
+
+    @property
+    def running(self) -> int:
+        """Polls under way."""
+        return len(self._running)
 
     def late_seconds(self, now_ns: int) -> float:
         """How long the next poll has been due and not begun; 0 while the schedule is kept."""
@@ -151,7 +167,9 @@ class Rounds:
             self._accept(FailedPoll(due.device, due.due_ns, MAINTENANCE, window, None))
             return
         statistics.started += 1
-        statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)
+        lag_seconds = (now_ns - due.due_ns) / SECOND_NS
+        statistics.lag_seconds = max(statistics.lag_seconds, lag_seconds)
+        statistics.lags.append(lag_seconds)
         interval_seconds = self._schedule.interval_ns(due.device, now_ns) / SECOND_NS
         task = group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
         self._running[due.device] = task

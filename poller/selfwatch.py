@@ -1,12 +1,18 @@
 """The daemon watches itself (R74): lag, stalls, queues and drops, once a minute, as samples of its own measurement."""
 
+import asyncio
+import logging
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from poller.alerts.store import Store
+from poller.diskroom import DiskRoom, disk_room
+from poller.log import tell
+from poller.memory import memory_fields
 from poller.pipeline import Pipeline
 from poller.rounds import Rounds
 from poller.sample import FieldValue, Sample
@@ -14,6 +20,8 @@ from poller.services import Services
 from poller.storage.delivery import DeliveryState
 from poller.storage.journal import Journal
 
+_log: Final = logging.getLogger(__name__)
+DISK_SECONDS: Final = 600.0
 MINUTE_NS: Final = 60 * 10**9
 LATE_MAIL_NS: Final = 5 * MINUTE_NS
 """A mail that no server has taken for so long is trouble, though it waits on."""
@@ -36,11 +44,17 @@ class SelfWatch:
     def __init__(self, pipeline: Pipeline, watched: Watched) -> None:
         self._pipeline = pipeline
         self._watched = watched
-        self._cpu_seconds = time.thread_time()
+        self._others: dict[str, Callable[[], Mapping[str, FieldValue]]] = {}
+        self._room: DiskRoom | None = None
+        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
         self._refused: list[str] = []
+
+    def also(self, part: str, look: Callable[[], Mapping[str, FieldValue]]) -> None:
+        """Watch a further part; look says how it is."""
+        self._others[part] = look
 
     def beat(self, now_ns: int, late_seconds: float) -> None:
         """Once a second, with how late that second was; publishes when a minute has ended."""
@@ -51,8 +65,23 @@ class SelfWatch:
         if minute == self._minute:
             return
         self._minute = minute
-        self._pipeline.publish(self._samples(minute * MINUTE_NS), now_ns)
+        time_ns = minute * MINUTE_NS
+        self._pipeline.publish(
+            [self._sample(part, each, time_ns) for part, each in self.parts(time_ns).items()], now_ns
+        )
+        self._watched.rounds.statistics.take()
+        self._watched.services.statistics.take()
+        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
         self._stall_seconds = 0.0
+
+    async def look_at_disk(self, state: Path) -> None:
+        """Until cancelled: see how much room the disk has left, which takes a thread and may take its time."""
+        while True:
+            try:
+                self._room = await asyncio.to_thread(disk_room, state)
+            except OSError as error:
+                tell(_log, logging.WARNING, "disk_not_seen", reason=str(error))
+            await asyncio.sleep(DISK_SECONDS)
 
     def see_configuration(self, problems: Sequence[object], now_ns: int) -> None:
         """What was wrong with the configuration that was read last; told at once, and with every minute."""
@@ -66,29 +95,33 @@ class SelfWatch:
             fields["reason"] = self._refused[0] + more
         return fields
 
-    def _sample(self, part: str, fields: dict[str, FieldValue], time_ns: int) -> Sample:
+    def _sample(self, part: str, fields: Mapping[str, FieldValue], time_ns: int) -> Sample:
         return Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns)
 
     def _busy(self) -> float:
-        """The part of the last minute that the loop's thread worked."""
-        before, self._cpu_seconds = self._cpu_seconds, time.thread_time()
-        return (self._cpu_seconds - before) / (MINUTE_NS / 1e9)
+        """The part of the time since the last minute began that the loop's thread worked."""
+        elapsed = time.monotonic() - self._since
+        return (time.thread_time() - self._cpu_seconds) / elapsed if elapsed > 0 else 0.0
 
-    def _samples(self, time_ns: int) -> list[Sample]:
-        rounds = self._watched.rounds.statistics.take()
-        alerts = self._watched.alerts
-        outbox = alerts.outbox
-        parts: dict[str, dict[str, FieldValue]] = {
+    def parts(self, time_ns: int) -> dict[str, Mapping[str, FieldValue]]:
+        """How every part is, by the fields of the measurement "daemon"; maxima and sums are since the last minute."""
+        rounds, alerts = self._watched.rounds, self._watched.alerts
+        counted, outbox = rounds.statistics, alerts.outbox
+        return {
             "rounds": {
-                "lag_seconds": rounds.lag_seconds,
-                "duration_seconds": rounds.seconds,
-                "done_total": rounds.started,
-                "failed_total": rounds.failed,
-                "drops_total": rounds.missed,
-                "overruns_total": rounds.overruns.total(),
+                "queue_depth": rounds.running,
+                "busy_ratio": counted.busy_ratio,
+                "lag_seconds": counted.lag_seconds,
+                "lag_p99_seconds": counted.lag_p99_seconds,
+                "duration_seconds": counted.seconds,
+                "done_total": counted.started,
+                "failed_total": counted.failed,
+                "drops_total": counted.missed,
+                "overruns_total": counted.overruns.total(),
             },
             "services": _service_fields(self._watched.services),
-            "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy()},
+            "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy(), **memory_fields()},
+            "disk": self._disk_fields(),
             "alerts": {"trouble": alerts.trouble is not None, "queue_depth": alerts.waiting},
             "outbox": {
                 "queue_depth": outbox.waiting,
@@ -99,8 +132,15 @@ class SelfWatch:
             "journal": self._journal_fields(),
             "configuration": self._configuration_fields(),
             **{name: _delivery_fields(delivery) for name, delivery in self._watched.deliveries.items()},
+            **{name: tell_part() for name, tell_part in self._others.items()},
         }
-        return [self._sample(part, fields, time_ns) for part, fields in parts.items()]
+
+    def _disk_fields(self) -> dict[str, FieldValue]:
+        if self._room is None:
+            return {}
+        fields: dict[str, FieldValue] = {"free_octets": self._room.free_octets}
+        days = self._room.days_left
+        return fields if days is None else {**fields, "days_left": days}
 
     def _journal_fields(self) -> dict[str, FieldValue]:
         state = self._watched.journal.state
@@ -115,7 +155,7 @@ class SelfWatch:
 
 
 def _service_fields(services: Services) -> dict[str, FieldValue]:
-    counted = services.statistics.take()
+    counted = services.statistics
     return {
         "lag_seconds": counted.lag_seconds,
         "duration_seconds": counted.seconds,

@@ -2,7 +2,8 @@
 
 One turn, ten a second while something is under way, does everything in this order:
 
-    1. read what arrived; the kernel stamped each answer, so that our being late does not lengthen a delay
+    1. read what arrived; the kernel stamped each answer, so that our being late does not lengthen a delay, and before
+       it each echo as it left, which is read first
     2. send what is due, within the limit of packets per second
     3. read what arrived meanwhile (on loopback the answers are there already)
     4. what was sent a timeout ago and is not answered is lost
@@ -30,7 +31,7 @@ from typing import Any, Final, Self, TypeAlias
 from probes.errors import LocalError
 from probes.icmp_packet import EchoReply, PreparedEcho, decode, token_of
 from probes.icmp_plan import EchoPlan, EchoTarget
-from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, open_echo_socket, receive_time_ns
+from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, kernel_time_ns, open_echo_socket
 from probes.icmp_statistics import EchoStatistics
 from probes.icmp_track import EchoDown, EchoTrack, EchoUnsent, EchoUp, Minute, Standing, Verdict
 
@@ -237,7 +238,17 @@ class EchoProber:
 
     def _receive_all(self) -> None:
         for line in tuple(self._lines.values()):  # a listener may add the first target of another family
+            if line.send_timestamps:
+                self._see_sent(line)
             self._receive(line)
+
+    def _see_sent(self, line: EchoSocket) -> None:
+        """When echoes left; read before the answers, which come later."""
+        known, offset = self._by_token, self._wall_offset_ns
+        for token, sequence, stamp in line.take_sent(self._plan.payload_octets):
+            target = known.get(token)
+            if target is not None and self._stamps_hold:
+                target.track.left(sequence, stamp - offset)
 
     def _receive(self, line: EchoSocket) -> None:
         """Read until the socket is empty."""
@@ -255,7 +266,7 @@ class EchoProber:
             target = self._by_token.get(said.token) if said is not None else None
             if said is None or target is None:
                 continue
-            stamp = receive_time_ns(ancillary) if self._stamps_hold else None
+            stamp = kernel_time_ns(ancillary) if self._stamps_hold else None
             at_ns = time.monotonic_ns() if stamp is None else stamp - self._wall_offset_ns
             event: EchoDown | EchoUp | None
             if isinstance(said, EchoReply):

@@ -107,6 +107,15 @@ def decode(datagram: bytes, framing: Framing) -> EchoReply | EchoRefusal | None:
     return None
 
 
+def decode_sent(datagram: bytes, payload_octets: int) -> tuple[bytes, int] | None:
+    """Token and sequence of an echo of ours that the kernel hands back as it left; None where it is too short.
+
+    Whatever headers of link and network stand in front, the payload stands at the end.
+    """
+    start = len(datagram) - payload_octets
+    return None if start < 0 or payload_octets < SMALLEST_PAYLOAD else _unpack_echo(datagram, start)
+
+
 def _decode_refusal(datagram: bytes, start: int, *, ipv6: bool) -> EchoRefusal | None:
     """The echo quoted in an error message: the IP header and what it carried (RFC 1812, 4.3.2.3; RFC 4443, 2.4 c).
 

@@ -1,4 +1,8 @@
-"""The one socket of an address family through which all echoes go, raw or ping, with the kernel's timestamps."""
+"""The one socket of an address family through which all echoes go, raw or ping, with the kernel's timestamps.
+
+It stamps answers as they arrive (SO_TIMESTAMPNS), and echoes as they leave for the driver: those it hands back on the
+socket's error queue (SO_TIMESTAMPING, Documentation/networking/timestamping.rst of Linux).
+"""
 
 import array
 import errno
@@ -6,17 +10,20 @@ import logging
 import secrets
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from probes.errors import LocalError
-from probes.icmp_packet import Framing
+from probes.icmp_packet import Framing, decode_sent
 
 _LOG: Final = logging.getLogger(__name__)
 
 _SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python names it from 3.13 on
+_SO_TIMESTAMPING: Final = 37  # the same
+_STAMP_SENT: Final = 1 << 1 | 1 << 4  # linux/net_tstamp.h: SOF_TIMESTAMPING_TX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE
+_LONGEST_SENT: Final = 512
 _SO_RCVBUFFORCE: Final = 33  # the same; needs CAP_NET_ADMIN
 _IP_PKTINFO: Final = 8  # linux/in.h; Python does not name it
 _SOL_RAW: Final = 255
@@ -41,12 +48,30 @@ class EchoSocket:
 
     identifier: what stands in the echo header; a ping socket's is chosen by the kernel.
     kernel_timestamps: False means that delays come from our own clock, and are too long by the time we were busy.
+    send_timestamps: False means that a delay begins when we ask the kernel to send, and is too long where we are
+    interrupted then, or where the echo waits for the line.
     """
 
     socket: socket.socket
     framing: Framing
     identifier: int
     kernel_timestamps: bool
+    send_timestamps: bool = False
+
+    def take_sent(self, payload_octets: int) -> Iterator[tuple[bytes, int, int]]:
+        """Token, sequence and the kernel's wall clock (ns) of every echo that left since the last call.
+
+        A driver that does not stamp hands nothing back.
+        """
+        receive = self.socket.recvmsg
+        while True:
+            try:
+                datagram, ancillary, _, _ = receive(_LONGEST_SENT, _SENT_ANCILLARY_OCTETS, socket.MSG_ERRQUEUE)
+            except OSError:  # nothing more
+                return
+            echo, stamp = decode_sent(datagram, payload_octets), kernel_time_ns(ancillary)
+            if echo is not None and stamp is not None:
+                yield *echo, stamp
 
     def sender(self, source: IPv4Address | IPv6Address | None) -> Callable[[bytearray, Any], int]:
         """How to send a datagram to a socket address, from this address of ours where one is given."""
@@ -86,8 +111,8 @@ def open_ping_socket(family: socket.AddressFamily) -> EchoSocket:
         raise _no_socket(family, error) from error
 
 
-def receive_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The kernel's wall clock at arrival (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
+def kernel_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The kernel's wall clock at arrival or departure (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
     for level, kind, value in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(value)
@@ -97,6 +122,8 @@ def receive_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
 
 _TIMESPEC: Final = struct.Struct("@ll")
 ANCILLARY_OCTETS: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+_SENT_ANCILLARY_OCTETS: Final = ANCILLARY_OCTETS + 128
+"""The same stamp stands first; struct scm_timestamping and struct sock_extended_err follow."""
 
 
 def _raw(family: socket.AddressFamily) -> EchoSocket:
@@ -135,7 +162,12 @@ def _ready(opened: socket.socket, framing: Framing, identifier: int) -> EchoSock
             error.strerror,
         )
         return EchoSocket(opened, framing, identifier, kernel_timestamps=False)
-    return EchoSocket(opened, framing, identifier, kernel_timestamps=True)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMP_SENT)
+    except OSError as error:
+        _LOG.warning("icmp send_timestamps=no reason=%r delays begin at our own clock", error.strerror)
+        return EchoSocket(opened, framing, identifier, kernel_timestamps=True)
+    return EchoSocket(opened, framing, identifier, kernel_timestamps=True, send_timestamps=True)
 
 
 def _no_socket(family: socket.AddressFamily, error: OSError) -> LocalError:

@@ -1,11 +1,17 @@
 """Shared by all tests: which files begin first, and mails held against what people found good."""
 
 import os
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+with suppress(ImportError):
+    from playwright.async_api import expect
+
+    expect.set_options(timeout=30_000)  # a browser on a busy machine is slow, which is no fault of a page
 
 _LONGEST_FIRST: Final = (
     "test_systemd",

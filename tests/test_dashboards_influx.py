@@ -35,7 +35,7 @@ from poller.rounds import Rounds
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, start_schedule
 from poller.schema import ROLLED_UP
-from poller.selfwatch import SelfWatch
+from poller.selfwatch import SelfWatch, Watched
 from poller.services import Services
 from poller.storage.delivery import DeliveryState
 from poller.storage.history import open_history
@@ -155,7 +155,20 @@ async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) 
         intervals = {key: device.interval or estate.polling.interval for key, (device, _) in targets.items()}
         schedule = start_schedule(intervals, clock(), first_start=True)
         rounds = Rounds(schedule, asking, lambda _answer: None, clock_ns=clock)
-        watch = SelfWatch(pipeline, journal, rounds, {"influx": DeliveryState()}, alerts)
+        missing, told = set(estate.services), asyncio.Event()
+
+        def publish(samples: Sequence[Sample]) -> None:
+            """Of one check; time goes on, until every service has told of itself."""
+            pipeline.publish(samples, clock())
+            missing.difference_update(dict(sample.tags)["service"] for sample in samples)
+            clock.now_ns += SECOND_NS
+            services.wake()
+            if not missing:
+                told.set()
+
+        services = Services(estate, configuration.directory, publish, clock)
+        watched = Watched(journal, rounds, services, {"influx": DeliveryState()}, alerts)
+        watch = SelfWatch(pipeline, watched)
         for second in range(MINUTES * 60):
             clock.now_ns += SECOND_NS
             if second == 90:
@@ -165,26 +178,10 @@ async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) 
                 pipeline.accept(answer, clock())
             pipeline.tick(clock())
             watch.beat(clock(), 0.0)
-        await _check_services(configuration, clock, pipeline)
+        checking = asyncio.create_task(services.run())
+        await told.wait()
+        checking.cancel()
     alerts.close()
-
-
-async def _check_services(configuration: Configuration, clock: _Clock, pipeline: Pipeline) -> None:
-    """Until every service has told of itself."""
-    missing, done = set(configuration.estate.services), asyncio.Event()
-
-    def publish(samples: Sequence[Sample]) -> None:
-        pipeline.publish(samples, clock())
-        missing.difference_update(dict(sample.tags)["service"] for sample in samples)
-        clock.now_ns += SECOND_NS
-        services.wake()
-        if not missing:
-            done.set()
-
-    services = Services(configuration.estate, configuration.directory, publish, clock)
-    task = asyncio.create_task(services.run())
-    await done.wait()
-    task.cancel()
 
 
 async def _fill(configuration: Configuration, clock: _Clock, influx: str) -> None:

@@ -14,6 +14,7 @@ from probes.icmp_packet import (
     Framing,
     PreparedEcho,
     decode,
+    decode_sent,
     token_of,
 )
 
@@ -102,6 +103,14 @@ def test_our_own_request_looped_back_is_no_reply():
 def test_any_octets_are_decoded_or_refused_but_never_raise(datagram, framing):
     said = decode(datagram, framing)
     assert said is None or len(said.token) == 8
+
+
+@given(st.binary(max_size=60), SEQUENCES, st.integers(SMALLEST_PAYLOAD, 368))
+def test_what_left_is_known_by_its_end_whatever_headers_stand_in_front(headers, sequence, payload_octets):
+    echo = PreparedEcho(ipv6=False, identifier=1, token=TOKEN, payload_octets=payload_octets).numbered(sequence)
+    assert decode_sent(headers + bytes(echo), payload_octets) == (TOKEN, sequence)
+    assert decode_sent(bytes(echo)[-payload_octets:][1:], payload_octets) is None
+    assert decode_sent(b"", payload_octets) is None
 
 
 @given(cut=st.integers(0, 80))

@@ -19,12 +19,13 @@ from poller.cli import app
 from poller.config import load
 from poller.estate import Estate
 from poller.reports.document import Document, Table, plain
-from poller.reports.gather import gather, gather_shared, in_parts, tenant_figures
+from poller.reports.gather import gather, gather_shared
 from poller.reports.making import NoReport, Order, make, manifest_name, tenants_of
 from poller.reports.network import network_report
 from poller.reports.pdf import pdf_of
 from poller.reports.periods import Kind, Period, last_complete, period_of
 from poller.reports.reading import Records
+from poller.reports.tenantfigures import in_parts, tenant_figures
 from poller.reports.tenants import TenantReport, incidents_by_tenant, tenant_report
 from poller.reports.xlsx import xlsx_of
 from poller.schema import SCHEMA

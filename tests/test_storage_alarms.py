@@ -155,7 +155,7 @@ async def test_72_hours_without_influxdb_change_no_alert_and_no_mail(
                 await sink.close()
         told[dead] = [mail for mail in daemon.mails() if "応答なし" in mail[2]]
         undelivered = [incident.title_ja for incident in daemon.alerting.open_incidents()]
-        assert ["保存先が測定値を受け付けない (influx)"] * dead == undelivered
+        assert ["保存先が測定値を受け付けない（influx）"] * dead == undelivered
     assert told[False] == told[True]
     assert {10, 11, 40, 42} <= {minute // 60 for minute, _, _ in told[True]}
 
@@ -215,4 +215,4 @@ async def test_a_store_that_takes_nothing_is_told_after_ten_minutes_by_its_name(
         daemon.run(3)
         late = [(incident.title_ja, incident.severity.value) for incident in daemon.alerting.open_incidents()]
     assert [] == early
-    assert [("保存先が測定値を受け付けない (influx)", "minor")] == late
+    assert [("保存先が測定値を受け付けない（influx）", "minor")] == late

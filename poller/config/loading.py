@@ -24,7 +24,7 @@ from poller.estate import Estate
 from poller.share import share
 
 MAIN: Final = "hinomi.yaml"
-_SETTINGS: Final = ("organisation", "polling", "notifications", "mail", "storage", "wall")
+_SETTINGS: Final = ("organisation", "polling", "notifications", "mail", "storage", "wall", "heartbeat")
 _BY_ID: Final = tuple(name for name in Estate.model_fields if name not in _SETTINGS)
 
 

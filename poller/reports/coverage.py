@@ -10,6 +10,8 @@ from poller.reports.gather import Gathered
 from poller.reports.periods import Period
 from poller.reports.telling import Teller
 
+MANY: Final = 10
+"""From so many of a kind on they are told in one row."""
 WHOLE_RATIO: Final = 0.99
 """Of a period, from which nothing more is said about what was not observed."""
 
@@ -20,13 +22,27 @@ def missing_seconds(traffic: Traffic) -> float:
 
 
 def missing_months(months: Sequence[Traffic], period: Period, teller: Teller) -> str:
-    """The months of which more than a hundredth was not observed, with the part; "" where there are none."""
-    told = [
-        f"{month.label(teller.lang)} {teller.writer.value(1 - traffic.coverage_ratio, Form.RATIO)}"
+    """The months of which more than a hundredth was not observed, with the part; "" where there are none.
+
+    Neighbours of which the same part is missing are told together.
+    """
+    parts = [
+        (month, teller.writer.value(1 - traffic.coverage_ratio, Form.RATIO))
         for month, traffic in zip(period.months, months, strict=True)
-        if traffic.bins and traffic.coverage_ratio < WHOLE_RATIO
+        if traffic.coverage_ratio < WHOLE_RATIO
     ]
-    return teller.say("、", ", ").join(told)
+    runs: list[tuple[Period, Period, str]] = []
+    for month, share in parts:
+        if runs and runs[-1][2] == share and runs[-1][1].after == month.first:
+            runs[-1] = (runs[-1][0], month, share)
+        else:
+            runs.append((month, month, share))
+    return teller.say("、", ", ").join(
+        f"{first.label(teller.lang)} {share}"
+        if first == last
+        else f"{first.label(teller.lang)}{teller.say('～', ' to ')}{last.label(teller.lang)} {share}"
+        for first, last, share in runs
+    )
 
 
 def missing_sentence(months: Sequence[Traffic], whole: Traffic, period: Period, teller: Teller) -> str:
@@ -62,24 +78,45 @@ def coverage_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             "passed while nothing was observed is in the volume, by the next reading.",
         )
     )
+    unknown = say("、", ", ").join(_without_rows(gathered, teller))
+    if unknown:
+        yield Paragraph(
+            say(
+                f"期間中に記録がまったくない対象：{unknown}。",
+                f"Nothing at all was recorded in the period of {unknown}.",
+            )
+        )
     yield _table(gathered, teller)
+
+
+def _without_rows(gathered: Gathered, teller: Teller) -> Iterator[str]:
+    estate = gathered.estate
+    for ids, seen, name in (
+        (estate.tenants, {each.tenant for each in gathered.tenants}, teller.tenant),
+        (estate.devices, {each.device for each in gathered.devices}, teller.device),
+        (estate.services, {each.service for each in gathered.services}, teller.service),
+    ):
+        yield from (name(id_) for id_ in ids if id_ not in seen)
 
 
 def _table(gathered: Gathered, teller: Teller) -> Table:
     say, period = teller.say, gathered.period
     rows = [_row(teller.line(each.id), each.now, each.months, period, teller) for each in gathered.lines]
-    rows += [
-        _row(teller.tenant(each.tenant), each.now, each.months, period, teller)
-        for each in gathered.tenants
-        if each.line == "total" and each.now.coverage_ratio < WHOLE_RATIO
-    ]
     expected = (period.end_ns - period.start_ns) / 10**9
-    for name, ratio in (
-        *((teller.device(each.device), each.coverage_ratio) for each in gathered.devices),
-        *((teller.service(each.service), each.coverage_ratio) for each in gathered.services),
-    ):
-        if ratio < WHOLE_RATIO:
-            rows.append((name, Cell(ratio, mark=Mark.WARNING), (1 - ratio) * expected, None))
+    rows += _poor(
+        say("接続団体", "tenants"),
+        [
+            (teller.tenant(each.tenant), each.now.coverage_ratio, missing_months(each.months, period, teller))
+            for each in gathered.tenants
+            if each.line == "total"
+        ],
+        expected,
+        teller,
+    )
+    devices = [(teller.device(each.device), each.coverage_ratio, "") for each in gathered.devices]
+    rows += _poor(say("機器", "devices"), devices, expected, teller)
+    services = [(teller.service(each.service), each.coverage_ratio, "") for each in gathered.services]
+    rows += _poor(say("サービス", "services"), services, expected, teller)
     return Table(
         "coverage",
         say("観測できた割合", "What was observed"),
@@ -95,6 +132,16 @@ def _table(gathered: Gathered, teller: Teller) -> Table:
             "All lines; tenants, devices and services below 99 %.",
         ),
     )
+
+
+def _poor(what: str, found: list[tuple[str, float, str]], expected: float, teller: Teller) -> list[tuple[object, ...]]:
+    """Rows of what was observed less than nearly always; where that is many, one row of the worst."""
+    poor = [each for each in found if each[1] < WHOLE_RATIO]
+    if len(poor) > MANY:
+        worst = min(poor, key=lambda each: each[1])
+        name = teller.say(f"{what} {len(poor)}件（最も低い値）", f"{len(poor)} {what} (the lowest)")
+        poor = [(name, *worst[1:])]
+    return [(name, Cell(ratio, mark=Mark.WARNING), (1 - ratio) * expected, told or None) for name, ratio, told in poor]
 
 
 def _row(name: str, now: Traffic, months: Sequence[Traffic], period: Period, teller: Teller) -> tuple[object, ...]:

@@ -30,7 +30,7 @@ class Writer:
             text = f"{SIGNS[value.mark]} {text}"
         if value.coverage_ratio is not None:
             seen = percent(value.coverage_ratio, 1)
-            text += f"（暫定 {seen}）" if self.lang == "ja" else f" (provisional, {seen} seen)"
+            text += f"\n（暫定 {seen}）" if self.lang == "ja" else f"\n(provisional, {seen} seen)"
         return text
 
     def value(self, value: object, form: Form) -> str:

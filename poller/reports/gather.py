@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from poller.alerts.servicelevel import ServiceLevel, service_level
 from poller.alerts.subjects import Subject
 from poller.estate import Circuit, Estate, LineGroup
 from poller.forecast import DayFigure, Forecast, Refusal, forecast
-from poller.percentiles import ceiling_rank
+from poller.reports.equipment import DeviceFigures, ServiceFigures, device_figures, observed, service_figures
 from poller.reports.figures import (
     WAYS,
     DayLine,
@@ -28,12 +27,10 @@ from poller.reports.incidents import PastIncident, outages, past_incidents
 from poller.reports.periods import Kind, Period, add_months
 from poller.reports.reading import Records
 from poller.reports.standins import StandIn, stand_ins
+from poller.reports.tenantfigures import TenantFigures
 
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
-SLOT_SECONDS: Final = 300
-TENANT_MONTHS: Final = 102
-"""Tenants (or devices) times months that are read at once: about 150 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,64 +56,6 @@ class LineFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """A stretch of five-minute averages above a tenant's sustained cap; value is the highest of them."""
-
-    tenant: str
-    line: str
-    direction: str
-    since_ns: int
-    seconds: float
-    value: float
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class TenantFigures:
-    """One tenant on one line ("total": all). caps: sustained bits per second by direction; months: each by itself.
-
-    octets_before: of the period before, of "total" alone and where it was asked for.
-    """
-
-    tenant: str
-    line: str
-    now: Traffic
-    octets_before: int | None
-    months: tuple[Traffic, ...]
-    days: Mapping[str, list[DayLine]]
-    caps: Mapping[str, int]
-    monthly_cap: int | None
-    violations: tuple[Violation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFigures:
-    """One device: 95th percentile and highest of its ratios, None where nothing is known."""
-
-    device: str
-    cpu_95: float | None
-    cpu_max: float | None
-    memory_max: float | None
-    sessions_max: int | None
-    sessions_limit: int | None
-    coverage_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceFigures:
-    """One service: mean and 95th percentile of the response in seconds, and the part of checks within 3 s and 5 s."""
-
-    service: str
-    mean: float | None
-    percentile_95: float | None
-    within_3: float | None
-    within_5: float | None
-    certificate_days: float | None
-    level: ServiceLevel
-    coverage_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
 class Gathered:
     """All of it, for one period."""
 
@@ -129,6 +68,8 @@ class Gathered:
     levels: tuple[ServiceLevel, ...]
     level_months: Mapping[str, tuple[ServiceLevel, ...]]
     """Of a period of several months: month by month, by subject, of everything with a target."""
+    level_coverage: Mapping[str, tuple[float, ...]]
+    """By subject, the part of each of those months (or of the one there is) that was observed."""
     stand_ins: tuple[StandIn, ...]
     incidents: tuple[PastIncident, ...]
     notifications: pl.DataFrame
@@ -154,7 +95,11 @@ def gather_shared(
         outage = down.get(f"{kind}/{id_}", [])
         return service_level(Subject(kind, id_), outage, estate, (of.start_ns, of.end_ns))
 
-    services = _services(estate, records, period, level)
+    service_rows = records.services(list(estate.services), span)
+    service_coverage = {
+        id_: tuple(observed(rows, month) for month in period.months) for id_, rows in service_rows.items()
+    }
+    services = service_figures(estate, service_rows, period, level)
     levels = tuple(level("circuit", id_) for id_ in estate.circuits)
     promised = [each.subject for each in (*levels, *(each.level for each in services)) if each.target is not None]
     months = period.months if len(period.months) > 1 else []
@@ -172,6 +117,7 @@ def gather_shared(
             for subject in promised
             for kind, _, id_ in [subject.partition("/")]
         },
+        level_coverage={f"service/{id_}": parts for id_, parts in service_coverage.items()},
         stand_ins=(),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
@@ -189,9 +135,17 @@ def gather(
     return replace(
         shared,
         lines=tuple(lines),
+        level_coverage={
+            **shared.level_coverage,
+            **{
+                f"circuit/{line.id}": tuple(each.coverage_ratio for each in line.months)
+                for line in lines
+                if not line.is_group
+            },
+        },
         stand_ins=tuple(standing_in),
         tenants=tuple(tenants),
-        devices=_devices(estate, records, period),
+        devices=device_figures(estate, records, period),
     )
 
 
@@ -265,144 +219,3 @@ def with_peak_minute(
         return figures
     minute = records.peak_minute(measurement, where, f"{way}_bits_per_second", peak.time_ns)
     return figures if minute is None else replace(figures, peak=replace(peak, time_ns=minute, seconds=60))
-
-
-# ---- tenants
-
-
-def in_parts(ids: list[str], period: Period) -> list[list[str]]:
-    """Tenants or devices in parts that fit in memory."""
-    size = max(1, TENANT_MONTHS // len(period.months))
-    return [ids[at : at + size] for at in range(0, len(ids), size)]
-
-
-def tenant_figures(
-    estate: Estate, records: Records, period: Period, ids: list[str], *, with_before: bool
-) -> list[TenantFigures]:
-    """The figures of some tenants, line by line in the order of their attachments, "total" last.
-
-    with_before: how much it was in the period before as well.
-    """
-    rows = records.tenants(ids, (period.start_ns, period.end_ns))
-    past = period.before
-    before = records.tenants_octets(ids, (past.start_ns, past.end_ns)) if with_before else {}
-    found: list[TenantFigures] = []
-    for id_ in ids:
-        tenant = estate.tenants[id_]
-        lines = [*dict.fromkeys(attachment.line for attachment in tenant.attachments), "total"]
-        for line in lines:
-            series = rows.pop((id_, line), None)
-            if series is None:
-                continue
-            caps, monthly = caps_of(estate, id_, line)
-            found.append(
-                TenantFigures(
-                    tenant=id_,
-                    line=line,
-                    now=traffic_of(series, period),
-                    octets_before=before.get(id_) if line == "total" else None,
-                    months=tuple(traffic_of(series, month) for month in period.months),
-                    days={way: day_lines(series, way, period) for way in WAYS},
-                    caps=caps,
-                    monthly_cap=monthly,
-                    violations=tuple(_violations(series, id_, line, caps, period)),
-                )
-            )
-    return found
-
-
-def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int | None]:
-    """The sustained caps of a tenant on a line by direction, and its cap on a month's octets."""
-    sustained: dict[str, int] = {}
-    monthly: int | None = None
-    for cap in estate.tenants[tenant].caps:
-        if (cap.line or "total") != line:
-            continue
-        for way in WAYS if cap.direction == "each" else (cap.direction,):
-            if cap.sustained_rate is not None:
-                sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
-        if cap.monthly_volume is not None:
-            monthly = min(cap.monthly_volume, monthly or cap.monthly_volume)
-    return sustained, monthly
-
-
-def _violations(series: Series, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
-    inside = series.within(period.start_ns, period.end_ns)
-    found: list[Violation] = []
-    for way, limit in caps.items():
-        above = np.flatnonzero(inside.known(way) & (inside.means[way] > limit))
-        times = inside.time_ns[above]
-        borders = np.flatnonzero(np.diff(times) != SLOT_SECONDS * 10**9) + 1
-        for run in np.split(above, borders):
-            if run.size:
-                highest, seconds = float(inside.means[way][run].max()), run.size * float(SLOT_SECONDS)
-                found.append(Violation(tenant, line, way, int(inside.time_ns[run[0]]), seconds, highest, limit))
-    return sorted(found, key=lambda each: each.since_ns)
-
-
-# ---- devices and services
-
-
-def _devices(estate: Estate, records: Records, period: Period) -> tuple[DeviceFigures, ...]:
-    expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
-    found: list[DeviceFigures] = []
-    for ids in in_parts(list(estate.devices), period):
-        rows = records.devices(ids, (period.start_ns, period.end_ns))
-        found += [_device(id_, rows[id_], expected) for id_ in ids if id_ in rows]
-    return tuple(found)
-
-
-def _device(id_: str, rows: pl.DataFrame, expected: float) -> DeviceFigures:
-    known = rows.filter(pl.col("coverage_ratio") > 0)
-    return DeviceFigures(
-        device=id_,
-        cpu_95=_rank_95(known["cpu_ratio_mean"]),
-        cpu_max=_highest(known["cpu_ratio_max"]),
-        memory_max=_highest(known["memory_ratio_max"]),
-        sessions_max=_whole(known["sessions_max"]),
-        sessions_limit=_whole(known["sessions_limit_max"]),
-        coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
-    )
-
-
-def _services(
-    estate: Estate, records: Records, period: Period, level: Callable[[str, str], ServiceLevel]
-) -> tuple[ServiceFigures, ...]:
-    rows = records.services(list(estate.services), (period.start_ns, period.end_ns))
-    expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
-    return tuple(_service(id_, rows[id_], level("service", id_), expected) for id_ in estate.services if id_ in rows)
-
-
-def _service(id_: str, rows: pl.DataFrame, level: ServiceLevel, expected: float) -> ServiceFigures:
-    mean = rows["response_seconds_mean"].drop_nulls()
-    days = rows["certificate_days_max"].drop_nulls()
-    average = mean.mean()
-    return ServiceFigures(
-        service=id_,
-        mean=average if isinstance(average, float) else None,
-        percentile_95=_rank_95(mean),
-        within_3=_share_within(mean, 3.0),
-        within_5=_share_within(mean, 5.0),
-        certificate_days=None if days.is_empty() else float(days[-1]),
-        level=level,
-        coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
-    )
-
-
-def _share_within(values: pl.Series, limit: float) -> float | None:
-    return None if values.is_empty() else len(values.filter(values <= limit)) / len(values)
-
-
-def _rank_95(values: pl.Series) -> float | None:
-    known = values.drop_nulls().sort()
-    return None if known.is_empty() else float(known[ceiling_rank(len(known)) - 1])
-
-
-def _highest(values: pl.Series) -> float | None:
-    top = values.max()
-    return float(top) if isinstance(top, int | float) else None
-
-
-def _whole(values: pl.Series) -> int | None:
-    top = values.max()
-    return int(top) if isinstance(top, int | float) else None

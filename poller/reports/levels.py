@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from poller.alerts.servicelevel import PLANNED, ServiceLevel
+from poller.percentiles import PROVISIONAL_BELOW
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Table
 from poller.reports.gather import Gathered
 from poller.reports.telling import Teller
@@ -12,11 +13,22 @@ HALF: Final = 6
 """Months in one table."""
 
 
-def level_cell(level: ServiceLevel) -> object:
-    """An availability with its mark where there is a target."""
-    if level.availability is None or level.target is None:
-        return level.availability
-    return Cell(level.availability, mark=Mark.GOOD if level.availability >= level.target else Mark.BAD)
+def level_cell(level: ServiceLevel, coverage_ratio: float = 1.0) -> object:
+    """An availability with its mark where there is a target; nothing where nothing was observed."""
+    if level.availability is None or not coverage_ratio:
+        return None
+    mark = None
+    if level.target is not None:
+        mark = Mark.GOOD if level.availability >= level.target else Mark.BAD
+    seen = coverage_ratio if coverage_ratio < PROVISIONAL_BELOW else None
+    return level.availability if mark is None and seen is None else Cell(level.availability, seen, mark)
+
+
+def whole_coverage(gathered: Gathered, subject: str) -> float:
+    """The part of the period in which the subject was observed."""
+    spans = [month.end_ns - month.start_ns for month in gathered.period.months]
+    parts = gathered.level_coverage.get(subject, (0.0,) * len(spans))
+    return sum(part * span for part, span in zip(parts, spans, strict=True)) / sum(spans)
 
 
 def level_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
@@ -42,7 +54,7 @@ def level_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         tuple(
             (
                 teller.subject(level.subject),
-                level_cell(level),
+                level_cell(level, whole_coverage(gathered, level.subject)),
                 level.target,
                 level.down_seconds,
                 level.excluded_seconds[PLANNED],
@@ -72,7 +84,15 @@ def _by_month(gathered: Gathered, teller: Teller) -> Iterator[Block]:
                 *(Column(say(f"{month.first.month}月", f"{month.first:%b}"), Form.LEVEL) for month in months[part]),
             ),
             tuple(
-                (teller.subject(subject), *(level_cell(level) for level in levels[part]))
+                (
+                    teller.subject(subject),
+                    *(
+                        level_cell(level, seen)
+                        for level, seen in zip(
+                            levels[part], gathered.level_coverage.get(subject, (0.0,) * len(months))[part], strict=True
+                        )
+                    ),
+                )
                 for subject, levels in promised.items()
             ),
         )

@@ -12,7 +12,7 @@ from poller.reports.telling import Teller, mark_of, provisional
 
 
 def line_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
-    """Use of every line, then one page for each line group."""
+    """Use of every line, then each line group by itself."""
     yield Heading(teller.say("回線の利用状況", "Use of the lines"), new_page=True)
     yield Paragraph(
         teller.say(
@@ -26,9 +26,12 @@ def line_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         yield _use_table([line for line in gathered.lines if line.is_group == is_group], teller, is_group=is_group)
     yield _change_table(gathered, teller)
     yield forecast_table(gathered, teller)
-    for line in gathered.lines:
-        if line.is_group and line.now.bins:
-            yield from _one_line(line, gathered, teller)
+    seen = [line for line in gathered.lines if line.is_group and line.now.bins]
+    for number, line in enumerate(seen):
+        # a month takes half a page, several months a whole one
+        whole = len(gathered.period.months) > 1 or number % 2 == 0
+        yield Heading(teller.line(line.id), 2, new_page=whole)
+        yield from _one_line(line, gathered, teller)
 
 
 def _use_table(lines: list[LineFigures], teller: Teller, *, is_group: bool) -> Table:
@@ -102,10 +105,10 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
         (
             Column(say("回線グループ", "line group"), wide=True),
             Column(say("方向", "way")),
-            Column(gathered.period.label(teller.lang), Form.RATE),
-            Column(gathered.period.before.label(teller.lang), Form.RATE),
+            Column(gathered.period.short(teller.lang), Form.RATE),
+            Column(gathered.period.before.short(teller.lang), Form.RATE),
             Column(say("前期間比", "change"), Form.CHANGE),
-            Column(gathered.period.year_before.label(teller.lang), Form.RATE),
+            Column(gathered.period.year_before.short(teller.lang), Form.RATE),
             Column(say("前年同期比", "change"), Form.CHANGE),
         ),
         tuple(rows),
@@ -114,7 +117,6 @@ def _change_table(gathered: Gathered, teller: Teller) -> Table:
 
 def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator[Block]:
     name = teller.line(line.id)
-    yield Heading(name, 2)
     if len(gathered.period.months) == 1:
         yield hours_chart(line, teller)
     else:
@@ -132,7 +134,9 @@ def _one_line(line: LineFigures, gathered: Gathered, teller: Teller) -> Iterator
         rate = teller.writer.value(busiest[2], Form.RATE)
         yield HeatMap(
             f"busy-{line.id}-{way}",
-            teller.say(f"{name} 時間帯別の平均 {teller.way(way)}", f"{name}: mean by hour, {teller.way(way)}"),
+            teller.say(
+                f"{name} 曜日と時間帯 {teller.short_way(way)}", f"{name}: by weekday and hour, {teller.way(way)}"
+            ),
             teller.say(f"最も多いのは{when}の{rate}です。", f"The busiest hour is {when} with {rate}."),
             profile,
             line.limit,
@@ -244,8 +248,8 @@ def days_chart(  # noqa: PLR0913, PLR0917 - a picture has a name, a direction, f
         ),
         tuple(midnight_ns(day.day, teller.writer.zone) for day in days),
         (
-            Line(say("日別の95パーセンタイル値", "95th percentile of the day"), tuple(d.percentile_95 for d in days)),
-            Line(say("日別の最大（1分平均）", "peak of the day (minute)"), tuple(d.peak for d in days)),
+            Line(say("日別の95パーセンタイル値", "daily 95th percentile"), tuple(d.percentile_95 for d in days)),
+            Line(say("日別の最大（1分平均）", "daily peak (minute)"), tuple(d.peak for d in days)),
         ),
         limits,
     )

@@ -19,13 +19,14 @@ from typing import Final
 from poller.estate import Estate
 from poller.reports.changes import Settled, changes, settled
 from poller.reports.document import Document
-from poller.reports.gather import TenantFigures, gather, gather_shared, in_parts, tenant_figures
+from poller.reports.gather import gather, gather_shared
 from poller.reports.network import network_report
 from poller.reports.periods import Kind, Period
 from poller.reports.raw import raw_tables
 from poller.reports.reading import Records
 from poller.reports.rendering import render
 from poller.reports.telling import Teller
+from poller.reports.tenantfigures import TenantFigures, in_parts, tenant_figures
 from poller.reports.tenants import TenantReport, incidents_by_tenant, tenant_report
 
 _WORKERS: Final = 2

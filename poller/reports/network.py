@@ -107,8 +107,8 @@ def _facts(gathered: Gathered, teller: Teller) -> Iterator[tuple[str, str, str]]
             teller.line(line.id),
             value(top[0], Form.RATE),
             teller.say(
-                f"95%値 {teller.short_way(top[1])}／{teller.limit(line)}の{share}",
-                f"p95 {teller.short_way(top[1])}, {share} of the {teller.limit(line)}",
+                f"95%値（{teller.short_way(top[1])}）、{teller.limit_word(line)}の{share}",
+                f"p95 {teller.short_way(top[1])}, {share} of the {teller.limit_word(line)}",
             ),
         )
     octets = sum(each.now.octets for each in gathered.tenants if each.line == "total")

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 
 from poller.alerts.dependencies import Dependencies
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Paragraph, Table
+from poller.reports.equipment import DeviceFigures, ServiceFigures
 from poller.reports.figures import WAYS, change_ratio
-from poller.reports.gather import DeviceFigures, Gathered, ServiceFigures, TenantFigures, Violation
+from poller.reports.gather import Gathered
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
 from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
+from poller.reports.tenantfigures import TenantFigures, Violation
 
 SLOW_SECONDS, VERY_SLOW_SECONDS = 3.0, 5.0
 _CPU_DESIGN = 0.8
@@ -197,7 +199,7 @@ def _service_row(each: ServiceFigures, teller: Teller) -> tuple[object, ...]:
         each.percentile_95,
         each.within_3,
         each.within_5,
-        level_cell(each.level),
+        level_cell(each.level, each.coverage_ratio),
         each.level.target,
         days,
     )
@@ -257,8 +259,10 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
             for incident in incidents
         ),
         say(
-            "一次通知・二次通知は、障害の確定からの時間です（目標は1時間以内、2時間以内）。",
-            "Notices: time from the confirmation of the fault (to be kept: 1 h and 2 h).",
+            "原因区分は、責任分界点のどちら側に原因があったかです。一次通知・二次通知は、障害の確定からの時間です"
+            "（目標は1時間以内、2時間以内）。",
+            "Scope: the side of the demarcation point. Notices: time from the confirmation of the fault (to be kept: "
+            "1 h and 2 h).",
         ),
     )
 
@@ -284,7 +288,7 @@ def rule_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         say("ルール別のアラート件数", "Alerts by rule and month"),
         (
             Column(say("ルール", "rule"), wide=True),
-            *(Column(month.label(teller.lang), Form.COUNT) for month in months),
+            *(Column(month.short(teller.lang), Form.COUNT) for month in months),
             Column(say("合計", "total"), Form.COUNT),
             Column(say("最も多い対象", "most often"), wide=True),
         ),

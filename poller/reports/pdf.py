@@ -30,6 +30,9 @@ from poller.reports.document import (
 from poller.reports.formats import SIGNS, Writer
 from poller.reports.pictures import draw
 
+_IN_A_ROW: Final = 2
+_SHORT_ROWS, _SHORT_TEXT = 16, 40
+"""A table of so few rows with so short texts is never cut in two."""
 _NUMERIC: Final = frozenset(Form) - {Form.TEXT, Form.MOMENT, Form.DAY}
 
 
@@ -79,8 +82,23 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
         "organisation": document.organisation,
         "lang": document.lang,
         "logo": logo,
-        "blocks": [_block(block, number, writer, folder) for number, block in enumerate(document.blocks)],
+        "blocks": _side_by_side(
+            [_block(block, number, writer, folder) for number, block in enumerate(document.blocks)]
+        ),
     }
+
+
+def _side_by_side(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Narrow pictures that follow one another become one row."""
+    found: list[dict[str, Any]] = []
+    for block in blocks:
+        if not block.get("narrow"):
+            found.append(block)
+        elif found and found[-1]["kind"] == "row" and len(found[-1]["items"]) < _IN_A_ROW:
+            found[-1]["items"].append(block)
+        else:
+            found.append({"kind": "row", "items": [block]})
+    return found
 
 
 def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str, Any]:
@@ -99,12 +117,24 @@ def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str,
         case Chart() | HeatMap():
             name = f"picture-{number}.svg"
             (folder / name).write_bytes(draw(block, writer))
-            return {"kind": "picture", "file": name, "title": block.title, "alt": block.alt}
+            return {
+                "kind": "picture",
+                "file": name,
+                "title": block.title,
+                "alt": block.alt,
+                "narrow": isinstance(block, HeatMap),
+            }
 
 
 def _table(table: Table, writer: Writer) -> dict[str, Any]:
+    texts = [
+        [writer.cell(value, column.form) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    longest = max((len(text) for row in texts for text in row), default=0)
     return {
         "kind": "table",
+        "whole": len(texts) <= _SHORT_ROWS and longest <= _SHORT_TEXT,
         "title": table.title,
         "note": table.note,
         "columns": [
@@ -112,12 +142,9 @@ def _table(table: Table, writer: Writer) -> dict[str, Any]:
         ],
         "rows": [
             [
-                {
-                    "text": writer.cell(value, column.form),
-                    "mark": value.mark if isinstance(value, Cell) else None,
-                }
-                for value, column in zip(row, table.columns, strict=True)
+                {"text": text, "mark": value.mark if isinstance(value, Cell) else None}
+                for text, value in zip(said, row, strict=True)
             ]
-            for row in table.rows
+            for said, row in zip(texts, table.rows, strict=True)
         ],
     }

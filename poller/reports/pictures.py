@@ -26,8 +26,10 @@ _STYLES: Final = (("#1f4e79", ""), ("#c55a11", "4 1.6"), ("#548235", "1.2 1.6"),
 """Colours that stay apart for the colour-blind, and dashes that do without."""
 _LIMIT_STYLES: Final = (("#202020", "7 3"), ("#808080", "2 2"))
 _LEFT, _RIGHT = 52.0, 472.0
-_CHART_HEIGHT, _CHART_TOP, _CHART_BOTTOM = 176.0, 22.0, 160.0
-_HEAT_HEIGHT, _HEAT_TOP, _HEAT_BOTTOM, _HEAT_RIGHT = 118.0, 3.0, 96.0, 420.0
+_CHART_HEIGHT, _CHART_TOP, _CHART_BOTTOM = 136.0, 20.0, 121.0
+_HEAT_WIDTH: Final = 236.0
+"""Two heat maps stand side by side."""
+_HEAT_HEIGHT, _HEAT_LEFT, _HEAT_TOP, _HEAT_BOTTOM, _HEAT_RIGHT = 104.0, 14.0, 2.0, 91.0, 188.0
 _LEGEND_DASH: Final = 20.0
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MOST_TICKS: Final = 6
@@ -40,11 +42,11 @@ DAYS_OF_WEEK, HOURS = 7, 24
 
 def draw(block: Chart | HeatMap, writer: Writer) -> bytes:
     """The picture as SVG; its text is set in FONT."""
-    height = _CHART_HEIGHT if isinstance(block, Chart) else _HEAT_HEIGHT
+    width, height = (WIDTH, _CHART_HEIGHT) if isinstance(block, Chart) else (_HEAT_WIDTH, _HEAT_HEIGHT)
     parts = _lines(block, writer) if isinstance(block, Chart) else _heat(block, writer)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}pt" height="{height:g}pt" '
-        f'viewBox="0 0 {WIDTH:g} {height:g}" font-family="{FONT}" font-size="{_TEXT:g}" fill="{_INK}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}pt" height="{height:g}pt" '
+        f'viewBox="0 0 {width:g} {height:g}" font-family="{FONT}" font-size="{_TEXT:g}" fill="{_INK}">'
     )
     return "\n".join((head, *parts, "</svg>")).encode()
 
@@ -73,11 +75,15 @@ def _legend(chart: Chart, writer: Writer) -> Iterator[str]:
     entries = [(line.name, style) for line, style in zip(chart.lines, _STYLES, strict=False)]
     for (name, value), style in zip(chart.limits, _LIMIT_STYLES, strict=False):
         entries.append((f"{name} {writer.value(value, Form.RATE)}", style))
-    at = _LEFT
+    needed = sum(_LEGEND_DASH + 16 + text_width(name) for name, _ in entries)
+    scale = min(1.0, (WIDTH - _LEFT) / needed)
+    at = 0.0
+    yield f'<g transform="translate({_LEFT:g} 0) scale({scale:.3f} 1)">'
     for name, (colour, dashes) in entries:
         yield _stroke(((at, 8.0), (at + _LEGEND_DASH, 8.0)), colour, 1.2, dashes)
         yield _words(at + _LEGEND_DASH + 4, 10.4, name, "start")
         at += _LEGEND_DASH + 16 + text_width(name)
+    yield "</g>"
 
 
 def _time_axis(at: Sequence[int], writer: Writer) -> Iterator[str]:
@@ -136,24 +142,26 @@ def day_ticks(first_ns: int, last_ns: int, writer: Writer) -> list[tuple[date, s
 def _heat(heat: HeatMap, writer: Writer) -> Iterator[str]:
     known = [value for row in heat.values for value in row if value is not None]
     most = max(known, default=0.0) or 1.0
-    wide, high = (_HEAT_RIGHT - 24) / HOURS, (_HEAT_BOTTOM - _HEAT_TOP) / DAYS_OF_WEEK
+    wide, high = (_HEAT_RIGHT - _HEAT_LEFT) / HOURS, (_HEAT_BOTTOM - _HEAT_TOP) / DAYS_OF_WEEK
     for day, row in enumerate(heat.values):
         y = _HEAT_TOP + day * high
-        yield _words(18, y + high / 2 + 2.5, WEEKDAYS[writer.lang][day], "end")
+        yield _words(_HEAT_LEFT - 3, y + high / 2 + 2.5, WEEKDAYS[writer.lang][day][:2], "end")
         for hour, value in enumerate(row):
             if value is not None:
-                yield _box((24 + hour * wide, y, wide, high), shade(value / most))
-    for hour in range(0, HOURS, 2):
+                yield _box((_HEAT_LEFT + hour * wide, y, wide, high), shade(value / most))
+    for hour in range(0, HOURS + 1, 4):
         label = f"{hour}時" if writer.lang == "ja" else f"{hour}:00"
-        yield _words(24 + hour * wide, _HEAT_BOTTOM + 10, label, "middle" if hour else "start")
-    yield f'<rect x="24" y="{_HEAT_TOP:g}" width="{_HEAT_RIGHT - 24:g}" height="{_HEAT_BOTTOM - _HEAT_TOP:g}" '
-    yield f'fill="none" stroke="{_INK}" stroke-width="0.5"/>'
+        yield _words(_HEAT_LEFT + hour * wide, _HEAT_BOTTOM + 9, label, "middle" if hour else "start")
+    yield (
+        f'<rect x="{_HEAT_LEFT:g}" y="{_HEAT_TOP:g}" width="{_HEAT_RIGHT - _HEAT_LEFT:g}" '
+        f'height="{_HEAT_BOTTOM - _HEAT_TOP:g}" fill="none" stroke="{_INK}" stroke-width="0.5"/>'
+    )
     step = (_HEAT_BOTTOM - _HEAT_TOP) / _SHADES
     for number in range(_SHADES):
         share = 1 - number / (_SHADES - 1)
         y = _HEAT_TOP + number * step
-        yield _box((_HEAT_RIGHT + 8, y, 8, step), shade(share))
-        yield _words(_HEAT_RIGHT + 19, y + step / 2 + 2.4, writer.value(most * share, Form.RATE), "start")
+        yield _box((_HEAT_RIGHT + 5, y, 6, step), shade(share))
+        yield _words(_HEAT_RIGHT + 13, y + step / 2 + 2.4, writer.value(most * share, Form.RATE), "start")
 
 
 def shade(share: float) -> str:

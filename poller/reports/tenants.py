@@ -8,14 +8,15 @@ from poller.alerts.dependencies import Dependencies
 from poller.estate import Estate
 from poller.reports.coverage import missing_sentence
 from poller.reports.document import Block, Column, Document, Facts, Form, Heading, Paragraph, Table
+from poller.reports.equipment import ServiceFigures
 from poller.reports.figures import WAYS
-from poller.reports.gather import ServiceFigures, TenantFigures
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
 from poller.reports.lines import days_chart, months_table
 from poller.reports.parties import percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
+from poller.reports.tenantfigures import TenantFigures
 
 TENANT_TITLES: Final = {
     Kind.MONTHLY: ("月次通信量報告書", "Monthly traffic report"),
@@ -183,7 +184,13 @@ def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
             Column(say("目標", "target"), Form.LEVEL),
         ),
         tuple(
-            (teller.service(each.service), each.mean, each.percentile_95, level_cell(each.level), each.level.target)
+            (
+                teller.service(each.service),
+                each.mean,
+                each.percentile_95,
+                level_cell(each.level, each.coverage_ratio),
+                each.level.target,
+            )
             for each in report.services
         ),
     )
