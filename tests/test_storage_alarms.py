@@ -40,8 +40,11 @@ sites: {dc: {}}
 devices:
   fw-1: {addresses: [192.0.2.1], role: firewall, site: dc}
   sw-1: {addresses: [192.0.2.2], role: switch, site: dc}
-rules: {down: {name: 応答なし, on: device.up, equals: false, clear_for: 2m, severity: serious}}
+rules:
+  down: {name: 応答なし, on: device.up, equals: false, clear_for: 2m, severity: serious}
+  self-busy: {name: 負荷, on: daemon.busy_ratio, above: 9, severity: notice}
 """
+"""The load is measured against the real clock, and on simulated time there is no rest: nothing is to be told of it."""
 LIMITS = JournalLimits(keep_free_octets=0, commit_seconds=0.02)
 
 
