@@ -16,10 +16,12 @@ import argparse
 import random
 import signal
 import socket
+import sqlite3
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
@@ -96,7 +98,10 @@ def main() -> None:
             lives.ended_ns.append(time.time_ns())
         server.stop()
         found = kept(folder / "state")
-    broken = report(lives, found, inbox, faults, given)
+        with closing(sqlite3.connect(folder / "state" / "alerts.sqlite")) as connection:
+            query = "SELECT subject FROM outbox WHERE state IN ('sent', 'told', 'held')"
+            written = [subject for (subject,) in connection.execute(query)]
+    broken = report(lives, found, inbox, {each: sum(each in subject for subject in written) for each in faults}, given)
     gone = [each for each in left if device(given.devices - 2) in each["title"]["en"]]
     print(f"open at the end: {[each['title']['en'] for each in left]}, of the device that is down {len(gone)} (1)")
     raise SystemExit(1 if broken or len(gone) != 1 else 0)
@@ -141,18 +146,17 @@ def report(
     lives: Lives,
     found: Mapping[str, Mapping[int, Mapping[str, Any]]],
     inbox: Inbox,
-    faults: Sequence[str],
+    told: Mapping[str, int],
     given: argparse.Namespace,
 ) -> int:
-    """Print every count; how many promises are broken."""
-    watched = [device(number) for number in range(given.devices) if device(number) not in faults]
+    """Print every count; how many promises are broken. told: by fault, mails that left, or that the cap on mails holds for one together."""
+    watched = [device(number) for number in range(given.devices) if device(number) not in told]
     watched.remove(device(given.devices - 2))
     missing = sum(_missing(each, found.get(each, {}), lives, given.interval) for each in watched)
     readings = sum(len(found.get(each, {})) for each in watched)
     wrong, worst = _wrong_rates(found, watched, given.interval)
     identities = Counter(message for message, _ in inbox.mails)
     kinds = Counter(subject for _, subject in dict(inbox.mails).items())
-    told = {each: sum(count for subject, count in kinds.items() if each in subject) for each in faults}
     lost = [each for each, count in told.items() if count < 2]
     doubled = [each for each, count in told.items() if count > 2]
     known = [each for each in lives.open_at_begin if each]
