@@ -54,7 +54,7 @@ def demo(
         )
         if laid.snmpd is not None:
             _start(stack, laid.snmpd, None)
-        run_daemon(configuration, _tell)
+        run_daemon(configuration, _tell, of_terminal=True)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

@@ -57,18 +57,24 @@ STILL_SECONDS: Final = 10.0
 
 
 class Daemon:
-    """One daemon for one configuration directory; run() returns after stop() or a signal."""
+    """One daemon for one configuration directory; run() returns after stop() or a signal.
+
+    of_terminal: it ends with the terminal that it was begun in, by SIGHUP; otherwise SIGHUP makes it reload.
+    """
 
     _parts: Parts
     _watch: SelfWatch
     _deliveries: Deliveries
     _heartbeat: Heartbeat
 
-    def __init__(self, configuration: Configuration, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, configuration: Configuration, *, clock_ns: Callable[[], int] = time.time_ns, of_terminal: bool = False
+    ) -> None:
         self._configuration = configuration
         self._clock_ns = clock_ns
         self._stopping = asyncio.Event()
         self._told_to_reload = asyncio.Event()
+        self._hung_up = self.stop if of_terminal else self._told_to_reload.set
         self._reloading = asyncio.Lock()
         self._state = configuration.state_directory
         self._begun_ns = clock_ns()
@@ -91,7 +97,7 @@ class Daemon:
         equipment = equip(self._configuration, receiving=bool(inherited))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._told_to_reload.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up)
         async with AsyncExitStack() as stack:
             journal = await stack.enter_async_context(
                 Journal(self._state / "journal.sqlite", equipment.stores, equipment.journal_limits)

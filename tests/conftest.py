@@ -5,7 +5,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,11 @@ from typing import Final
 import pytest
 
 from poller.free_ports import free_port
+
+with suppress(ImportError):
+    from playwright.async_api import expect
+
+    expect.set_options(timeout=30_000)  # a browser on a busy machine is slow, which is no fault of a page
 
 _LONGEST_FIRST: Final = (
     "test_systemd",
