@@ -26,6 +26,7 @@ from poller.lab.server import Lab, LabOptions
 from poller.settings import Name
 from poller.share import share
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 DEVICES = ("ho-sw-1", "sw-mgmt-1", "int-rt-1", "int-rt-2")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 without_browser = pytest.mark.skipif(

@@ -52,7 +52,7 @@ _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value
 REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
 """What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
 out of the service level (R60a)."""
-_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service", MEASUREMENT})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "line_group", "service", MEASUREMENT})
 """Measurements that evidence is made of."""
 
 

@@ -167,6 +167,8 @@ def _worded(measurement: str, field: str, value: FieldValue, lang: str) -> str |
     """A value that has words of its own; None for the others."""
     if field == "path":
         return path_text(str(value), lang)
+    if field == "other_line":
+        return _worded(measurement, "state", value, lang)
     if field == "notification":
         return pick(lang, f"トラップ {clean(str(value), 80)}", f"trap {clean(str(value), 80)}")
     if measurement == "forecast" and field.startswith("days_to_"):
