@@ -10,6 +10,7 @@ from poller.reports.figures import WAYS, change_ratio
 from poller.reports.gather import Gathered
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
+from poller.reports.monthcaps import month_cap_tables, month_uses
 from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
 from poller.reports.tenantfigures import TenantFigures, Violation
 
@@ -58,6 +59,13 @@ def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             "p95: all lines together; the highest use of a cap is the 95th percentile over it, line by line.",
         ),
     )
+    uses = [
+        use
+        for each in gathered.tenants
+        for use in month_uses(gathered.estate, (each.tenant, each.line), each.months, gathered.period)
+    ]
+    top = sorted(uses, key=lambda each: -each.ratio)[:MOST_ROWS]
+    yield from month_cap_tables(top, teller, with_tenant=True)
     yield from _violations([v for each in gathered.tenants for v in each.violations], teller)
 
 

@@ -43,7 +43,6 @@ class TenantFigures:
     months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
     caps: Mapping[str, int]
-    monthly_cap: int | None
     violations: tuple[Violation, ...]
 
 
@@ -71,7 +70,7 @@ def tenant_figures(
             series = rows.pop((id_, line), None)
             if series is None:
                 continue
-            caps, monthly = caps_of(estate, id_, line)
+            caps = caps_of(estate, id_, line)
             found.append(
                 TenantFigures(
                     tenant=id_,
@@ -81,26 +80,21 @@ def tenant_figures(
                     months=tuple(traffic_of(series, month) for month in period.months),
                     days={way: day_lines(series, way, period) for way in WAYS},
                     caps=caps,
-                    monthly_cap=monthly,
                     violations=tuple(_violations(series, id_, line, caps, period)),
                 )
             )
     return found
 
 
-def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int | None]:
-    """The sustained caps of a tenant on a line by direction, and its cap on a month's octets."""
+def caps_of(estate: Estate, tenant: str, line: str) -> dict[str, int]:
+    """The sustained caps of a tenant on a line by direction, bits per second."""
     sustained: dict[str, int] = {}
-    monthly: int | None = None
     for cap in estate.tenants[tenant].caps:
-        if (cap.line or "total") != line:
+        if (cap.line or "total") != line or cap.sustained_rate is None:
             continue
         for way in WAYS if cap.direction == "each" else (cap.direction,):
-            if cap.sustained_rate is not None:
-                sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
-        if cap.monthly_volume is not None:
-            monthly = min(cap.monthly_volume, monthly or cap.monthly_volume)
-    return sustained, monthly
+            sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
+    return sustained
 
 
 def _violations(series: Series, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
