@@ -87,5 +87,6 @@ def month_cap_tables(uses: Sequence[MonthUse], teller: Teller, *, with_tenant: b
                 )
                 for each in found
             ),
-            teller.coverage_note() if any(each.traffic.provisional for each in found) else "",
+            (say("上限比の高いものから示しています。", "The highest use first.") if with_tenant else "")
+            + (teller.coverage_note() if any(each.traffic.provisional for each in found) else ""),
         )
