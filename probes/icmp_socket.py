@@ -5,12 +5,13 @@ socket's error queue (SO_TIMESTAMPING, Documentation/networking/timestamping.rst
 """
 
 import array
+import contextlib
 import errno
 import logging
 import secrets
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
@@ -58,20 +59,27 @@ class EchoSocket:
     kernel_timestamps: bool
     send_timestamps: bool = False
 
-    def take_sent(self, payload_octets: int) -> Iterator[tuple[bytes, int, int]]:
-        """Token, sequence and the kernel's wall clock (ns) of every echo that left since the last call.
+    def take_sent(self, payload_octets: int, tokens: Container[bytes]) -> Iterator[tuple[bytes, int, int]]:
+        """Token, sequence and the kernel's wall clock (ns) of echoes with these tokens that left since the last call.
 
-        A driver that does not stamp hands nothing back.
+        Those of others are thrown away. A driver that does not stamp hands nothing back.
         """
-        receive = self.socket.recvmsg
+        receive, queue = self.socket.recvmsg, socket.MSG_ERRQUEUE
         while True:
-            try:
-                datagram, ancillary, _, _ = receive(_LONGEST_SENT, _SENT_ANCILLARY_OCTETS, socket.MSG_ERRQUEUE)
+            try:  # the stamp stands first; what the kernel would tell beside it there is no room for
+                datagram, ancillary, _, _ = receive(_LONGEST_SENT, ANCILLARY_OCTETS, queue)
             except OSError:  # nothing more
                 return
-            echo, stamp = decode_sent(datagram, payload_octets), kernel_time_ns(ancillary)
-            if echo is not None and stamp is not None:
+            echo = decode_sent(datagram, payload_octets)
+            if echo is not None and echo[0] in tokens and (stamp := kernel_time_ns(ancillary)) is not None:
                 yield *echo, stamp
+
+    def forget_sent(self) -> None:
+        """Throw away what take_sent() would give, which costs less than to look at it."""
+        receive, queue = self.socket.recv, socket.MSG_ERRQUEUE
+        with contextlib.suppress(OSError):  # nothing more
+            while True:
+                receive(1, queue)
 
     def sender(self, source: IPv4Address | IPv6Address | None) -> Callable[[bytearray, Any], int]:
         """How to send a datagram to a socket address, from this address of ours where one is given."""
@@ -114,16 +122,18 @@ def open_ping_socket(family: socket.AddressFamily) -> EchoSocket:
 def kernel_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     """The kernel's wall clock at arrival or departure (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
     for level, kind, value in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(value)
-            return int(seconds) * 1_000_000_000 + int(nanoseconds)
+        if kind == _SO_TIMESTAMPNS and level == _SOL_SOCKET and len(value) == _TIMESPEC_OCTETS:
+            seconds, nanoseconds = _unpack_timespec(value)
+            whole: int = seconds * 1_000_000_000 + nanoseconds
+            return whole
     return None
 
 
+_SOL_SOCKET: Final = socket.SOL_SOCKET
 _TIMESPEC: Final = struct.Struct("@ll")
+_TIMESPEC_OCTETS: Final = _TIMESPEC.size
+_unpack_timespec: Final = _TIMESPEC.unpack
 ANCILLARY_OCTETS: Final = socket.CMSG_SPACE(_TIMESPEC.size)
-_SENT_ANCILLARY_OCTETS: Final = ANCILLARY_OCTETS + 128
-"""The same stamp stands first; struct scm_timestamping and struct sock_extended_err follow."""
 
 
 def _raw(family: socket.AddressFamily) -> EchoSocket:

@@ -18,7 +18,8 @@ import pytest
 import uvloop
 
 from probes.errors import LocalError
-from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp, begins_slot
+from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
+from probes.icmp_plan import begins_slot
 from probes.icmp_socket import NOT_PERMITTED, EchoSocket, _no_socket, kernel_time_ns, open_echo_socket
 
 ROOT = Path(__file__).parent.parent
