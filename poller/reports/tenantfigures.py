@@ -30,6 +30,19 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """How many windows of five minutes had a minute above a burst cap; the highest minute, and when its window began."""
+
+    tenant: str
+    line: str
+    direction: str
+    windows: int
+    value: float
+    time_ns: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class TenantFigures:
     """One tenant on one line ("total": all). caps: sustained bits per second by direction; months: each by itself.
 
@@ -44,6 +57,7 @@ class TenantFigures:
     days: Mapping[str, list[DayLine]]
     caps: Mapping[str, int]
     violations: tuple[Violation, ...]
+    bursts: tuple[Burst, ...]
 
 
 def in_parts(ids: list[str], period: Period) -> list[list[str]]:
@@ -80,6 +94,7 @@ def tenant_figures(
                     months=tuple(traffic_of(series, month) for month in period.months),
                     days={way: day_lines(series, way, period) for way in WAYS},
                     caps=caps,
+                    bursts=tuple(bursts_of(estate, (id_, line), series, period)),
                     violations=tuple(_violations(series, id_, line, caps, period)),
                 )
             )
@@ -95,6 +110,22 @@ def caps_of(estate: Estate, tenant: str, line: str) -> dict[str, int]:
         for way in WAYS if cap.direction == "each" else (cap.direction,):
             sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
     return sustained
+
+
+def bursts_of(estate: Estate, place: tuple[str, str], series: Series, period: Period) -> list[Burst]:
+    """Every burst cap that a minute was above; place: tenant and line."""
+    inside = series.within(period.start_ns, period.end_ns)
+    found: list[Burst] = []
+    for cap in estate.tenants[place[0]].caps:
+        if (cap.line or "total") != place[1] or cap.burst_rate is None:
+            continue
+        for way in WAYS if cap.direction == "each" else (cap.direction,):
+            above = np.flatnonzero(inside.maxima[way] > cap.burst_rate)
+            if above.size:
+                at = int(above[np.argmax(inside.maxima[way][above])])
+                highest, when = float(inside.maxima[way][at]), int(inside.time_ns[at])
+                found.append(Burst(*place, way, above.size, highest, when, cap.burst_rate))
+    return found
 
 
 def _violations(series: Series, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:

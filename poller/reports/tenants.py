@@ -14,7 +14,7 @@ from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
 from poller.reports.lines import days_chart, months_table
 from poller.reports.monthcaps import month_cap_tables, month_uses
-from poller.reports.parties import percentile_of, violation_table
+from poller.reports.parties import burst_table, percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
 from poller.reports.tenantfigures import TenantFigures
@@ -172,9 +172,13 @@ def _lines(report: TenantReport, teller: Teller) -> Iterator[Block]:
         yield Heading(say("月ごとの上限", "Caps of a month"))
         yield from month_cap_tables(uses, teller, with_tenant=False)
     violations = [violation for each in report.lines for violation in each.violations]
-    if violations:
+    bursts = [burst for each in report.lines for burst in each.bursts]
+    if violations or bursts:
         yield Heading(say("上限の超過", "Above the cap"))
+    if violations:
         yield violation_table(violations, teller, with_tenant=False)
+    if bursts:
+        yield burst_table(bursts, teller, with_tenant=False)
 
 
 def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
