@@ -31,7 +31,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """How many windows of five minutes had a minute above a burst cap; the highest minute, and when its window began."""
+    """How many windows of five minutes had a minute above a burst cap; the highest minute, and its window."""
 
     tenant: str
     line: str
