@@ -171,14 +171,14 @@ def measure_pair(bench: Bench, figures: dict[str, float], port: int, *, quick: b
     limit = bench.limit(port, 3)
     ours, gufo = bench.take_turns(["ours", "gufo"], Run(port, DEVICES, 5 if quick else 21, "burst"))
     limit += bench.limit(port, 3)
-    (kept,) = bench.take_turns(["ours"], Run(port, 100 if quick else 300, 1, "memory"))
+    (kept,) = bench.take_turns(["ours"], Run(port, 200 if quick else 300, 1, "memory"))
     bench.note(f"the limit: C, sendmmsg, recvmmsg, decode{which}", median(limit), DEVICES * PDUS)
     for name, found in (("ours", ours), ("gufo", gufo)):
         remark = f"resident +{found.told['resident'] >> 20} MiB, {found.told['descriptors']} descriptors"
         bench.note(f"{name}, burst, uvloop{which}", found.cpu, DEVICES * PDUS, remark)
     figures[f"{before}_over_gufo_burst"] = ours.over(gufo)
     figures[f"{before}_over_limit_burst"] = ours.cpu / median(limit)
-    octets = kept.told["kept"] / ((100 if quick else 300) * INTERFACES)
+    octets = kept.told["kept"] / ((200 if quick else 300) * INTERFACES)
     figures["alike_bytes_per_interface" if alike else "bytes_per_interface"] = octets
     return ours.cpu
 

@@ -13,7 +13,8 @@ seconds (user and system) of the receiving process, so it does not depend on who
 interleaved and the median of the ratios is told.
 
     python -m benchmarks.traps --quick --json      within 50 s; the last line is JSON
-    python -m benchmarks.traps --steady            2,000/s for 60 s and a burst of 10,000 while 1,000 devices are polled
+    python -m benchmarks.traps --steady            2,000/s for 60 s and a burst of 10,000 while 72 devices are polled
+    python -m benchmarks.traps --storm             10,000 in 2 s from three sources, and a linkDown from a fourth
 """
 
 import argparse
@@ -294,8 +295,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="two rounds, within 50 s")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--storm", action="store_true", help="a storm from three sources, a linkDown from a fourth")
     parser.add_argument("--steady", action="store_true", help="the steady flow and the burst beside polling")
     asked = parser.parse_args()
+    if asked.storm:
+        from benchmarks.traps_storm import main as storm  # noqa: PLC0415 - needs the whole daemon
+
+        storm()
+        return
     if asked.steady:
         from benchmarks.traps_steady import main as steady  # noqa: PLC0415 - needs the whole daemon
 

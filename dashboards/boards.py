@@ -289,7 +289,7 @@ ONE_TENANT: Final = Board(
                         Question(
                             "tenant",
                             "month_octets",
-                            "max",
+                            "last",
                             ("line",),
                             {"tenant": "${tenant:regex}", "line": "total"},
                             span="",

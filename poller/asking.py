@@ -16,10 +16,19 @@ from typing import Annotated, Final
 
 import msgspec
 
-from poller.discovery import INDEXES_MOVED, Discovery, Question, Rediscovery, discover, needs_rediscovery
+from poller.discovery import (
+    IF_TABLE_LAST_CHANGE,
+    INDEXES_MOVED,
+    SYS_UPTIME,
+    Discovery,
+    Question,
+    Rediscovery,
+    discover,
+    needs_rediscovery,
+)
 from poller.estate import Device
 from poller.log import tell
-from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
+from poller.polling import OPER_STATUS, PollPlan, failed_poll, plan_poll, poll_device
 from poller.profiles import BadProfile, Profiles
 from poller.readings import DeviceReading, FailedPoll, PollCost
 from poller.rounds import Answer
@@ -131,6 +140,30 @@ class Asking:
         except BadProfile as error:
             return FailedPoll(device, due_ns, "bad_profile", str(error), answered=None)
 
+    async def look(self, device: str, interface: str, deadline_seconds: float) -> int | None:
+        """The ifOperStatus of one interface as of now (1 up, 2 down, ...).
+
+        None where only a poll can tell: the device does not answer, or its rows may have moved since the last poll.
+        """
+        watched = self._watched.get(device)
+        if watched is None or watched.before is None or watched.plan is None:
+            return None
+        layout = watched.plan.layout
+        if interface not in layout.names:
+            return None
+        if_index = layout.if_indexes[layout.names.index(interface)]
+        wanted = (SYS_UPTIME, IF_TABLE_LAST_CHANGE, (*OPER_STATUS, if_index))
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                answers = await self._snmp.get(watched.target, wanted)
+        except (TimeoutError, SnmpError):
+            return None
+        uptime, changed, status = (one.value if isinstance(one.value, int) else None for one in answers)
+        earlier = watched.before.device_uptime_ticks
+        if uptime is None or (earlier is not None and uptime < earlier):
+            return None
+        return status if changed == watched.before.if_table_last_change else None
+
     def rediscover(self, device: str, why: str) -> None:
         """Discover the device anew with its next poll: it said that it has changed."""
         watched = self._watched.get(device)
@@ -154,6 +187,20 @@ class Asking:
         if watched is None or watched.before is None or watched.before.device_uptime_ticks is None:
             return None
         return watched.before.device_uptime_ticks, watched.before.device_received_ns
+
+    def engine_clock(self, engine_id: bytes) -> tuple[int, int] | None:
+        """EngineBoots and engineTime of an engine at this moment, by authenticated answers to our own polls.
+
+        None where no device that is polled with authentication is that engine.
+        """
+        for watched in self._watched.values():
+            target = watched.target
+            if target.version != "3" or target.user is None or target.user.auth is None:
+                continue
+            engine = self._snmp.device(target).engine
+            if engine is not None and engine.engine_id == engine_id and engine.is_set:
+                return engine.read(self._snmp.clock())
+        return None
 
     def save(self) -> dict[str, bytes]:
         """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""

@@ -66,6 +66,13 @@ class Circuits:
                 row = reading.layout.names.index(interface)
                 evidence.interface_up = _INTERFACE_UP.get(reading.oper_status[row])
 
+    def see_interface(self, device: str, interface: str, oper_status: int, at_ns: int) -> None:
+        """Take the state of one interface, from a look beside the polls; what is known from later stays."""
+        for name, circuit in self._on_device.get(device, ()):
+            evidence = self._evidence[circuit]
+            if name == interface and at_ns >= evidence.interface_ns:
+                evidence.interface_ns, evidence.interface_up = at_ns, _INTERFACE_UP.get(oper_status)
+
     def see_failure(self, failed: FailedPoll) -> None:
         """A device that cannot be asked says nothing of its circuits: not up, and not down either."""
         for _, circuit in self._on_device.get(failed.device, ()):

@@ -8,17 +8,16 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from poller.alerts.records import OutgoingMail
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
-from poller.reports.mailing import post
+from poller.estate import Estate
 from poller.reports.making import Made, NoReport, Order, make, manifest_name, tenants_of
 from poller.reports.periods import FORMS, Kind, Period, last_complete, period_of
 from poller.reports.reading import Records
@@ -27,6 +26,10 @@ from poller.secrets import SecretUnavailable
 from poller.storage.errors import HistoryError
 from poller.storage.history import History, open_history
 
+if TYPE_CHECKING:
+    from poller.alerts.records import OutgoingMail
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".gif", ".webp")
 _PATIENCE_SECONDS = 300.0
 """For one answer of a database: half a year of every series is much."""
 _STEPS = {
@@ -48,7 +51,7 @@ def report(  # noqa: PLR0917 - options, all by name
     tenant: Annotated[list[str] | None, typer.Option("--tenant", help="all, none or an id; may be repeated.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.")] = Path("reports"),
     formats: Annotated[str, typer.Option("--format", help="Any of pdf,xlsx,csv.")] = "pdf,xlsx",
-    raw: Annotated[bool, typer.Option("--raw", help="Five-minute rows too, in tenants' XLSX and CSV.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Five-minute rows too, in XLSX and CSV.")] = False,
     database: Annotated[
         bool, typer.Option("--database", help="Read the configuration's InfluxDB, not the embedded store.")
     ] = False,
@@ -60,7 +63,7 @@ def report(  # noqa: PLR0917 - options, all by name
 ) -> None:
     """Make a report: monthly, quarterly, semiannual or annual, as PDF, XLSX and CSV."""
     configuration = load_or_exit(config, lang)
-    estate = configuration.estate
+    estate = _with_logo(configuration)
     chosen = language(lang) if lang or os.environ.get("HINOMI_LANG") else estate.organisation.lang
     wanted = tuple(each.strip() for each in formats.split(",") if each.strip())
     unknown = [each for each in wanted if each not in FORMATS]
@@ -87,7 +90,7 @@ def report(  # noqa: PLR0917 - options, all by name
                 bar.update(task, description=_STEPS[step][chosen == "en"], completed=done, total=total)
 
             made = make(estate, records, order, tell)
-        mails = post(made, order, configuration, time.time_ns()) if mail else []
+        mails = _post(made, order, configuration) if mail else []
     except NoReport as error:
         _stop(str(error), 1)
     except SecretUnavailable as error:
@@ -99,6 +102,19 @@ def report(  # noqa: PLR0917 - options, all by name
     except OSError as error:
         _stop(f"the report cannot be written: {error.filename or out}: {error.strerror or error}", 1)
     _print(made, mails, order, as_json=as_json)
+
+
+def _with_logo(configuration: Configuration) -> Estate:
+    """The estate with its logo's whole path; a relative one lies beside the configuration."""
+    estate = configuration.estate
+    if estate.organisation.logo is None:
+        return estate
+    path = configuration.directory / estate.organisation.logo
+    if not path.is_file():
+        _stop(f"organisation.logo: there is no file {path}", 2)
+    if path.suffix.lower() not in _PICTURES:
+        _stop(f"organisation.logo: {path.name} is none of {', '.join(_PICTURES)}", 2)
+    return estate.model_copy(update={"organisation": estate.organisation.model_copy(update={"logo": str(path)})})
 
 
 def _history(configuration: Configuration, store: Path | None, *, database: bool) -> History:
@@ -117,6 +133,13 @@ def _history(configuration: Configuration, store: Path | None, *, database: bool
     return open_influx_history(replace(settings, timeout_seconds=_PATIENCE_SECONDS), interval)
 
 
+def _post(made: list[Made], order: Order, configuration: Configuration) -> list["OutgoingMail"]:
+    # the outbox brings the alerts' engine with it, which a report without mail need not load
+    from poller.reports.mailing import post  # noqa: PLC0415
+
+    return post(made, order, configuration, time.time_ns())
+
+
 def _period(kind: Kind, text: str | None, zone: ZoneInfo) -> Period:
     now = datetime.now(zone)
     if text is None:
@@ -130,7 +153,7 @@ def _period(kind: Kind, text: str | None, zone: ZoneInfo) -> Period:
     return found
 
 
-def _print(made: list[Made], mails: list[OutgoingMail], order: Order, *, as_json: bool) -> None:
+def _print(made: list[Made], mails: list["OutgoingMail"], order: Order, *, as_json: bool) -> None:
     if as_json:
         files = [{"file": str(order.out / each.path), "sha256": each.sha256, "tenant": each.tenant} for each in made]
         content: dict[str, object] = {"kind": order.period.kind, "period": order.period.key, "files": files}

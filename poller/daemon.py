@@ -140,6 +140,7 @@ class Daemon:
         parts = self._parts
         tasks = {
             "rounds": parts.rounds.run(),
+            "looking": parts.looking.run(),
             "echoes": parts.echoes.run(),
             "services": parts.services.run(),
             "paths": parts.paths.run(),
@@ -255,8 +256,11 @@ class Daemon:
             late = loop.time() - expected
             now_ns = self._clock_ns()
             try:
-                for suspect in (*parts.pipeline.tick(now_ns), *parts.notified.tick(now_ns)):
+                for suspect in parts.pipeline.tick(now_ns):
                     parts.rounds.ask_now(suspect)
+                for engine, who in parts.pipeline.take_accepted_engines():
+                    parts.notified.accept_engine(engine, who)
+                parts.notified.tick(now_ns)
                 self._watch.beat(now_ns, late)
                 self._beaten = loop.time()
                 self._feed_watchdog()

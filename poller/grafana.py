@@ -92,6 +92,9 @@ def _explained(url: str) -> Iterator[None]:
         if error.status_code == 403:  # noqa: PLR2004 - forbidden
             text = "the token may not do this: the data source needs role Admin, the rest Editor"
             raise PushRefused(f"{url}: {text}") from error
+        if "provisioned" in str(error.response):
+            text = "the dashboards come from provisioning files there; use the files or push, not both"
+            raise PushRefused(f"{url}: {text}") from error
         if not error.status_code:
             raise PushRefused(f"{url} cannot be reached: {error.message}") from error
         raise PushRefused(f"{url} answers HTTP {error.status_code}: {error.message}") from error

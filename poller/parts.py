@@ -5,7 +5,7 @@ and what a configuration says is put around it. follow() happens between two tic
 reasons outside (secrets, sockets, disk) has been done before it, in poller.equipment and in Parts.move.
 
     alerting, live, pipeline      rules, incidents, slots, circuits, tenants
-    asking, rounds                who is asked by SNMP, and when; polls under way of unchanged devices end as they began
+    asking, rounds, looking       who is asked by SNMP, and when; polls under way of unchanged devices end as they began
     echoes, services, paths       the other probes
     notified                      notifications
     outbox, login, people         mails, and the wall's door
@@ -28,6 +28,7 @@ from poller.asking import Asking
 from poller.echoes import EchoWatch
 from poller.equipment import Equipment
 from poller.log import tell
+from poller.looking import Looking
 from poller.notified import Notified, flood_limits
 from poller.paths import PathFinder
 from poller.pipeline import Pipeline
@@ -89,6 +90,13 @@ class Parts:
         self.notified.restore(saved.get("notifications", {}), clock_ns())
         schedule = start_schedule(equipment.intervals, clock_ns(), first_start=not saved)
         self.rounds = Rounds(schedule, self.asking, self._accept, clock_ns=clock_ns, stopped=self.alerting.stopped)
+        self.looking = Looking(
+            self.asking,
+            lambda device, interface, status: self.pipeline.see_interface(device, interface, status, clock_ns()),
+            self.rounds.ask_now,
+            lambda device: self.alerting.stopped(device, clock_ns()),
+        )
+        self.notified.look = self.looking.look
         self.echoes = EchoWatch(estate, self.pipeline, clock_ns, self.rounds.ask_now, self.alerting.resting)
         self.services = Services(
             estate,

@@ -3,7 +3,7 @@
     schedule -> rounds -> asking -> DeviceReading or FailedPoll
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
-                   oper status, also see_point(): states of circuits and line groups, as of that moment
+                   oper status, also see_interface(), see_point(): states of circuits and line groups as of that moment
         publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
@@ -120,6 +120,13 @@ class Pipeline:
         self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
         self._live.show_flows(self._flows.update(rates))
 
+    def see_interface(self, device: str, interface: str, oper_status: int, now_ns: int) -> None:
+        """Take the state of one interface that was asked for beside the polls (R48); its counters wait for the poll."""
+        self._circuits.see_interface(device, interface, oper_status, now_ns)
+        tags = (("device", device), ("interface", interface))
+        self.publish([Sample("interface", tags, {"oper_status": oper_status}, now_ns)], now_ns)
+        self._tell_states(now_ns, self._circuits.on_device(device), now_ns)
+
     def costs(self) -> dict[str, tuple[float, int, int, int]]:
         """What the last poll of every device cost: seconds, packets, retries, timeouts (R74)."""
         return {key: (each.seconds, each.packets, each.retries, each.timeouts) for key, each in self._costs.items()}
@@ -175,6 +182,10 @@ class Pipeline:
     def take_lost(self) -> Sequence[str]:
         """Circuits and devices that were declared down since the last call: somebody should look for the path."""
         return self._alerting.take_lost()
+
+    def take_accepted_engines(self) -> list[tuple[str, str]]:
+        """Engines of senders that a person wants believed again, and who; each is given once."""
+        return self._alerting.take_accepted_engines()
 
     @property
     def isolated(self) -> bool:

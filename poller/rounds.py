@@ -26,6 +26,19 @@ _LONGEST_NAP_SECONDS: Final = 1.0
 Answer: TypeAlias = DeviceReading | FailedPoll
 
 
+async def nap(wake_ns: int | None, now_ns: int, changed: asyncio.Event) -> None:
+    """Sleep until a schedule's next due time, or until it was changed; an empty one is looked at every second too."""
+    seconds = _LONGEST_NAP_SECONDS
+    if wake_ns is not None:
+        seconds = min(seconds, max(0.0, (wake_ns - now_ns) / SECOND_NS))
+    changed.clear()
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        pass
+
+
 class Asker(Protocol):
     """Asks one device once; time runs out at the deadline, which is not an error but an answer."""
 
@@ -139,19 +152,7 @@ class Rounds:
                 latest_ns = now_ns
                 for due in self._schedule.due(now_ns):
                     self._start(group, due, now_ns)
-                await self._nap()
-
-    async def _nap(self) -> None:
-        wake_ns = self._schedule.wake_ns()
-        seconds = _LONGEST_NAP_SECONDS
-        if wake_ns is not None:
-            seconds = min(seconds, max(0.0, (wake_ns - self._clock_ns()) / SECOND_NS))
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+                await nap(self._schedule.wake_ns(), self._clock_ns(), self._changed)
 
     def _start(self, group: asyncio.TaskGroup, due: Due, now_ns: int) -> None:
         statistics = self.statistics

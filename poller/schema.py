@@ -274,6 +274,7 @@ _MEASUREMENTS: Final = (
             Field("overruns_total", int, "1", "polls still running when the next was due"),
             Field("accepted_total", int, "1", "notifications accepted since the start, repeats included"),
             Field("storm", bool, "1", "notifications come in a storm; they are summed"),
+            Field("refused_engines", int, "1", "SNMPv3 senders refused because their clock went back"),
             Field("canary_misses", int, "1", "canaries in a row that did not come through"),
         ),
     ),

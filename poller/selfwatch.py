@@ -46,7 +46,7 @@ class SelfWatch:
         self._watched = watched
         self._others: dict[str, Callable[[], Mapping[str, FieldValue]]] = {}
         self._room: DiskRoom | None = None
-        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
+        self._cpu_seconds, self._since_ns = time.thread_time(), 0
         self._node = socket.gethostname()
         self._stall_seconds = 0.0
         self._minute = 0
@@ -61,17 +61,16 @@ class SelfWatch:
         self._stall_seconds = max(self._stall_seconds, late_seconds)
         minute = now_ns // MINUTE_NS
         if self._minute == 0:
-            self._minute = minute
+            self._minute, self._since_ns = minute, now_ns
         if minute == self._minute:
             return
         self._minute = minute
         time_ns = minute * MINUTE_NS
-        self._pipeline.publish(
-            [self._sample(part, each, time_ns) for part, each in self.parts(time_ns).items()], now_ns
-        )
+        parts = self.parts(now_ns)
+        self._pipeline.publish([self._sample(part, each, time_ns) for part, each in parts.items()], now_ns)
         self._watched.rounds.statistics.take()
         self._watched.services.statistics.take()
-        self._cpu_seconds, self._since = time.thread_time(), time.monotonic()
+        self._cpu_seconds, self._since_ns = time.thread_time(), now_ns
         self._stall_seconds = 0.0
 
     async def look_at_disk(self, state: Path) -> None:
@@ -98,12 +97,12 @@ class SelfWatch:
     def _sample(self, part: str, fields: Mapping[str, FieldValue], time_ns: int) -> Sample:
         return Sample("daemon", (("node", self._node), ("part", part)), fields, time_ns)
 
-    def _busy(self) -> float:
-        """The part of the time since the last minute began that the loop's thread worked."""
-        elapsed = time.monotonic() - self._since
-        return (time.thread_time() - self._cpu_seconds) / elapsed if elapsed > 0 else 0.0
+    def _busy(self, now_ns: int) -> float:
+        """The part of the time since the last minute ended that the loop's thread worked."""
+        elapsed_ns = now_ns - self._since_ns
+        return (time.thread_time() - self._cpu_seconds) * 1e9 / elapsed_ns if elapsed_ns > 0 else 0.0
 
-    def parts(self, time_ns: int) -> dict[str, Mapping[str, FieldValue]]:
+    def parts(self, now_ns: int) -> dict[str, Mapping[str, FieldValue]]:
         """How every part is, by the fields of the measurement "daemon"; maxima and sums are since the last minute."""
         rounds, alerts = self._watched.rounds, self._watched.alerts
         counted, outbox = rounds.statistics, alerts.outbox
@@ -120,14 +119,14 @@ class SelfWatch:
                 "overruns_total": counted.overruns.total(),
             },
             "services": _service_fields(self._watched.services),
-            "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy(), **memory_fields()},
+            "loop": {"stall_seconds": self._stall_seconds, "busy_ratio": self._busy(now_ns), **memory_fields()},
             "disk": self._disk_fields(),
             "alerts": {"trouble": alerts.trouble is not None, "queue_depth": alerts.waiting},
             "outbox": {
                 "queue_depth": outbox.waiting,
                 "done_total": outbox.sent_total,
                 "failed_total": outbox.dead_total,
-                "trouble": outbox.oldest_ns is not None and time_ns - outbox.oldest_ns > LATE_MAIL_NS,
+                "trouble": outbox.oldest_ns is not None and now_ns - outbox.oldest_ns > LATE_MAIL_NS,
             },
             "journal": self._journal_fields(),
             "configuration": self._configuration_fields(),

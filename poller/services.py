@@ -18,6 +18,7 @@ from poller.alerts.subjects import Subject
 from poller.estate import Calendar, Estate, Service
 from poller.log import tell
 from poller.questions import ask_service, not_asked, question_of
+from poller.rounds import nap
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, Due, Schedule
 from poller.service_samples import service_sample, suppressed_sample
@@ -25,7 +26,6 @@ from poller.service_states import Check, Decision, Reason, Standing, Told, advan
 from probes.result import ProbeResult, ServiceState
 
 _log: Final = logging.getLogger(__name__)
-_LONGEST_NAP_SECONDS: Final = 1.0
 """The wall clock may jump while we sleep: look at it at least this often."""
 _KNOWN_FOR_NS: Final = 3600 * SECOND_NS
 """What stood longer ago than this when we were stopped is known no more."""
@@ -108,7 +108,7 @@ class Services:
                         self._rest(due)
                     else:
                         self._begin(due, now_ns, group)
-                await self._nap()
+                await nap(self._schedule.wake_ns(), self._clock_ns(), self._changed)
 
     def save(self, now_ns: int) -> dict[str, Any]:
         """What stands, as plain values, so that a restart neither forgets an outage nor tells its end at one answer.
@@ -147,18 +147,6 @@ class Services:
         self.statistics.lag_seconds = max(self.statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)
         self._running.add(due.device)
         group.create_task(self._check(due), name=f"service {due.device}")
-
-    async def _nap(self) -> None:
-        wake_ns = self._schedule.wake_ns()
-        seconds = _LONGEST_NAP_SECONDS
-        if wake_ns is not None:
-            seconds = min(seconds, max(0.0, (wake_ns - self._clock_ns()) / SECOND_NS))
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
 
     def _rest(self, due: Due) -> None:
         """Nobody is asked during works; what was in doubt stays undecided, and history says suppressed (R55)."""

@@ -1,12 +1,18 @@
-"""Shared by all tests: which files begin first, and mails held against what people found good."""
+"""Shared by all tests: which files begin first, InfluxDB, a small disk, and mails held against what was found good."""
 
 import os
-from contextlib import suppress
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from poller.free_ports import free_port
 
 with suppress(ImportError):
     from playwright.async_api import expect
@@ -26,7 +32,7 @@ _LONGEST_FIRST: Final = (
     "test_icmp_namespaces",
     "test_snmp_codec",
 )
-"""Files of half a minute and more, so that those who share the work end together; a new one stands wherever it is until
+"""So that those who share the work end together; files of half a minute and more. A new one stands wherever it is until
 somebody looks at --durations."""
 _SHOWN: Final = ("Subject", "To", "X-Hinomi-Severity", "X-Hinomi-Reason")
 
@@ -54,3 +60,79 @@ def golden():
     HINOMI_GOLDEN=write keeps what it is now.
     """
     return _check
+
+
+_INFLUXDB: Final = """
+reporting-enabled = false
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  auth-enabled = {guarded}
+  log-enabled = false
+"""
+
+
+def _influxd(folder: Path, *, guarded: bool = False) -> tuple[list[str], int]:
+    """The command of an InfluxDB 1.6 that keeps everything in the folder, and its port; guarded: it asks who comes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    words = {"folder": folder, "port": port, "rpc": free_port(), "guarded": str(guarded).lower()}
+    (folder / "influxdb.conf").write_text(_INFLUXDB.format(**words))
+    return ["influxd", "-config", str(folder / "influxdb.conf")], port
+
+
+@contextmanager
+def _running_influxd(folder: Path, *, guarded: bool = False) -> Iterator[str]:
+    """The URL of a running one; it is killed at the end."""
+    command, port = _influxd(folder, guarded=guarded)
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url, ends = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/ping", timeout=10).close()
+                break
+            except OSError:
+                assert running.poll() is None
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        if not guarded:
+            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=30).close()
+        yield url
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.fixture(scope="session")
+def influxd() -> Callable[..., tuple[list[str], int]]:
+    """Lays out an InfluxDB in a folder: its command and port, for a test that kills and starts it."""
+    return _influxd
+
+
+@pytest.fixture(scope="session")
+def running_influxd() -> Callable[..., AbstractContextManager[str]]:
+    """Runs an InfluxDB in a folder, with a database "hinomi" unless it is guarded; the URL."""
+    return _running_influxd
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no right to mount: {mounted.stderr.decode()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

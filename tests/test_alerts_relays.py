@@ -132,30 +132,32 @@ async def test_with_one_relay_away_for_two_hours_no_mail_is_late(world) -> None:
     await first.come()
     await world.run(300, "up")
     assert [
-        ("10:01:15", f"【重大・対応要】{DOWN}"),
-        ("10:16:15", f"【重大・未確認 再通知1】{DOWN}"),
+        ("10:01:30", f"【重大・対応要】{DOWN}"),
+        ("10:16:30", f"【重大・未確認 再通知1】{DOWN}"),
     ] == world.told(SHIFT)[:2]
-    assert [f"【復旧】{DOWN}"] == [subject for _, subject in world.told(SHIFT)[2:]]
+    assert ("11:31:15", f"【重大・二次通知の期限 12:01】{DOWN}") == world.told(SHIFT)[2]
+    assert [f"【復旧】{DOWN}"] == [subject for _, subject in world.told(SHIFT)[3:]]
     assert {"sent"} == world.fates()
     assert ["【復旧】" in subject for _, _, subject in first.accepted] == [True] * len(first.accepted)
     assert len(set(world.ids)) == len(world.ids)
 
 
-async def test_with_both_relays_away_for_two_hours_every_mail_arrives_once_and_in_its_order(world) -> None:
-    """The outbox is on disk, tries again, and tells nothing twice (R59, R73)."""
+async def test_with_both_relays_away_for_two_hours_nothing_is_lost_or_told_twice_and_repeats_are_one(world) -> None:
+    """The outbox is on disk and tries again (R59, R73); of the repeats that waited the latest leaves."""
     world.line("up")
     await world.run(60, "up")
     world.line("down")
-    await world.run(1200, "down")
-    world.acknowledge()
-    await world.run(6000, "down")
-    assert {"waiting"} == world.fates()
+    await world.run(7200, "down")
+    assert {"waiting", "superseded"} == world.fates()
     assert [] == world.ids
     for relay in world.relays:
         await relay.come()
+    world.acknowledge()
     await world.run(1200, "down")
-    assert {"sent"} == world.fates()
+    assert {"sent", "superseded"} == world.fates()
     assert len(set(world.ids)) == len(world.ids)
     told = world.told(SHIFT)
-    assert [f"【重大・対応要】{DOWN}", f"【重大・未確認 再通知1】{DOWN}"] == [subject for _, subject in told]
-    assert "12:01:00" <= told[0][0] <= told[1][0] <= "12:16:30"  # the longest back-off is a quarter of an hour
+    labels = ("対応要", "未確認 再通知6", "二次通知の期限 12:01")
+    assert {f"【重大・{label}】{DOWN}" for label in labels} == {subject for _, subject in told}
+    assert len(labels) == len(told)
+    assert "12:01:00" <= told[0][0] <= told[-1][0] <= "12:16:30"  # the longest back-off is a quarter of an hour

@@ -423,7 +423,7 @@ def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebod
     store.command(
         AuditEntry(scene.now_ns, "当番B", "command line", "acknowledge", "2026-1121-001", "対応中", command=True)
     )
-    scene.run(3600)
+    scene.run(3000)
     subject = "内部DNS 応答なし（10:00〜）／契約範囲内（当方側）"
     assert [(when, text) for when, _, text in scene.mails("noc@example.jp")] == [
         ("11-21 10:00:03", f"【重大・対応要】{subject}"),
@@ -443,6 +443,37 @@ def test_nobody_acknowledging_is_repeated_every_quarter_of_an_hour_until_somebod
     scene.run(120)
     recovered = [index for index, row in enumerate(scene.rows()) if row[2].startswith("【復旧】")]
     assert "当番B 対応中" in scene.text(recovered[0])
+
+
+def test_those_who_must_write_the_second_notice_are_reminded_of_it_half_an_hour_before(play) -> None:
+    """Second notice within 2 h (R60a): once, although acknowledged; not where it was noted."""
+    scene = play("2026-11-21 10:00:00")
+    scene.device("bo-rt1", "bo-rt2", "sw-1", up=True)
+    scene.circuit("bo-1", "bo-2", state="up")
+    scene.run(60)
+    scene.circuit("bo-1", "bo-2", state="down")
+    scene.run(60)
+    scene.alerting.acknowledge("2026-1121-001", "当番A", "", scene.now_ns)
+    scene.until("2026-11-21 15:00:00")
+    title = "ブレイクアウト接続回線 主・副とも断（10:01〜）影響3団体／契約範囲外（回線事業者側）の可能性大"
+    assert scene.mails("noc@example.jp")[1:] == [
+        ("11-21 11:31:00", "noc@example.jp", f"【重大・二次通知の期限 12:01】{title}")
+    ]
+    reminders = [to for when, to, _ in scene.mails() if when == "11-21 11:31:00"]
+    assert reminders == ["noc@example.jp", "oncall@example.jp"]
+    index = next(index for index, row in enumerate(scene.rows()) if "二次通知の期限" in row[2])
+    check_golden(scene, index, "second-due.ja.txt")
+    check_golden(scene, index + 1, "second-due.en.txt")
+
+
+def test_nobody_is_reminded_of_a_second_notice_that_was_noted(play) -> None:
+    scene = play("2026-11-21 10:00:00")
+    scene.device("dns-1", up=False)
+    scene.run(60)
+    for action in ("acknowledge", "second_notice"):
+        scene.alerting.carry_out(AuditEntry(scene.now_ns, "当番A", "cli", action, "2026-1121-001", "県へ報告"))
+    scene.until("2026-11-21 15:00:00")
+    assert len(scene.mails("noc@example.jp")) == 1
 
 
 def test_our_own_uplink_pulled_is_one_alarm_and_nothing_else(play) -> None:
@@ -604,6 +635,8 @@ def all_tenants_cut_off(play, *, english: bool = False) -> Play:
     }
     estate = estate.model_copy(update={"contacts": contacts})
     scene = play("2026-11-21 03:12:00", in_the_other_language(estate) if english else estate)
+    other = {"state": "up", "in_bits_per_second": 212e6, "in_committed_ratio": 0.212}
+    scene.set("line_group", ("line_group", "breakout"), **other)
     circuits = [circuit.id for circuit in estate.circuits.values() if circuit.kind.value == "internet"]
     for state in ("up", "down", "down"):
         for circuit in circuits:

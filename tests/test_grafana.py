@@ -40,7 +40,8 @@ class Grafana:
     """What the server holds, and how it behaves.
 
     rewrites: saved dashboards are kept in another form, as newer versions do. page: it is something else, with a page
-    for every address. unreadable: why it cannot read from the data source. asked: method and path of each request.
+    for every address. unreadable: why it cannot read from the data source. provisioned: by files. asked:
+    method and path of each request.
     """
 
     version: str = "12.1.0"
@@ -48,6 +49,7 @@ class Grafana:
     role: str = "Admin"
     page: str | None = None
     unreadable: str = ""
+    provisioned: bool = False
     folders: dict[str, dict[str, Any]] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -124,6 +126,8 @@ class Grafana:
         assert body["dashboard"]["id"] is None
         if body["folderUid"] not in self.folders:
             return 400, {"message": "folder not found"}
+        if self.provisioned:
+            return 400, {"message": "Cannot save provisioned dashboard"}
         uid = body["dashboard"]["uid"]
         version = len(self.messages.get(uid, ())) + 1
         kept = {**body["dashboard"], "id": 100, "version": version}
@@ -337,6 +341,10 @@ def _page(grafana: Grafana) -> None:
     grafana.page = "<html>something else</html>"
 
 
+def _files(grafana: Grafana) -> None:
+    grafana.provisioned = True
+
+
 def _editor(grafana: Grafana) -> None:
     grafana.role = "Editor"
 
@@ -351,11 +359,12 @@ def _other_source(grafana: Grafana) -> None:
         (_old, SOURCE, "is Grafana 9.5.1: 10 or newer is needed"),
         (_nameless, SOURCE, "is Grafana of an unknown version: 10 or newer is needed"),
         (_page, SOURCE, "is no Grafana that can be asked: its answer is a page, not JSON"),
+        (_files, SOURCE, "the dashboards come from provisioning files there; use the files or push, not both"),
         (_editor, SOURCE, "the token may not do this: the data source needs role Admin, the rest Editor"),
         (None, (), "has no data source 'hinomi' and the configuration has no storage.influx"),
         (_other_source, (), "the data source 'hinomi' is prometheus, not influxdb"),
     ],
-    ids=["old", "nameless", "page", "editor", "no source", "other source"],
+    ids=["old", "nameless", "page", "files", "editor", "no source", "other source"],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
     grafana: Grafana,

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from poller.alerts.engine import Alerting
+from poller.alerts.inquiry import Inquiry
+from poller.alerts.notifications import ACCEPT_ENGINE
+from poller.alerts.records import AuditEntry
 from poller.alerts.store import Store
 from poller.asking import Asking
 from poller.config import load
 from poller.estate import Rule
+from poller.followup import Look
 from poller.notified import Notified
 from poller.pipeline import Pipeline
 from poller.sample import Sample
@@ -21,13 +25,14 @@ from poller.settings import Name
 from poller.share import share
 from poller.storage.journal import Journal
 from poller.wall.live import LiveState
+from probes.snmp.engine import EngineClock
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, encode_message
 from probes.snmp.values import Tag, VarBind
 from traps.catalogue import load_catalogue
 from traps.flood import Flood, Limits
 from traps.intake import Intake
 from traps.notification import SYS_UPTIME, TRAP_OID
-from traps.security import Security
+from traps.security import Engine, Security
 from traps.sources import Identity, Sources
 
 NOON_NS = 1_763_694_000 * 10**9
@@ -56,6 +61,8 @@ class Place:
         sources = Sources(devices, shared=Identity(frozenset([b"public"])))
         self.intake = Intake(sources, CATALOGUE, Security(b"\x80\0\0\0\5abcd", 1, NOON_NS / 1e9), Flood(Limits()))
         self.notified = Notified(self.estate, self.intake, pipeline, journal, self.asking)
+        self.looks: list[Look] = []
+        self.notified.look = self.looks.append
 
     def _append(self, samples) -> None:
         self.samples += samples
@@ -114,9 +121,13 @@ def test_link_notifications_poll_at_once_and_again_after_two_minutes(tmp_path: P
     """R48: and nothing but a poll says what the state is."""
     place = Place(tmp_path, journal)
     place.link("fw-1", 3)
-    assert ["fw-1"] == place.notified.tick(NOON_NS)
+    assert [Look("fw-1")] == place.looks  # with the notification itself, not with the next beat
     place.link("fw-1", 4, at_ns=NOON_NS + SECOND_NS)
-    asked = [second for second in range(1, 300) if place.notified.tick(NOON_NS + second * SECOND_NS)]
+    asked = []
+    for second in range(1, 300):
+        before = len(place.looks)
+        place.notified.tick(NOON_NS + second * SECOND_NS)
+        asked += [second] * (len(place.looks) - before)
     assert [5, 121] == asked
     assert {"notification", "daemon"} == {sample.measurement for sample in place.samples}
 
@@ -125,7 +136,7 @@ def test_a_failover_told_by_one_member_asks_both(tmp_path: Path, journal: Journa
     """R48."""
     place = Place(tmp_path, journal)
     place.send("fw-2", FG_HA_SWITCH)
-    assert ["fw-1", "fw-2"] == sorted(place.notified.tick(NOON_NS))
+    assert [Look("fw-1"), Look("fw-2")] == sorted(place.looks)
 
 
 def test_a_rule_raises_with_the_beginning_and_clears_with_the_end(tmp_path: Path, journal: Journal) -> None:
@@ -319,3 +330,42 @@ def link_down(request_id: int) -> bytes:
     frame = [VarBind(SYS_UPTIME, 10**8, Tag.TIME_TICKS), VarBind(TRAP_OID, (*TRAPS, 3), Tag.OBJECT_IDENTIFIER)]
     index = VarBind((*IF_ENTRY, 1, 7), 7, 2)
     return encode_message(CommunityMessage(1, b"public", Pdu(PduKind.TRAP_V2, request_id, [*frame, index])))
+
+
+async def test_a_sender_whose_clock_went_back_is_an_incident_until_a_person_accepts_it(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """R44: told after three minutes, by which a poll with SNMPv3 would have proved its clock."""
+    place = Place(tmp_path, journal)
+    security = place.intake.security
+    for second in range(0, 200, 10):
+        at_ns = NOON_NS + second * SECOND_NS
+        security.resets.note(b"\x80\x00\x01", (1, second), (5, 1000), at_ns / 1e9)
+        place.notified.tick(at_ns)
+        place.alerting.tick(at_ns)
+    assert ["an SNMPv3 sender is refused, its clock went back (notifications)"] == place.titles()
+    place.notified.accept_engine("80FFFF", "suzuki")  # another one: nothing happens
+    assert 1 == len(security.resets)
+    command = AuditEntry(NOON_NS, "suzuki", "test", ACCEPT_ENGINE, "800001", "replaced", command=True)
+    Inquiry(tmp_path).command(command)
+    place.alerting.tick(NOON_NS + 201 * SECOND_NS)
+    ((engine, who),) = place.alerting.take_accepted_engines()
+    assert [] == place.alerting.take_accepted_engines()
+    place.notified.accept_engine(engine, who)
+    for second in range(202, 230):
+        place.notified.tick(NOON_NS + second * SECOND_NS)
+    assert (0, []) == (len(security.resets), place.titles())
+
+
+def test_an_engine_whose_clock_our_own_poll_proved_is_believed_without_anybody(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, journal)
+    resets = place.intake.security.resets
+    clocks = {b"fits": (1, 20), b"later": (2, 20)}
+    monkeypatch.setattr(place.asking, "engine_clock", clocks.get)
+    for engine_id in (b"fits", b"later", b"unknown"):
+        place.intake.security._engines[engine_id] = Engine(EngineClock(engine_id))
+        resets.note(engine_id, (1, 10), (5, 1000), NOON_NS / 1e9)
+    place.notified.tick(NOON_NS)
+    assert [b"later", b"unknown"] == [reset.engine_id for reset in resets]

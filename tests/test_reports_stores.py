@@ -3,10 +3,6 @@
 import asyncio
 import json
 import socket
-import subprocess
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -31,21 +27,6 @@ from poller.storage.replay import replay
 JUNE = Period(Kind.MONTHLY, date(2026, 6, 1), ZoneInfo("Asia/Tokyo"))
 DAYS = 3
 KEPT = ("line_group_5m", "circuit_5m", "tenant_5m", "device_5m", "service_5m", "alert", "incident", "notification")
-INFLUX_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-"""
 CONFIG = """
 organisation: {{name: {{ja: 試験県, en: Test Prefecture}}}}
 storage: {{directory: state, influx: {{url: "{url}", kind: "1"}}}}
@@ -79,37 +60,10 @@ rules:
 
 
 @pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real influxd; its URL."""
-    folder = tmp_path_factory.mktemp("influx")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    port, rpc = (each.getsockname()[1] for each in sockets)
-    for each in sockets:
-        each.close()
-    (folder / "influxdb.conf").write_text(INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    command = ["influxd", "-config", str(folder / "influxdb.conf")]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        create(url, server)
+def influx(tmp_path_factory: pytest.TempPathFactory, running_influxd) -> Iterator[str]:
+    """The URL of a real InfluxDB."""
+    with running_influxd(tmp_path_factory.mktemp("influx")) as url:
         yield url
-    finally:
-        server.kill()
-        server.wait()
-
-
-def create(url: str, server: subprocess.Popen[bytes]) -> None:
-    body = urllib.parse.urlencode({"q": "CREATE DATABASE hinomi"}).encode()
-    ends = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/query", data=body, timeout=30).close()
-        except OSError:
-            assert server.poll() is None
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")

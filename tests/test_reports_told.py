@@ -7,14 +7,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pypdf
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from poller.cli import app
 from poller.config import load
 from poller.estate import Estate
 from poller.reports.changes import changes, settled
 from poller.reports.coverage import missing_sentence
 from poller.reports.document import Cell, Document, Paragraph, Points, Table, plain
 from poller.reports.figures import series_of, traffic_of
+from poller.reports.formats import Writer
 from poller.reports.gather import gather, gather_shared
 from poller.reports.making import Order, make, settled_name
 from poller.reports.network import network_report
@@ -174,7 +179,7 @@ def test_a_month_of_which_4_percent_are_missing_is_told_and_final(estate: Estate
     """(R63)"""
     part = len(MISSING) / (31 * SLOTS_A_DAY)
     document = network(estate, records, MAY)
-    sentence = f"観測できなかった時間が合計1日5時間あります（令和8年5月 {part:.1%}）。"
+    sentence = f"観測できなかった時間が合計1日5時間45分あります（令和8年5月 {part:.1%}）。"
     final = "期間全体の95%以上を観測できているため、期間全体の数値は確定値です。"
     assert 0.040 == round(part, 3)
     assert f"インターネット：{sentence}{final}" in words(document)
@@ -271,3 +276,35 @@ def test_changes_since_the_report_before_are_told_and_a_renamed_interface_keeps_
     assert figures[0] == figures[1]
     kept = json.loads((tmp_path / "out" / settled_name(MAY)).read_text(encoding="utf-8"))
     assert [] == changes(kept, settled(before))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ja", "en"),
+    [
+        (0.0, "0秒", "0 s"),
+        (57.4, "57秒", "57 s"),
+        (657.0, "10分57秒", "10 min 57 s"),
+        (32_457.0, "9時間1分", "9 h 1 min"),
+        (3600.0, "1時間", "1 h"),
+        (86_399.0, "1日", "1 d"),
+        (108_000.0, "1日6時間", "1 d 6 h"),
+    ],
+)
+def test_how_long_something_lasted_is_rounded_to_minutes_from_an_hour_on(seconds: float, ja: str, en: str) -> None:
+    assert (ja, en) == tuple(Writer(lang, "Asia/Tokyo").duration(seconds) for lang in ("ja", "en"))
+
+
+def test_the_logo_lies_beside_the_configuration_and_comes_on_the_cover(folder: Path, tmp_path: Path) -> None:
+    """(R66)"""
+    Image.new("RGB", (40, 20), "navy").save(tmp_path / "logo.png")
+    text = CONFIG.replace("en: Test Cloud}}", "en: Test Cloud}, logo: logo.png}")
+    (tmp_path / "hinomi.yaml").write_text(text, encoding="utf-8")
+    words = ["report", "monthly", "-c", str(tmp_path), "--store", str(folder / "state" / "store"), "--format", "pdf"]
+    words += ["--period", "2026-06", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert 0 == done.exit_code, done.output
+    cover = pypdf.PdfReader(tmp_path / "out" / "monthly-2026-06.pdf").pages[0]
+    assert [(40, 20)] == [each.image.size for each in cover.images if each.image is not None]
+    (tmp_path / "logo.png").unlink()
+    done = CliRunner().invoke(app, words)
+    assert (2, f"organisation.logo: there is no file {tmp_path / 'logo.png'}\n") == (done.exit_code, done.stderr)

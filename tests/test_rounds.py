@@ -172,6 +172,7 @@ async def test_polls_are_stamped_with_the_time_they_were_due() -> None:
 
 
 async def test_a_suspect_is_asked_at_once_and_keeps_its_schedule() -> None:
+    """Parents are probed again before a child is declared down (R53)."""
     clock, asker = SteppedClock(), Asked()
     rounds, answers = watch(clock, asker, "fw-1")
     async with running(rounds):

@@ -29,7 +29,7 @@ from probes.snmp.errors import (
     WalkTooLong,
 )
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, ScopedPdu, answer, decode_message, encode_message
-from probes.snmp.transport import FRESH_REQUESTS
+from probes.snmp.transport import BEHIND_SECONDS, FRESH_REQUESTS
 from probes.snmp.usm import Envelope, localize_keys, seal
 from probes.snmp.walk import WalkLimits
 
@@ -501,6 +501,41 @@ async def test_requests_in_a_burst_are_few_at_once(snmp: Snmp) -> None:
     assert [EXPECTED] * len(targets) == [answer.values for answer in found]
     assert most <= FRESH_REQUESTS
     transport.close()
+
+
+async def test_while_replies_wait_to_be_read_no_device_is_taken_for_a_slow_one(snmp: Snmp) -> None:
+    """All have answered while we did something else, and more than are read at once: not they are what is slow."""
+    room = 10 * FRESH_REQUESTS
+    agents = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    agents.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    agents.bind(("0.0.0.0", 0))
+    agents.setblocking(False)
+    target = SnmpTarget("127.0.0.1", agents.getsockname()[1], community=b"public", timeout_seconds=60)
+    now = snmp.clock()
+    snmp.transport.clock = lambda: now
+    snmp.transport.socket_for(target)
+    snmp.transport._room = room
+    asked = [
+        asyncio.ensure_future(
+            snmp.answers(
+                replace(target, address=f"127.9.{n // 250}.{n % 250}", reply_addresses=frozenset({"127.0.0.1"}))
+            )
+        )
+        for n in range(1, 2 * room)
+    ]
+    for _ in range(9):  # turns of the loop until what may leave has left
+        await asyncio.sleep(0)
+    for _ in range(room):
+        datagram, address = agents.recvfrom(2048)
+        pdu = decode_message(datagram).pdu
+        agents.sendto(encode_message(CommunityMessage(1, b"public", behave(pdu))), address)
+    snmp.transport.clock = lambda: now + BEHIND_SECONDS / 2
+    snmp.transport._widen()
+    assert FRESH_REQUESTS == snmp.transport._room
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    agents.close()
 
 
 async def test_tries_are_three_and_their_timeouts_double(agent: Agent) -> None:

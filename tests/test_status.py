@@ -21,8 +21,10 @@ from poller.cli_status import shown
 from poller.config import load
 from poller.control import NoDaemon
 from poller.daemon import Daemon
+from poller.device_samples import failed_sample
 from poller.lab.server import Lab, LabOptions
 from poller.memory import memory_fields
+from poller.readings import FailedPoll, PollCost
 from poller.sample import Sample
 from poller.schema import SCHEMA
 
@@ -194,3 +196,15 @@ def test_every_built_in_rule_looks_at_a_field_of_the_schema_and_has_a_runbook() 
 def test_the_manual_says_what_to_do_about_every_rule_that_is_built_in() -> None:
     manual = (HERE / "docs" / "operation.md").read_text(encoding="utf-8")
     assert [] == [id_ for id_ in BUILT_IN if f"| `{id_}` |" not in manual]
+
+
+def test_what_a_poll_cost_is_kept_with_the_device_whether_it_answered_or_not() -> None:
+    """(R74)"""
+    device = load(HERE / "config" / "examples" / "prefecture").estate.devices["fw-1"]
+    failed = FailedPoll("fw-1", NOW, "no_answer", "nobody answered", answered=False, cost=PollCost(4.5, 3, 2, 3))
+    fields = failed_sample(device, failed).fields
+    told = tuple(fields[name] for name in ("poll_seconds", "poll_packets", "poll_retries", "poll_timeouts"))
+    assert (4.5, 3, 2, 3) == told
+    assert {"poll_seconds", "poll_packets", "poll_retries", "poll_timeouts"} <= {
+        f.name for f in SCHEMA["device"].fields
+    }

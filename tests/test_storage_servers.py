@@ -30,22 +30,6 @@ _MINUTE = 60 * 10**9
 _WEEK_ENDS = int(time.time()) // 604_800 * 604_800 * 10**9
 _WEEK_BEGINS = _WEEK_ENDS - 7 * 86_400 * 10**9
 
-_INFLUX_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-"""
-
 
 class _Server:
     """A process that can be killed and started again at the same place."""
@@ -97,12 +81,8 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def influx(tmp_path: Path) -> Iterator[_Server]:
-    folder = tmp_path / "influx"
-    folder.mkdir()
-    port, rpc = free_port(), free_port()
-    (folder / "influxdb.conf").write_text(_INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    server = _Server(["influxd", "-config", str(folder / "influxdb.conf")], port, "/ping")
+def influx(tmp_path: Path, influxd) -> Iterator[_Server]:
+    server = _Server(*influxd(tmp_path / "influx"), "/ping")
     server.start()
     server.influxql("CREATE DATABASE hinomi")
     yield server

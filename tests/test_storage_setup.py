@@ -3,9 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
-import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,48 +29,14 @@ from poller.storage.reader import Record
 _T = 20_000 * 86_400 * 10**9
 _EXAMPLE = Path(__file__).parents[1] / "config" / "examples" / "prefecture"
 
-_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  auth-enabled = true
-  log-enabled = false
-"""
-
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[InfluxSettings]:
+def guarded(tmp_path: Path, running_influxd) -> Iterator[InfluxSettings]:
     """InfluxDB 1.6 that asks for a password; the settings are the administrator's."""
-    folder = tmp_path / "influx"
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    (folder / "influxdb.conf").write_text(_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    running = subprocess.Popen(
-        ["influxd", "-config", str(folder / "influxdb.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    ends = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
-            break
-        except OSError:
-            assert running.poll() is None
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-    body = urllib.parse.urlencode({"q": "CREATE USER admin WITH PASSWORD 'top' WITH ALL PRIVILEGES"}).encode()
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/query", data=body, timeout=30).close()
-    yield InfluxSettings(f"http://127.0.0.1:{port}", kind="1", user="admin", password=Secret("top"))
-    running.kill()
-    running.wait()
+    with running_influxd(tmp_path / "influx", guarded=True) as url:
+        body = urllib.parse.urlencode({"q": "CREATE USER admin WITH PASSWORD 'top' WITH ALL PRIVILEGES"}).encode()
+        urllib.request.urlopen(f"{url}/query", data=body, timeout=30).close()
+        yield InfluxSettings(url, kind="1", user="admin", password=Secret("top"))
 
 
 def _record() -> Record:

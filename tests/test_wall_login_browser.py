@@ -29,6 +29,7 @@ from poller.wall.people import People
 from poller.wall.server import WallServer
 from poller.wall.users import Known, tls_context
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if os.environ.get("CI") != "true":
     pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")

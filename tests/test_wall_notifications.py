@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from poller.lab.server import Lab, LabOptions
 from poller.settings import Name
 from poller.share import share
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 DEVICES = ("ho-sw-1", "sw-mgmt-1", "int-rt-1", "int-rt-2")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 without_browser = pytest.mark.skipif(
@@ -87,8 +89,11 @@ async def until(url: str, path: str, fits) -> dict:
             await asyncio.sleep(0.05)
 
 
-async def test_a_link_that_fails_is_an_incident_by_a_poll_at_once_in_the_middle_of_a_storm(watched) -> None:
-    """R47, R48, R49: the state comes from the poll that the notification caused, long before the next regular one."""
+async def test_a_link_that_fails_is_an_incident_by_a_poll_at_once_in_the_middle_of_a_storm(
+    watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R47, R48, R49: the state comes from asking for that interface at once, long before the next regular poll."""
+    caplog.set_level(logging.INFO, "poller.looking")
     url, lab = watched
     await until(url, "api/v1/wall", lambda state: all(one["up"] for one in state["devices"]))
     lab.notify("sw-mgmt-1", 3_000)
@@ -96,6 +101,7 @@ async def test_a_link_that_fails_is_an_incident_by_a_poll_at_once_in_the_middle_
     lab.set_interface("ho-sw-1", "Ethernet1/0", up=False)
     await until(url, "api/v1/wall", lambda state: any("ho-sw-1" in json.dumps(one) for one in state["incidents"]))
     assert time.monotonic() - begun < 30  # the regular poll is a minute apart
+    assert "looked device=ho-sw-1 interface=Ethernet1/0 oper_status=2" in caplog.text
     told = await until(
         url, "api/v1/notifications", lambda state: state["funnel"]["committed"] == state["funnel"]["accepted"]
     )

@@ -134,8 +134,12 @@ def test_a_tile_shows_the_cap_that_is_nearest_to_being_too_much(estate: Estate) 
     assert ("sustained_rate", 0.85, "in", "minor") == tuple(
         shown[f"cap_{word}"] for word in ("kind", "ratio", "direction", "level")
     )
+    live.show_caps({"tsu": [cap("monthly_volume", 0.95, projected=99), cap("burst_rate", 0.2)]})
+    assert ("burst_rate", 0.2) == (shown["cap_kind"], shown["cap_ratio"])
+    live.show_caps({"tsu": [cap("monthly_volume", 0.5, projected=101), cap("burst_rate", 0.2)]})
+    assert ("monthly_volume", "each", "minor") == (shown["cap_kind"], shown["cap_direction"], shown["cap_level"])
     version = live.snapshot(NOON_NS)["version"]
-    live.show_caps({"tsu": [cap("monthly_volume", 0.95, projected=99), cap("sustained_rate", 0.85)]})
+    live.show_caps({"tsu": [cap("monthly_volume", 0.5, projected=101), cap("burst_rate", 0.2)]})
     assert version == live.snapshot(NOON_NS)["version"]
     live.show_caps({})
     tags = (("tenant", "tsu"), ("line", "internet"))

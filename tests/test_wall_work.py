@@ -18,6 +18,7 @@ from poller.wall.live import LiveState
 from poller.wall.server import WallServer
 from poller.wall.work import SPANS, _with_gaps
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 without_browser = pytest.mark.skipif(
     CHROMIUM is None and os.environ.get("CI") != "true", reason="Debian's chromium is not installed"
@@ -116,6 +117,22 @@ async def test_the_past_of_a_device_is_what_was_kept_and_its_gap(server: WallSer
         ratios["series"]["cpu_ratio"][100],
         ratios["series"]["memory_ratio"][100],
     )
+
+
+async def test_the_time_before_the_first_raw_reading_is_drawn_from_what_was_rolled_up(
+    server: WallServer, store: Path, client
+) -> None:
+    """After a move, a restart of the store or the end of its 90 days a page is not empty."""
+    began_ns = NOON_NS - 20 * MINUTE_NS
+    raw = [{"time_ns": began_ns + k * MINUTE_NS, "tenant": "tsu", "line": "internet"} for k in range(20)]
+    frame = pl.DataFrame(raw).with_columns(in_bits_per_second=pl.lit(7.5e6), out_bits_per_second=pl.lit(1e6))
+    ParquetStore(store).write_frame("tenant", frame.with_columns(coverage_ratio=pl.lit(1.0)))
+    async with client.get(server.url + "api/v1/tenant/tsu/history?span=1h") as answer:
+        graphs = {graph["which"]: graph for graph in (await answer.json())["graphs"]}
+    times, into = graphs["internet"]["time"], graphs["internet"]["series"]["in_bits_per_second"]
+    assert (8, 20) == (sum(value != 7.5e6 for value in into), into.count(7.5e6))
+    assert sorted(set(times)) == times
+    assert 12 == len(graphs["total"]["time"])  # of which nothing is kept raw: rolled up to the end
 
 
 def test_no_line_runs_over_what_nobody_saw() -> None:

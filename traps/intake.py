@@ -219,6 +219,8 @@ class Intake:
         if isinstance(opened, Refused):
             if opened.report is not None:
                 self.answers.append(Answer(arrival.peer, opened.report))
+            if opened.reason is Drop.NOT_IN_TIME_WINDOW:
+                self.security.resets.name(message.security.engine_id, source.sender.device, source.sender.address)
             self._drop(source, opened.reason)
             return
         octets = opened.scoped

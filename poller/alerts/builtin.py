@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.alerts.isolation import ISOLATED
-from poller.alerts.notifications import CANARY_LOST, STORM
+from poller.alerts.notifications import CANARY_LOST, ENGINE_REFUSED, STORM
 from poller.alerts.selfrules import SELF_RULES
 from poller.estate import Rule, Runbook, Selector, Severity
 from poller.settings import Name
@@ -85,5 +85,16 @@ _REFUSED: Final = Rule(
 
 BUILT_IN: Final[Mapping[str, Rule]] = {
     rule.id: rule
-    for rule in (ISOLATED, _DISK_FULL, _NOT_DURABLE, _LOSING, _UNDELIVERED, _REFUSED, *SELF_RULES, STORM, CANARY_LOST)
+    for rule in (
+        ISOLATED,
+        _DISK_FULL,
+        _NOT_DURABLE,
+        _LOSING,
+        _UNDELIVERED,
+        _REFUSED,
+        *SELF_RULES,
+        STORM,
+        CANARY_LOST,
+        ENGINE_REFUSED,
+    )
 }

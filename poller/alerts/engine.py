@@ -23,7 +23,7 @@ from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
-from poller.alerts.notifications import MEASUREMENT, NotificationRules
+from poller.alerts.notifications import ACCEPT_ENGINE, MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
 from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, asks_alike, value_of
@@ -52,7 +52,7 @@ _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value
 REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
 """What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
 out of the service level (R60a)."""
-_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service", MEASUREMENT})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "line_group", "service", MEASUREMENT})
 """Measurements that evidence is made of."""
 
 
@@ -77,6 +77,7 @@ class Alerting:
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
         self._freshness = Freshness(estate, self._dependencies)
+        self._engines_accepted: list[tuple[str, str]] = []
         self._suspects: dict[str, None] = {}
         self._lost: dict[str, None] = {}
         self._gateways = Answer.UNKNOWN
@@ -157,6 +158,11 @@ class Alerting:
         """Devices to ask at once, because something that hangs on them just failed (R53); each is given once."""
         suspects, self._suspects = tuple(self._suspects), {}
         return suspects
+
+    def take_accepted_engines(self) -> list[tuple[str, str]]:
+        """Engines of senders that a person wants believed again, and who; each is given once."""
+        taken, self._engines_accepted = self._engines_accepted, []
+        return taken
 
     def save(self) -> dict[str, Any]:
         """What rules have learned of single series, as plain values; everything else is in the store."""
@@ -371,6 +377,8 @@ class Alerting:
             self._teller.windows.take(entry)
         elif entry.action in SILENCE_ACTIONS:
             self._teller.silences.take(entry)
+        elif entry.action == ACCEPT_ENGINE:
+            self._engines_accepted.append((entry.target, entry.who))
         else:
             raise ValueError(f"nobody knows how to {entry.action!r}")
 

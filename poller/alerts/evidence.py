@@ -1,6 +1,7 @@
 """What is known about a fault: the last word of each device, interface and circuit near it, and since when.
 
-Besides: how far packets get, and what the devices near it told by themselves (traps, informs) lately.
+Besides: how far packets get, what the failing devices told by themselves (traps, informs) lately, and where a line is
+at fault, how the other lines are (poller.alerts.otherlines).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Final
 from poller.alerts.dependencies import Dependencies
 from poller.alerts.incidents import Evidence, Incident
 from poller.alerts.isolation import ISOLATION
+from poller.alerts.otherlines import OTHER_LINE, load_words
 from poller.alerts.subjects import Subject, is_known, subject_of
 from poller.estate import Estate
 from poller.faults import Answer
@@ -49,6 +51,7 @@ class Witnesses:
         self._paths: dict[str, tuple[str, int]] = {}
         self._words: dict[str, tuple[str, str]] = {}
         self._told: dict[str, dict[str, Evidence]] = {}
+        self._lines: dict[str, dict[str, FieldValue]] = {}
 
     def follow(self, estate: Estate, dependencies: Dependencies) -> None:
         """Go on with what another estate names; what was seen of the others is forgotten."""
@@ -60,6 +63,9 @@ class Witnesses:
         """Take a sample in, if it tells anything."""
         if sample.measurement == NOTIFICATION:
             self._see_notification(sample)
+            return
+        if sample.measurement == "line_group":
+            self._lines.setdefault(sample.tags[0][1], {}).update(sample.fields, at_ns=sample.time_ns)
             return
         if "committed_delivered" in sample.fields or sample.measurement == "service":
             said = (str(sample.fields.get("text_ja", "")), str(sample.fields.get("text_en", "")))
@@ -120,7 +126,23 @@ class Witnesses:
             wanted.update(dict.fromkeys(self._gateways))
         found = [each for name in wanted for each in self._known_of(name, incident.begun_ns)]
         causes = [Subject.parse(member.subject) for member in members if member.inhibited_by is None]
-        return (*found[:LINES], *self._told_near(causes, incident))
+        return (*found[:LINES], *self._told_near(causes, incident), *self._other_lines(causes, incident))
+
+    def _other_lines(self, causes: Iterable[Subject], incident: Incident) -> Iterator[Evidence]:
+        """The other lines of the tenants reached, where a line is the cause: what a detour could use."""
+        broken = {
+            circuit
+            for cause in causes
+            if cause.kind in {"circuit", "line_group"}
+            for circuit in self._dependencies.circuits_of(cause.id)
+        }
+        tenants = [self._estate.tenants[id_] for id_ in incident.affected.tenants if id_ in self._estate.tenants]
+        lines = dict.fromkeys(attachment.line for tenant in tenants for attachment in tenant.attachments)
+        for line in lines if broken else ():
+            known = self._lines.get(line, {})
+            if "state" in known and broken.isdisjoint(self._dependencies.circuits_of(line)):
+                at_ns = int(known.get("at_ns", 0))
+                yield Evidence(f"line_group/{line}", OTHER_LINE, known["state"], at_ns, words=load_words(known))
 
     def _told_near(self, causes: Iterable[Subject], incident: Incident) -> list[Evidence]:
         """What the failing devices and their partners told by themselves, oldest first.

@@ -223,7 +223,7 @@ def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str,
     message["X-Hinomi-Reason"] = clean(mark.why)
     if mark.kind is Kind.DIGEST:
         message["X-Hinomi-Severity"] = Severity.MINOR.value
-    if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT}:
+    if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT, Kind.REMINDER}:
         message["Importance"] = "high"
     return message
 

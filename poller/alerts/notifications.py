@@ -51,6 +51,20 @@ CANARY_LOST: Final = Rule(
         "Check the room on the disk, and that the journal is written",
     ),
 )
+ENGINE_REFUSED: Final = Rule(
+    id="notification-sender-refused",
+    name=Name(ja="時計の戻った機器からの通知（SNMPv3）を拒否中", en="an SNMPv3 sender is refused, its clock went back"),
+    on="daemon.refused_engines",
+    above=0,
+    raise_for="3m",
+    clear_for="0s",
+    severity=Severity.MINOR,
+    runbook="通知の一覧（/notifications）で、拒否している機器とエンジンIDを確認する\n"
+    "その機器を交換または初期化した場合は hinomi traps --accept ENGINE で受入れを再開する\n"
+    "心当たりがなければ、過去の通知の再送（なりすまし）を疑い、その機器とネットワークを調べる",
+)
+ACCEPT_ENGINE: Final = "accept_engine"
+"""Action of the command that believes such a sender again; its target is the engine id in hexadecimal digits."""
 
 
 class _Compiled(NamedTuple):

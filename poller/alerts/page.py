@@ -8,7 +8,8 @@ from poller.alerts.dependencies import redundancy_tells
 from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
-from poller.alerts.promises import due_lines, kept_lines, level_lines
+from poller.alerts.otherlines import OTHER_LINE, other_lines
+from poller.alerts.promises import due_lines, kept_lines, level_lines, second_due
 from poller.alerts.servicelevel import ServiceLevel
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
@@ -88,6 +89,7 @@ class Page:
                 f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
                 f"[Recovered] {what} ({began}-{until}, {took}){self._scope_short()}",
             )
+        due = second_due(incident, self.estate)
         act = "" if self.contact.role in OUTSIDERS else "・対応要"
         label = {
             Kind.FIRST: self.say(f"【重大{act}】", "[SERIOUS] "),
@@ -98,6 +100,7 @@ class Page:
             ),
             Kind.EASED: self.say("【一部復旧・軽微】", "[Partly over, now minor] "),
             Kind.FLAPPING: self.say("【重大・不安定】", "[SERIOUS, flapping] "),
+            Kind.REMINDER: self.say(f"【重大・二次通知の期限 {due}】", f"[SERIOUS, second notice due {due}] "),
             Kind.STEADY: self.say("【重大・安定、なお継続】", "[SERIOUS, steady, still so] "),
         }.get(mark.kind, "")
         since = self.say(f"（{began}〜）", f" (since {began})")
@@ -202,6 +205,10 @@ class Page:
                 "重大ではなくなりましたが、復旧は完了していません。以後は軽微として、翌営業日のまとめでお知らせします。",
                 " No longer serious, but not over; from here on the digest of the next business day tells of it.",
             ),
+            Kind.REMINDER: self.say(
+                "二次通知（対応状況の報告）がまだ記録されていません。",
+                " Nobody has noted yet that those in charge were told what is being done.",
+            ),
             Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
         }.get(kind, "")
         if self.mark.why == Why.AFTER_MUTE:
@@ -240,6 +247,8 @@ class Page:
                     f"Behind this fault and not to be judged: {len(children)}",
                 )
             )
+        if self.contact.role not in {"provider", "tenant"} and self.mark.kind is not Kind.RECOVERED:
+            lines += other_lines(self.incident, self.estate, self.lang)
         if not lines and self.incident.fault:
             lines.append(
                 self.say(
@@ -258,6 +267,8 @@ class Page:
         if self.contact.role in {"provider", "tenant"}:
             return lines
         for entry in self.incident.evidence:
+            if entry.field == OTHER_LINE:
+                continue
             subject = Subject.parse(entry.subject)
             name = subject_name(subject, self.estate, self.lang)
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
@@ -349,11 +360,16 @@ class Page:
         lines = [self.say("■ この件を見る・受ける", "# See it, take it")]
         if url:
             lines.append(f"  {url}")
-        lines.append(
-            self.say(
-                f"  確認済みにする： hinomi ack {self.incident.id}", f"  acknowledge: hinomi ack {self.incident.id}"
-            )
-        )
+        taken = self.incident.acknowledged
+        if taken is None:
+            command = f"hinomi ack {self.incident.id}"
+            lines.append(self.say(f"  確認済みにする： {command}", f"  acknowledge: {command}"))
+        else:
+            when, who = self.times.near(taken.at_ns, self.mark.now_ns), clean(taken.who, 40)
+            lines.append(self.say(f"  確認済み： {who}（{when}）", f"  acknowledged by {who} at {when}"))
+        if self.mark.kind is Kind.REMINDER:
+            note = f"hinomi second-notice {self.incident.id}"
+            lines.append(self.say(f"  二次通知を記録する： {note}", f"  note the second notice: {note}"))
         if self.mark.next_ns is not None:
             when = self.times.short(self.mark.next_ns)
             names = join((clean(contact.name.lang(self.lang), 40) for contact in self.mark.joining), self.lang)

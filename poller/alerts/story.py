@@ -49,6 +49,7 @@ _FATES: Final = {
     "sending": "送信中",
     "sent": "送信済み",
     "dead": "送信不能",
+    "superseded": "後の再通知にまとめた",
     "held": "保留",
     "told": "まとめて通知済み",
 }
@@ -59,6 +60,7 @@ _KINDS: Final[Mapping[str, str]] = {
     Kind.EASED: "一部復旧",
     Kind.FLAPPING: "不安定",
     Kind.STEADY: "安定",
+    Kind.REMINDER: "二次通知の催促",
     Kind.RECOVERED: "復旧",
     Kind.DIGEST: "まとめ",
     Kind.STORM: "多発のまとめ",
@@ -76,6 +78,7 @@ _WHYS: Final[Mapping[str, str]] = {
     Why.PARTLY_OVER: "重大ではなくなったが継続中",
     Why.TURNS_TOO_OFTEN: "変化を繰り返すため、落ち着くまで個々の変化は知らせない",
     Why.CALM_AGAIN: "落ち着いた",
+    Why.SECOND_DUE: "二次通知の期限が近く、まだ記録がない",
     Why.OVER: "復旧した",
     Why.BUSINESS_DAY: "軽微のため翌営業日まで保留",
     Why.TOO_MANY: "通知が上限を超えた",

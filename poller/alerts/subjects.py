@@ -1,10 +1,10 @@
 """What an alert is about: one subject, named by the tags that identify a series."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from poller.estate import Estate
+from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
 from poller.sample import Sample
 from poller.tenants import UNATTRIBUTED
 
@@ -47,9 +47,12 @@ class Subject:
         return f"{self.kind}/{self.id}/{self.part}" if self.part else f"{self.kind}/{self.id}"
 
 
-def subject_names(estate: Estate) -> list[str]:
-    """The subjects that the estate names, as text; what lies within them (interfaces) only devices tell."""
-    parts = {
+Named: TypeAlias = Device | Circuit | LineGroup | Tenant | Service
+
+
+def entries_by_kind(estate: Estate) -> dict[str, Mapping[str, Named]]:
+    """The entries of the estate that a subject's id can be, by its kind."""
+    return {
         "device": estate.devices,
         "interface": estate.devices,
         "notification": estate.devices,
@@ -58,6 +61,13 @@ def subject_names(estate: Estate) -> list[str]:
         "tenant": estate.tenants,
         "service": estate.services,
         "forecast": estate.line_groups,
+    }
+
+
+def subject_names(estate: Estate) -> list[str]:
+    """The subjects that the estate names, as text; what lies within them (interfaces) only devices tell."""
+    parts: dict[str, Iterable[str]] = {
+        **entries_by_kind(estate),
         "service_level": {**estate.devices, **estate.circuits, **estate.services, **estate.tenants},
         "daemon": ("self",),
     }

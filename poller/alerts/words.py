@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.rules import split_on
 from poller.alerts.states import SECOND
-from poller.alerts.subjects import Subject
+from poller.alerts.subjects import Subject, entries_by_kind
 from poller.estate import Estate, Rule, Severity
 from poller.sample import FieldValue
 from poller.schema import SCHEMA
@@ -107,20 +107,10 @@ def join(names: Iterable[str], lang: str) -> str:
 
 def subject_name(subject: Subject, estate: Estate, lang: str) -> str:
     """What people call the subject: its name in the estate, its id beside it where they differ."""
-    tables: Mapping[str, Mapping[str, object]] = {
-        "device": estate.devices,
-        "interface": estate.devices,
-        "notification": estate.devices,
-        "circuit": estate.circuits,
-        "line_group": estate.line_groups,
-        "tenant": estate.tenants,
-        "service": estate.services,
-        "forecast": estate.line_groups,
-    }
     if subject.kind == "service_level":
         return subject_name(Subject(subject.part, subject.id), estate, lang)
-    entry = tables.get(subject.kind, {}).get(subject.id)
-    name = clean(entry.name.lang(lang), 60) if entry is not None else subject.id  # type: ignore[attr-defined]
+    entry = entries_by_kind(estate).get(subject.kind, {}).get(subject.id)
+    name = clean(entry.name.lang(lang), 60) if entry is not None else subject.id
     if subject.kind == "tenant":
         line = estate.line_groups.get(subject.part) or estate.circuits.get(subject.part)
         return f"{name} {clean(line.name.lang(lang), 60)}" if line is not None else name
@@ -177,6 +167,8 @@ def _worded(measurement: str, field: str, value: FieldValue, lang: str) -> str |
     """A value that has words of its own; None for the others."""
     if field == "path":
         return path_text(str(value), lang)
+    if field == "other_line":
+        return _worded(measurement, "state", value, lang)
     if field == "notification":
         return pick(lang, f"トラップ {clean(str(value), 80)}", f"trap {clean(str(value), 80)}")
     if measurement == "forecast" and field.startswith("days_to_"):

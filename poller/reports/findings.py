@@ -277,9 +277,10 @@ def _repeated(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
     counts = Counter((alert.rule, alert.subject) for incident in gathered.incidents for alert in incident.alerts)
     often = max(OFTEN, OFTEN * len(gathered.period.months) // 3)
     for (rule, subject), count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
-        if count < often:
-            continue
+        if count < often or subject.startswith("tenant/"):
+            continue  # what tenants did above their caps is told with its length
         name, what = teller.subject(subject), teller.rule(rule)
+        due = _next(gathered, teller)
         yield Finding(
             Mark.WARNING,
             teller.say(
@@ -287,10 +288,13 @@ def _repeated(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
                 f"{name}: {count} alerts of the rule {what}.",
             ),
             teller.say(
-                f"{name}の「{what}」（{count}回）の原因の除去またはしきい値の見直しを、{_next(gathered, teller)}までに"
-                "ご検討ください。",
-                f"Remove the cause of {what} at {name} ({count} times) or review the threshold by "
-                f"{_next(gathered, teller)}.",
+                f"{name}の「{what}」（{count}回）について、回線事業者に原因と再発防止策の報告を{due}までにお求めください。",
+                f"Ask the provider of {name} by {due} why {what} came {count} times and what prevents it.",
+            )
+            if subject.startswith("circuit/")
+            else teller.say(
+                f"{name}の「{what}」（{count}回）の原因の除去またはしきい値の見直しを、{due}までにご検討ください。",
+                f"Remove the cause of {what} at {name} ({count} times) or review the threshold by {due}.",
             ),
         )
 

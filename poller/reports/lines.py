@@ -51,7 +51,7 @@ def _use_table(lines: list[LineFigures], teller: Teller, *, is_group: bool) -> T
                     provisional(value, line.now),
                     provisional(ratio, line.now, mark_of(ratio)),
                     None if peak is None else peak.value,
-                    None if peak is None else peak.time_ns,
+                    peak.time_ns if peak is not None and peak.value else None,
                     figures.mean,
                     figures.busy_seconds,
                 )

@@ -179,14 +179,18 @@ def _documents(
     if order.network:
         before = read_settled(order.out / settled_name(period.before))
         changed = None if before is None else changes(before, settled(estate))
-        yield "", network_report(gather(shared, records, all_figures, tell), order.lang, changed)
+        document = network_report(gather(shared, records, all_figures, tell), order.lang, changed)
+        yield "", _with_raw(document, "", estate, records, order)
 
 
 def _with_raw(document: Document, tenant: str, estate: Estate, records: Records, order: Order) -> Document:
     if not order.raw:
         return document
-    rows = records.tenants([tenant], (order.period.start_ns, order.period.end_ns))
-    by_line = {line: frame for (_, line), frame in sorted(rows.items())}
+    span = (order.period.start_ns, order.period.end_ns)
+    if tenant:
+        by_line = {line: series for (_, line), series in sorted(records.tenants([tenant], span).items())}
+    else:
+        by_line = records.traffic("line_group_5m", "line_group", list(estate.line_groups), span)
     return replace(document, raw=raw_tables(by_line, order.period, Teller(estate, order.lang)))
 
 

@@ -46,7 +46,7 @@ def pair_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             Column(say("回線", "circuit"), wide=True),
             Column(say("役割", "role")),
             Column(say("通信量", "volume"), Form.VOLUME),
-            Column(say("障害・切替え", "faults"), Form.COUNT),
+            Column(say("障害", "faults"), Form.COUNT),
             Column(say("停止時間", "down for"), Form.DURATION),
         ),
         tuple(rows),

@@ -41,8 +41,9 @@ INCIDENT: Final = (
 _ALERTS_BEFORE_NS: Final = 62 * DAY_NS
 """How long before a period a fault may have begun that still lasted in it."""
 
-_PART_NS: Final = 8 * DAY_NS
-"""How much is read at once: of 33 tenants about 100 MB."""
+_LEAST_DAYS, _MOST_DAYS = 8, 64
+_SERIES_DAYS: Final = 300
+"""How much is read at once: days times things asked for, each of which may have three series; about 100 MB."""
 
 Span = tuple[int, int]
 """Half-open, UTC unix nanoseconds."""
@@ -140,7 +141,9 @@ class Records:
         return found
 
     def _in_order(self, measurement: str, fields: Sequence[str], where: Where, span: Span) -> Iterator[pl.DataFrame]:
-        """The span in parts of a month: a part holds every series, so that each file is opened once."""
-        for start_ns in range(span[0], span[1], _PART_NS):
-            end_ns = min(span[1], start_ns + _PART_NS)
+        """The span in parts that fit in memory; a part holds every series, so that each file is opened once."""
+        things = max((len(values) for values in where.values()), default=1)
+        part_ns = min(_MOST_DAYS, max(_LEAST_DAYS, _SERIES_DAYS // max(1, things))) * DAY_NS
+        for start_ns in range(span[0], span[1], part_ns):
+            end_ns = min(span[1], start_ns + part_ns)
             yield self._history.read(measurement, fields, where, start_ns=start_ns, end_ns=end_ns)

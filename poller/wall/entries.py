@@ -12,6 +12,7 @@ SLOT_SECONDS: Final = 60
 NEAR_RATIO: Final = 0.8
 """Of a cap: from here on it is near."""
 _LEVELS: Final = ("normal", "minor", "serious")
+_RATES: Final = frozenset(("sustained_rate", "burst_rate"))
 DEVICE_FIELDS: Final = {
     "up": "up",
     "cpu_ratio": "cpu",
@@ -152,15 +153,20 @@ def show_tenant(entry: Entry) -> None:
             entry["time_ns"] = total["time_ns"]
             entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
         entry["month_octets"] = total["month_octets"] or entry["month_octets"]
-    found = [(_LEVELS.index(cap_level(cap)), cap["ratio"], cap["direction"], cap["kind"]) for cap in entry["caps"]] or [
-        (_LEVELS.index(_level(ratio)), ratio, way, "sustained_rate")
+    held = entry["caps"] or [
+        {"kind": "sustained_rate", "direction": way, "ratio": ratio, "exceeded": ratio >= 1}
         for line in entry["lines"].values()
         for way in ("in", "out")
         if (ratio := line[f"{way}_cap_ratio"]) is not None
     ]
-    level, ratio, way, kind = max(found, default=(0, None, None, None))
-    entry["cap_ratio"], entry["cap_direction"], entry["cap_kind"] = ratio, way, kind
-    entry["cap_level"] = None if kind is None else _LEVELS[level]
+    shown = max(held, key=_nearness, default={"ratio": None, "direction": None, "kind": None})
+    entry["cap_ratio"], entry["cap_direction"], entry["cap_kind"] = shown["ratio"], shown["direction"], shown["kind"]
+    entry["cap_level"] = cap_level(shown) if held else None
+
+
+def _nearness(cap: Entry) -> tuple[int, bool, float]:
+    """What a tile shows first: the worst; of what is alike a rate, which is of this minute; then the fullest."""
+    return _LEVELS.index(cap_level(cap)), cap["kind"] in _RATES, cap["ratio"]
 
 
 def cap_level(cap: Entry) -> str:
@@ -169,8 +175,4 @@ def cap_level(cap: Entry) -> str:
         return "serious"
     if cap["kind"] == "monthly_volume":
         return "minor" if (cap["projected"] or 0) > cap["limit"] else "normal"
-    return _level(cap["ratio"])
-
-
-def _level(ratio: float) -> str:
-    return "serious" if ratio >= 1 else "minor" if ratio >= NEAR_RATIO else "normal"
+    return "minor" if cap["ratio"] >= NEAR_RATIO else "normal"

@@ -43,7 +43,7 @@ class NotificationPages:
 
 
 def view(notified: Notified | None, estate: Estate, since: int, now_ns: int) -> dict[str, Any]:
-    """Everything to show: receiving, funnel, latest (newest first), sources, strangers, gaps, storm, canary."""
+    """Everything to show: receiving, funnel, latest (newest first), sources, what is odd, storm, canary."""
     if notified is None:
         return {"now_ns": now_ns, "receiving": [], "latest": [], "number": 0}
     intake, funnel = notified.intake, notified.intake.funnel
@@ -69,6 +69,7 @@ def view(notified: Notified | None, estate: Estate, since: int, now_ns: int) -> 
             {"oid": format_oid(gap.oid) or "*", "device": gap.device, "count": gap.count, "last_ns": gap.last_ns}
             for gap in sorted(intake.oddities.gaps.values(), key=lambda gap: -gap.count)
         ],
+        "refused": _refused(notified, now_ns),
         "storm": notified.storms.text(),
         "engines": intake.security.engines,
         "canary": {
@@ -124,6 +125,22 @@ def _sources(notified: Notified) -> list[dict[str, Any]]:
 
 
 _AUTHENTICATION_FAILURE: Final = (1, 3, 6, 1, 6, 3, 1, 1, 5, 5)
+
+
+def _refused(notified: Notified, now_ns: int) -> list[dict[str, Any]]:
+    """Senders by SNMPv3 whose clock went back: what they told, what was expected, and when (R44)."""
+    return [
+        {
+            "engine": reset.engine_id.hex(),
+            "device": reset.device,
+            "address": reset.address,
+            "boots": reset.boots,
+            "seen_boots": reset.seen_boots,
+            "count": reset.count,
+            "last_ns": min(now_ns, int(reset.at * 1e9)),
+        }
+        for reset in notified.intake.security.resets
+    ]
 
 
 def _silent(notified: Notified, estate: Estate) -> list[str]:

@@ -88,26 +88,23 @@ def past(history: History, kind: str, key: str, span: Span, now_ns: int) -> list
     fields = [field for graph in GRAPHS[kind] for field in graph.fields]
     start_ns = now_ns - span.seconds * _NS
 
-    def read(measurement: str, suffix: str, end_ns: int) -> pl.DataFrame:
+    def read(measurement: str, suffix: str) -> pl.DataFrame:
         frame = history.read(
             measurement,
             [f"{field}{suffix}" for field in fields],
             {kind: key},
             start_ns=start_ns,
-            end_ns=end_ns,
+            end_ns=now_ns,
             step_seconds=span.step_seconds,
             origin_ns=_JAPAN_NS,
         )
-        return frame.rename({f"{field}{suffix}": field for field in fields if suffix})
+        return frame.rename({f"{field}{suffix}": field for field in fields if suffix}).with_columns(
+            rolled_up=pl.lit(bool(suffix))
+        )
 
-    if span.rolled_up:
-        frame = read(f"{kind}_5m", "_mean", now_ns)
-    else:
-        frame = read(kind, "", now_ns)
-        known = frame.filter(pl.any_horizontal(pl.col(field).is_not_null() for field in fields))
-        first_ns = min(known["time_ns"], default=now_ns)
-        before = read(f"{kind}_5m", "_mean", first_ns // _FIVE_MINUTES_NS * _FIVE_MINUTES_NS)
-        frame = pl.concat([before, frame], how="diagonal_relaxed")
+    frame = read(f"{kind}_5m", "_mean")
+    if not span.rolled_up:
+        frame = pl.concat([frame, read(kind, "")], how="diagonal_relaxed")
     drawn: list[dict[str, Any]] = []
     for graph in GRAPHS[kind]:
         parts = (
@@ -132,8 +129,11 @@ def _with_gaps(graph: dict[str, Any], gap_seconds: float) -> dict[str, Any]:
 
 
 def _drawn(graph: Graph, which: object, rows: pl.DataFrame) -> dict[str, Any]:
-    """One graph's columns; moments at which none of its fields is known are left out."""
+    """One graph's columns; moments at which none of its fields is known are left out, and means once raw ones begin."""
     known = rows.filter(pl.any_horizontal(pl.col(field).is_not_null() for field in graph.fields)).sort("time_ns")
+    raw_ns = min(known.filter(~pl.col("rolled_up"))["time_ns"], default=None)
+    if raw_ns is not None:
+        known = known.filter(~pl.col("rolled_up") | (pl.col("time_ns") <= raw_ns - _FIVE_MINUTES_NS))
     return {
         "unit": graph.unit,
         "which": which,

@@ -5,7 +5,8 @@ to the Owner of their request.
 
 Two limits hold requests back. The window is what the receive buffer holds of replies. Within it, FRESH_REQUESTS may be
 younger than FRESH_SECONDS: more than that would only wait in queues, here and at the agents, while values and datagrams
-leave the processor's cache (a fifth of the cost of a burst). What is older is slow or silent and holds up nobody.
+leave the processor's cache (a fifth of the cost of a burst). What is older is slow or silent and holds up nobody. But
+while replies wait here to be read, it may just as well have been answered, and only BEHIND_SECONDS tell.
 """
 
 import asyncio
@@ -37,6 +38,8 @@ FIRST_REQUEST_ID, LAST_REQUEST_ID = 0x0100_0000, 0x7FFF_FFFF
 """All these take four octets in BER, so that a prepared request can be patched in place."""
 
 FRESH_REQUESTS, FRESH_SECONDS = 32, 0.005
+BEHIND_SECONDS = 0.1
+"""Reading a full receive buffer takes less."""
 
 _REMEMBERED_LATE = 4096
 _ID_WITHIN = 64
@@ -44,7 +47,8 @@ _ID_WITHIN = 64
 _SHORTEST_TIMER_SECONDS = 0.01
 _read_request_id = struct.Struct(">I").unpack_from
 
-_DRAIN_AT_MOST = 1024
+_DRAIN_AT_MOST = 256
+"""Replies read before what they lead to is sent, in about FRESH_SECONDS. Where there are more, we are what is slow."""
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 _SO_EE_ORIGIN_ICMP: Final = {2: "ICMP", 3: "ICMPv6"}
 _SOCK_EXTENDED_ERR = struct.Struct("=IBBBBII")
@@ -185,14 +189,23 @@ class Transport:
 
     def _widen(self) -> None:
         """Make room for those who wait, as much as older requests take up: those are slow or silent."""
-        before, old = self.clock() - FRESH_SECONDS, 0
-        for entry in self.pending.values():
-            if entry[2] > before:
-                break
-            old += 1
+        now = self.clock()
+        old = self._count_older(now - FRESH_SECONDS)
+        behind = [self._drain(sock) for sock in tuple(self._sockets.values())]
+        if any(behind):  # or else reading what more requests bring would take longer than FRESH_SECONDS for good
+            old = self._count_older(now - BEHIND_SECONDS)
         self._room = min(self.window, old + FRESH_REQUESTS)
         self.let_waiting_go()
         self._widening = self.loop.call_later(FRESH_SECONDS, self._widen) if self._waiting else None
+
+    def _count_older(self, before: float) -> int:
+        """Requests sent before a moment; they are in the order of time."""
+        count = 0
+        for entry in self.pending.values():
+            if entry[2] > before:
+                break
+            count += 1
+        return count
 
     def send(self, sock: socket.socket, datagram: bytes, request_id: int, entry: Entry) -> None:
         """Enter a request and send it with all others of this turn of the loop.
@@ -266,8 +279,8 @@ class Transport:
                 entry[0].on_timeout(entry[1], request_id)
         self.let_waiting_go()
 
-    def _drain(self, sock: socket.socket) -> None:  # noqa: C901 the hottest loop: written out on purpose
-        """Take all that has come. The owners' next requests are sent together afterwards."""
+    def _drain(self, sock: socket.socket) -> bool:  # noqa: C901 the hottest loop: written out on purpose
+        """Take what has come. The owners' next requests are sent together afterwards. True when more may be there."""
         receive, pending, trace = sock.recvfrom, self.pending, self._trace
         self._draining = not self.outbox
         self.now, self.now_ns = self.clock(), self._wall_clock_ns()
@@ -308,6 +321,7 @@ class Transport:
         if self._draining:
             self._draining = False
             self._flush()
+        return count == _DRAIN_AT_MOST
 
     def _look_up(self, datagram: bytes) -> tuple[Entry | None, int]:
         """Entry of a datagram by reading where its request id is; a stray one is counted."""

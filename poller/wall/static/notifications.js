@@ -35,6 +35,7 @@ function showSources(state) {
 
 function showOdd(state) {
   const rows = [
+    ...state.refused.map((one) => [one.address, t("told_refused"), count(one.count), t("told_refused_why", one)]),
     ...state.strangers.map((one) => [one.address, t("told_stranger"), count(one.count), one.claims ? t("told_claims", { device: one.claims }) : ""]),
     ...state.gaps.map((one) => [one.oid, t("told_gap"), count(one.count), device(one.device)]),
   ];

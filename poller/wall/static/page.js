@@ -87,6 +87,8 @@ export function dress(fallback) {
   document.documentElement.dataset.theme = query.get("theme") === "light" || query.get("theme") === "dark" ? query.get("theme") : fallback;
 }
 
+if (window.parent !== window) document.documentElement.dataset.framed = ""; // between the turns of a wall
+
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // The frame of a page for work: language, words, links to the other pages, who is here. Gives lang, t and me.

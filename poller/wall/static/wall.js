@@ -170,6 +170,7 @@ function circuitTile(circuit) {
   const rates = element("div", "rates");
   const base = circuit.committed ?? circuit.ceiling;
   if (old) rates.append(element("span", "", ageOf(circuit)));
+  else if (word === "down" && circuit.reason) rates.append(element("span", "why", circuit.reason[state.lang])); // not what flowed before
   else rates.append(
     element("span", "", `↓ ${shortRate(circuit.in)}　↑ ${shortRate(circuit.out)}`),
     element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${shortRate(base)}`));
@@ -327,7 +328,7 @@ function rotate(seconds, pages) {
     frame.style.transform = `scale(${scale})`;
     frame.style.width = frame.style.height = `${100 / scale}%`;
     frame.title = t("turning");
-    frame.src = address(pages[at - 1]);
+    frame.src = address(pages[at - 1], asked.has("theme") ? {} : { theme: "dark" });
     $("turn").append(frame);
   }, seconds * 1000);
 }
