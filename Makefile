@@ -12,7 +12,7 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/test.stamp
 	@sh tests/servers.sh
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff format --check .

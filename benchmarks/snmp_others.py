@@ -11,7 +11,6 @@ import re
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import Final
 import aiohttp
 
 from benchmarks.snmp_pollers import COUNTERS, IF_X_ENTRY, INTERFACES, SYS_UPTIME, address, groups
+from poller.free_ports import free_port
 
 VARBINDS: Final = 49
 AT_ONCE: Final = 20
@@ -55,7 +55,7 @@ def measure_exporter(port: int, devices: int, rounds: int, prefix: Sequence[str]
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "snmp.yml"
         configuration.write_text(_exporter_configuration(), encoding="utf-8")
-        place = f"127.0.0.1:{_free_port()}"
+        place = f"127.0.0.1:{free_port()}"
         command = [*prefix, find("prometheus-snmp-exporter"), f"--config.file={configuration}"]
         command += [f"--web.listen-address={place}", "--log.level=error"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as child:
@@ -201,12 +201,6 @@ def _run_sql(place: Path, text: str, database: str = "cacti") -> None:
 
 
 # ---- both
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -13,7 +13,8 @@ seconds (user and system) of the receiving process, so it does not depend on who
 interleaved and the median of the ratios is told.
 
     python -m benchmarks.traps --quick --json      within 50 s; the last line is JSON
-    python -m benchmarks.traps --steady            2,000/s for 60 s and a burst of 10,000 while 1,000 devices are polled
+    python -m benchmarks.traps --steady            2,000/s for 60 s and a burst of 10,000 while 72 devices are polled
+    python -m benchmarks.traps --storm             10,000 in 2 s from three sources, and a linkDown from a fourth
 """
 
 import argparse
@@ -35,6 +36,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.trap_receivers import FIRST, SOURCES, USER
+from poller.free_ports import free_port
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, ScopedPdu, encode_message
 from probes.snmp.usm import Envelope, localize_keys, seal
 from probes.snmp.values import VarBind
@@ -104,12 +106,6 @@ class Receiver:
             if words[1].endswith(wanted):
                 return int(words[4].partition(":")[2], 16), int(words[12])
         return 0, 0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -299,8 +295,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="two rounds, within 50 s")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--storm", action="store_true", help="a storm from three sources, a linkDown from a fourth")
     parser.add_argument("--steady", action="store_true", help="the steady flow and the burst beside polling")
     asked = parser.parse_args()
+    if asked.storm:
+        from benchmarks.traps_storm import main as storm  # noqa: PLC0415 - needs the whole daemon
+
+        storm()
+        return
     if asked.steady:
         from benchmarks.traps_steady import main as steady  # noqa: PLC0415 - needs the whole daemon
 

@@ -17,11 +17,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.traps import free_port, link_down
+from benchmarks.traps import link_down
 from poller.config import load
+from poller.free_ports import free_port
 from poller.share import share
 from probes.snmp.message import CommunityMessage, encode_message
 
@@ -51,8 +54,9 @@ def wait_for(port: int, committed: int) -> dict[str, Any]:
     return funnel
 
 
-def main() -> None:
-    seconds = float(os.environ.get("HINOMI_STEADY_SECONDS", "60"))
+@contextmanager
+def watched_prefecture(*changes: tuple[str, str]) -> Iterator[tuple[list[str], int, int]]:
+    """The example, its text changed, simulated and watched: addresses of devices, ports of notifications and wall."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config"
         shutil.copytree(share("config/examples/prefecture"), config)
@@ -63,12 +67,9 @@ def main() -> None:
             ("16161", agents),
             ("port: 16162", f"port: {told}"),
             ("port: 8480", f"port: {wall}"),
+            *changes,
         ):
             text = text.replace(str(old), str(new))
-        # Every notification is different on purpose: not a storm to be summed, but 2,000 a second to be kept.
-        text = text.replace(
-            "  credentials: [notify]", "  credentials: [notify]\n  per_second: 100000\n  storm_per_second: 100000"
-        )
         (config / "hinomi.yaml").write_text(text, encoding="utf-8")
         estate = load(config).estate
         addresses = [str(device.addresses[0]) for device in estate.devices.values()]
@@ -84,11 +85,19 @@ def main() -> None:
         assert daemon.stdout is not None
         daemon.stdout.readline()
         try:
-            run(addresses, (told, wall), seconds)
+            yield addresses, told, wall
         finally:
             for process in (daemon, lab):
                 process.send_signal(signal.SIGTERM)
                 process.wait(30)
+
+
+def main() -> None:
+    seconds = float(os.environ.get("HINOMI_STEADY_SECONDS", "60"))
+    # Every notification is different on purpose: not a storm to be summed, but 2,000 a second to be kept.
+    limits = "  credentials: [notify]\n  per_second: 100000\n  storm_per_second: 100000"
+    with watched_prefecture(("  credentials: [notify]", limits)) as (addresses, told, wall):
+        run(addresses, (told, wall), seconds)
 
 
 def show(what: str, sent: int, accepted: int, funnel: dict[str, Any], more: str = "") -> None:

@@ -3,7 +3,8 @@
 python -m benchmarks.wall [--quick] [--json]: 1,000 devices of 48 interfaces polled once a minute, 33 tenants, served
 by a process of its own and fed as the pipeline feeds it. The page runs in Debian's chromium; the fifty walls are
 readers of the stream. CPU is what the serving process used with them, less what it used without. Growth: a page that
-took 20,000 updates (--quick: 500) against the same page after its first 200.
+took 20,000 updates (--quick: 500) against the same page after its first 200. Eight screens: as many pages at once, how
+soon an update is on them, and what one page costs the machine that shows it.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from poller.sample import Sample
 from poller.wall.live import LiveState
 from poller.wall.server import WallServer
 
-_DEVICES, _TENANTS, _WALLS = 1_000, 33, 50
+_DEVICES, _TENANTS, _WALLS, _SCREENS = 1_000, 33, 50, 8
 _MARK_SECONDS = 1.37
 """Slower than the pushes, and out of step with them, so that each mark is shown and its delay is anybody's."""
 _WATCH = """() => {
@@ -141,6 +142,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+def resident_mb(pid: int) -> float:
+    """What a process holds in memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * 4096 / 1e6, 1)
+
+
 async def page_seconds(browser: Browser, url: str, turns: int) -> list[float]:
     """From asking for the page to all tenants, devices and the chart drawn; a fresh profile each time."""
     found = []
@@ -166,6 +173,30 @@ async def update_seconds(browser: Browser, url: str, seconds: float) -> list[flo
     delays = await page.evaluate("window.delays")
     await page.close()
     return [delay / 1000 for delay in delays]
+
+
+async def screens(browser: Browser, url: str, seconds: float) -> tuple[list[float], float]:
+    """Delays on eight pages at once, and the part of a core that one page keeps busy (scripts, layout, drawing)."""
+    pages = [await browser.new_page(viewport={"width": 1920, "height": 1080}) for _ in range(_SCREENS)]
+    tools = []
+    for page in pages:
+        await page.goto(url)
+        await page.wait_for_selector(".incident")
+        await page.evaluate(_WATCH)
+        tools.append(await page.context.new_cdp_session(page))
+        await tools[-1].send("Performance.enable")
+
+    async def busy() -> float:
+        told = [(await each.send("Performance.getMetrics"))["metrics"] for each in tools]
+        return sum(metric["value"] for each in told for metric in each if metric["name"] == "TaskDuration")
+
+    before, began = await busy(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    ratio = (await busy() - before) / (time.perf_counter() - began) / _SCREENS
+    delays = [delay / 1000 for page in pages for delay in await page.evaluate("window.delays")]
+    for page in pages:
+        await page.close()
+    return delays, ratio
 
 
 async def cpu_ratio(url: str, pid: int, seconds: float) -> tuple[float, float]:
@@ -229,12 +260,15 @@ async def measure(*, quick: bool) -> dict[str, Any]:
     async with served() as (url, pid), async_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu"]
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
-        pages = await page_seconds(browser, url, 5 if quick else 20)
-        delays = await update_seconds(browser, url, 15 if quick else 140)
+        pages = await page_seconds(browser, url, 4 if quick else 20)
+        delays = await update_seconds(browser, url, 10 if quick else 140)
         version = browser.version
         grown = await growth(browser, url, 500 if quick else 20_000)
+        resident = resident_mb(pid)
+        eight, page_cpu = await screens(browser, url, 6 if quick else 60)
         await browser.close()
-        alone, together = await cpu_ratio(url, pid, 5 if quick else 60)
+        alone, together = await cpu_ratio(url, pid, 4 if quick else 60)
+        resident_after = resident_mb(pid)
     return {
         "page_seconds": round(statistics.median(pages), 3),
         "page_seconds_worst": round(max(pages), 3),
@@ -243,6 +277,10 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         "updates": len(delays),
         "cpu_ratio_50_walls": round(together - alone, 4),
         "cpu_ratio_no_wall": round(alone, 4),
+        "update_seconds_p99_8_screens": round(p99(eight), 3),
+        "page_cpu_ratio_of_8": round(page_cpu, 4),
+        "server_mb_before_walls": resident,
+        "server_mb_after_walls": resident_after,
         **grown,
         "chromium": version,
         "python": platform.python_version(),

@@ -234,7 +234,7 @@ TENANTS: Final = Board(
                 ),
                 Show(
                     "期間の95パーセンタイル（受信）",
-                    "期間内の5分平均を高い順に並べ、上位5%を除いた最大。契約の計算方法と同じ順位の取り方。",
+                    "期間内の5分平均を高い順に並べ、上位5%を除いた最大。端数の丸めにより報告書と順位が1つずれることがある。",
                     [
                         Question(
                             "tenant",
@@ -289,7 +289,7 @@ ONE_TENANT: Final = Board(
                         Question(
                             "tenant",
                             "month_octets",
-                            "max",
+                            "last",
                             ("line",),
                             {"tenant": "${tenant:regex}", "line": "total"},
                             span="",
@@ -319,7 +319,7 @@ ONE_TENANT: Final = Board(
                 ),
                 Show(
                     "1日の通信量",
-                    "日ごとの受信と送信のオクテット。日の境は世界時で、日本時間の9時。",
+                    "日ごとの受信と送信のオクテット。日の境は現地の午前0時。",
                     [
                         Question(
                             "tenant",
@@ -372,6 +372,7 @@ CAPACITY: Final = Board(
                     "number",
                     width=12,
                     height=6,
+                    link=("hinomi-lines", "line_group"),
                 ),
                 Show(
                     "期間の最大（1分値）",
@@ -380,6 +381,7 @@ CAPACITY: Final = Board(
                     "number",
                     width=12,
                     height=6,
+                    link=("hinomi-lines", "line_group"),
                 ),
                 Show(
                     "最繁時（1時間平均）",
@@ -391,7 +393,7 @@ CAPACITY: Final = Board(
                 ),
                 Show(
                     "1日の95パーセンタイル",
-                    "日ごとの95パーセンタイル。日の境は世界時。",
+                    "日ごとの95パーセンタイル。日の境は現地の午前0時。",
                     [
                         _daily("in_bits_per_second", "percentile", "受信"),
                         _daily("out_bits_per_second", "percentile", "送信"),

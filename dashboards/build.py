@@ -21,10 +21,21 @@ from poller.config import load  # noqa: E402 - the same
 from poller.dashboards import fit_thresholds  # noqa: E402 - the same
 
 _FOLDER: Final = _ROOT / "dashboards" / "grafana"
-_ALERTS: Final = (
-    'SELECT "state", "incident", "rule", "subject" FROM "alert" '
-    "WHERE $timeFilter AND \"severity\" = 'serious' AND \"state\" = 'firing'"
-)
+_ANNOTATIONS: Final = {
+    "重大なアラート": {
+        "query": 'SELECT "state", "incident", "rule", "subject" FROM "alert" '
+        "WHERE $timeFilter AND \"severity\" = 'serious' AND \"state\" = 'firing'",
+        "textColumn": "incident",
+        "tagsColumn": "rule,subject",
+    },
+    "機器からの通知": {
+        "query": 'SELECT "text", "device", "name" FROM "notification" '
+        'WHERE $timeFilter AND "severity" =~ /^(minor|serious)$/',
+        "textColumn": "text",
+        "tagsColumn": "device,name",
+    },
+}
+"""What is drawn over every graph, by its name in dashboards.parts."""
 
 
 def texts() -> dict[str, str]:
@@ -33,18 +44,17 @@ def texts() -> dict[str, str]:
     files = {}
     for board in (*BOARDS, *MACHINERY):
         dashboard = json.loads(json.dumps(build(board), cls=JSONEncoder))
-        _ask_for_alerts(dashboard)
+        _ask_for_annotations(dashboard)
         _keep_to_the_kind(dashboard)
         fitted = fit_thresholds(dashboard, estate)
         files[f"{board.uid}.json"] = json.dumps(fitted, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     return files
 
 
-def _ask_for_alerts(dashboard: dict[str, Any]) -> None:
+def _ask_for_annotations(dashboard: dict[str, Any]) -> None:
     """The SDK has no query for InfluxDB's annotations."""
-    query = {"query": _ALERTS, "textColumn": "incident", "tagsColumn": "rule,subject", "fromAnnotations": True}
     for annotation in dashboard["annotations"]["list"]:
-        annotation["target"] |= {"refId": "Anno", **query}
+        annotation["target"] |= {"refId": "Anno", **_ANNOTATIONS[annotation["name"]], "fromAnnotations": True}
 
 
 def _keep_to_the_kind(dashboard: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from dashboards.parts import Board, Choice, Question, Show
 
 _ROLE: Final = Choice("role", "役割", "device", "role")
 _DEVICE: Final = Choice("device", "機器", "device", "device")
+_ONE_DEVICE: Final = Choice("device", "機器", "interface", "device", single=True)
+_INTERFACES: Final = ("hinomi-interfaces", "device")
 _SERVICE: Final = Choice("service", "サービス", "service", "service")
 _OF_DEVICE: Final = {"role": "${role:regex}", "device": "${device:regex}"}
 _OF_INTERFACE: Final = {"device": "${device:regex}"}
@@ -28,8 +30,16 @@ DEVICES: Final = Board(
         (
             "負荷",
             [
-                Show("CPU使用率", "機器の申告する CPU 使用率。線は規則のしきい値。", _device("cpu_ratio"), top=1.0),
-                Show("メモリ使用率", "機器の申告するメモリ使用率。", _device("memory_ratio"), top=1.0),
+                Show(
+                    "CPU使用率",
+                    "機器の申告する CPU 使用率。線は規則のしきい値。",
+                    _device("cpu_ratio"),
+                    top=1.0,
+                    link=_INTERFACES,
+                ),
+                Show(
+                    "メモリ使用率", "機器の申告するメモリ使用率。", _device("memory_ratio"), top=1.0, link=_INTERFACES
+                ),
                 Show("セッション数", "同時セッション数（最大）。", _device("sessions", "max")),
                 Show(
                     "セッション数の上限比",
@@ -46,7 +56,7 @@ DEVICES: Final = Board(
         (
             "状態",
             [
-                Show("応答", "ポーリングに応答したか。", _state("up"), "states"),
+                Show("応答", "ポーリングに応答したか。", _state("up"), "states", link=_INTERFACES),
                 Show("冗長の役割", "現用、待機、単独など。入れ替わりの時刻が切替の時刻。", _state("ha_role"), "states"),
                 Show("機器の健康", "ファン、電源、温度などのうち最も悪いもの。", _state("health"), "states"),
                 Show("往復遅延", "ICMP の往復遅延（中央値）。", _device("round_trip_delay_seconds")),
@@ -76,44 +86,44 @@ def _interface(name: str, way: str = "mean") -> tuple[Question, Question]:
 INTERFACES: Final = Board(
     "hinomi-interfaces",
     "火の見 インターフェース",
-    "機器のインターフェースごとの通信、利用率、誤り、廃棄。多い順に見るには凡例の最大で並べ替える。",
+    "全機器のうち通信の多いインターフェースと、選んだ機器のインターフェースごとの通信、利用率、誤り、廃棄。",
     [
         (
             "多いもの",
             [
                 Show(
                     "受信の多いインターフェース（期間の最大）",
-                    "期間内で最も高かった受信速度を、インターフェースごとに。",
+                    "期間内で最も高かった受信速度の上位20。すべての機器から。",
                     [
                         Question(
                             "interface",
                             "in_bits_per_second",
                             "max",
                             ("device", "interface"),
-                            _OF_INTERFACE,
-                            "",
-                            "$tag_device $tag_interface",
+                            span="",
+                            alias="$tag_device $tag_interface",
                         )
                     ],
                     "bars",
                     height=12,
+                    most=20,
                 ),
                 Show(
                     "送信の多いインターフェース（期間の最大）",
-                    "期間内で最も高かった送信速度を、インターフェースごとに。",
+                    "期間内で最も高かった送信速度の上位20。すべての機器から。",
                     [
                         Question(
                             "interface",
                             "out_bits_per_second",
                             "max",
                             ("device", "interface"),
-                            _OF_INTERFACE,
-                            "",
-                            "$tag_device $tag_interface",
+                            span="",
+                            alias="$tag_device $tag_interface",
                         )
                     ],
                     "bars",
                     height=12,
+                    most=20,
                 ),
             ],
         ),
@@ -133,7 +143,7 @@ INTERFACES: Final = Board(
             ],
         ),
     ],
-    (_DEVICE,),
+    (_ONE_DEVICE,),
 )
 
 SERVICES: Final = Board(
@@ -182,8 +192,8 @@ EVENTS: Final = Board(
             [
                 Show(
                     "通知の件数",
-                    "重大度ごとの件数。",
-                    [Question("notification", "text", "count", ("severity",), alias="$tag_severity")],
+                    "重大度ごとの件数。まとめられた繰り返しも1件ずつ数える。",
+                    [Question("notification", "count", "sum", ("severity",), alias="$tag_severity")],
                 ),
                 Show(
                     "通知の一覧",

@@ -24,6 +24,8 @@ PERCENTILE: Final = 95
 GAP_MS: Final = 660_000
 """Two polls of the slowest devices: what is missing for longer is shown as missing."""
 NO_VALUE: Final = "データなし"
+ZONE: Final = "Asia/Tokyo"
+"""Where days begin; poller.dashboards puts in the configuration's."""
 UNITS: Final = {
     "bits/s": "bps",
     "octets": "decbytes",
@@ -98,7 +100,8 @@ class Question:
         query = f'SELECT {", ".join(columns)} FROM "{measurement}" WHERE {" AND ".join(conditions)}'
         if grouped:
             query += f" GROUP BY {', '.join(grouped)}"
-        return f"{query} fill(null)" if self.span else query
+        days = f" tz('{ZONE}')" if self.span == "1d" else ""
+        return f"{query} fill(null){days}" if self.span else query
 
     def _field(self, *, rollup: bool) -> str:
         """The field that answers: a mean of means, a highest of highest, a sum of sums."""
@@ -111,7 +114,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Show:
-    """One panel of 24 columns' width; unit "" is the schema's; link: the dashboard behind a series, by its tag."""
+    """One panel of 24 columns' width; unit "" is the schema's; link: the dashboard behind a series, by its tag.
+
+    most: only so many, the highest first.
+    """
 
     title: str
     description: str
@@ -124,6 +130,7 @@ class Show:
     range: str = ""
     format: Literal["time_series", "table"] = "time_series"
     top: float | None = None
+    most: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,14 +192,8 @@ def build(board: Board) -> models.Dashboard:
         .readonly()
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .variables([_variable(choice) for choice in board.choices])
-        .annotation(
-            builders.AnnotationQuery()
-            .name("重大なアラート")
-            .datasource(_source())
-            .enable(True)
-            .icon_color("red")
-            .target(builders.AnnotationTarget().limit(100).match_any(False).tags([]).type("tags"))
-        )
+        .annotation(_annotation("重大なアラート", "red"))
+        .annotation(_annotation("機器からの通知", "orange"))
         .link(
             builders.DashboardLink("ほかの画面")
             .type(models.DashboardLinkType.DASHBOARDS)
@@ -220,6 +221,12 @@ def build(board: Board) -> models.Dashboard:
             left, lowest = left + show.width, max(lowest, show.height)
         top += lowest
     return made.build()
+
+
+def _annotation(name: str, colour: str) -> Any:  # noqa: ANN401 - a builder of the SDK
+    """Drawn over every graph; the query is put in by dashboards.build."""
+    target = builders.AnnotationTarget().limit(100).match_any(False).tags([]).type("tags")
+    return builders.AnnotationQuery().name(name).datasource(_source()).enable(True).icon_color(colour).target(target)
 
 
 def _source() -> models.DataSourceRef:
@@ -251,6 +258,8 @@ def _panel(show: Show) -> Any:  # noqa: ANN401 - one of the SDK's builders
         uid, tag = show.link
         url = f"/d/{uid}?var-{tag}=${{__field.labels.{tag}}}&${{__url_time_range}}"
         panel.data_links([builders.DashboardLink("詳しく見る").url(url)])
+    if show.most:
+        _keep_the_highest(panel, show.most)
     letters = iter("ABCDEFGHIJKLMNOP")
     for question in show.questions:
         for query in question.queries():
@@ -282,7 +291,19 @@ def _graph() -> Any:  # noqa: ANN401 - a builder of the SDK
 
 
 def _last() -> common.ReduceDataOptions:
-    return common.ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/").values(False)
+    """The newest value of every field, words too, but for the time's own."""
+    return common.ReduceDataOptions().calcs(["lastNotNull"]).fields("/^(?!Time$)/").values(False)
+
+
+def _keep_the_highest(panel: Any, count: int) -> None:  # noqa: ANN401 - a builder of the SDK
+    """One row a series with its highest value, the highest rows first, and no more than count of them."""
+    for name, options in (
+        ("reduce", {"mode": "seriesToRows", "reducers": ["max"]}),
+        ("sortBy", {"sort": [{"field": "Max", "desc": True}]}),
+        ("limit", {"limitField": count}),
+    ):
+        panel.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(True).limit(count))
 
 
 _PANELS: Final[Mapping[str, Any]] = {

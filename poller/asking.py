@@ -10,17 +10,27 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import sub
 from typing import Annotated, Final
 
 import msgspec
 
-from poller.discovery import INDEXES_MOVED, Discovery, Question, Rediscovery, discover, needs_rediscovery
+from poller.discovery import (
+    IF_TABLE_LAST_CHANGE,
+    INDEXES_MOVED,
+    SYS_UPTIME,
+    Discovery,
+    Question,
+    Rediscovery,
+    discover,
+    needs_rediscovery,
+)
 from poller.estate import Device
 from poller.log import tell
-from poller.polling import PollPlan, failed_poll, plan_poll, poll_device
+from poller.polling import OPER_STATUS, PollPlan, failed_poll, plan_poll, poll_device
 from poller.profiles import BadProfile, Profiles
-from poller.readings import DeviceReading, FailedPoll
+from poller.readings import DeviceReading, FailedPoll, PollCost
 from poller.rounds import Answer
 from probes.snmp import PreparedPoll, Snmp, SnmpError, SnmpTarget
 from probes.snmp.device import LARGEST_PDU_VARBINDS
@@ -62,14 +72,63 @@ class Asking:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._snmp = snmp
-        self._interval_seconds = interval_seconds
         self._profiles = profiles
         self._clock_ns = clock_ns
-        self._watched = {key: _Watched(device, target) for key, (device, target) in targets.items()}
+        self._interval_seconds = interval_seconds
+        self._watched: dict[str, _Watched] = {}
+        self.follow(targets, interval_seconds)
+
+    def follow(self, targets: Mapping[str, tuple[Device, SnmpTarget]], interval_seconds: float) -> set[str]:
+        """Ask these devices and no others; the answer is who is asked in another way from now on.
+
+        Who stays as it was keeps its session, its prepared requests and its last reading. With other credentials a
+        device is still the same: what was discovered of it stays. At another address, or with another profile, it is
+        met anew.
+        """
+        before, self._watched = self._watched, {}
+        usual_before, self._interval_seconds = self._interval_seconds, interval_seconds
+        changed = set()
+        for key, (device, target) in targets.items():
+            known = before.pop(key, None)
+            if known is not None and known.target == target and known.device.profile == device.profile:
+                self._watched[key] = known
+                planned_by = known.device.interfaces, known.device.interval or usual_before
+                known.device = device
+                if planned_by != (device.interfaces, device.interval or interval_seconds):
+                    self._plan(known)
+                continue
+            changed.add(key)
+            self._watched[key] = watched = _Watched(device, target)
+            if known is not None:
+                self._meet_again(watched, known)
+        for gone in before.values():
+            self._snmp.forget(gone.target)
+        return changed
+
+    def _meet_again(self, watched: _Watched, known: _Watched) -> None:
+        """A device with other settings: sessions begin anew; what was learned of it stays where it is the same box."""
+        request_size = self._snmp.device(known.target).size.limit
+        self._snmp.forget(known.target)
+        here, there = (
+            (each.target.address, each.target.port, each.target.context_name, each.device.profile)
+            for each in (watched, known)
+        )
+        if here == there:
+            self._snmp.device(watched.target).size.limit = request_size
+            watched.discovery, watched.before = known.discovery, known.before
+            self._plan(watched)
 
     async def ask(self, device: str, due_ns: int, deadline_seconds: float) -> Answer:
-        """One poll; what takes longer than the deadline is given up (R5)."""
+        """One poll, with what it cost; what takes longer than the deadline is given up (R5)."""
         watched = self._watched[device]
+        agent, begun = self._snmp.device(watched.target), time.monotonic()
+        before = agent.packets, agent.retries, agent.timeouts
+        answer = await self._answer(watched, due_ns, deadline_seconds)
+        packets, retries, timeouts = map(sub, (agent.packets, agent.retries, agent.timeouts), before)
+        return replace(answer, cost=PollCost(time.monotonic() - begun, packets, retries, timeouts))
+
+    async def _answer(self, watched: _Watched, due_ns: int, deadline_seconds: float) -> Answer:
+        device = watched.device.id
         try:
             async with asyncio.timeout(deadline_seconds):
                 return await self._ask(watched, due_ns)
@@ -80,6 +139,30 @@ class Asking:
             return failed_poll(device, due_ns, error)
         except BadProfile as error:
             return FailedPoll(device, due_ns, "bad_profile", str(error), answered=None)
+
+    async def look(self, device: str, interface: str, deadline_seconds: float) -> int | None:
+        """The ifOperStatus of one interface as of now (1 up, 2 down, ...).
+
+        None where only a poll can tell: the device does not answer, or its rows may have moved since the last poll.
+        """
+        watched = self._watched.get(device)
+        if watched is None or watched.before is None or watched.plan is None:
+            return None
+        layout = watched.plan.layout
+        if interface not in layout.names:
+            return None
+        if_index = layout.if_indexes[layout.names.index(interface)]
+        wanted = (SYS_UPTIME, IF_TABLE_LAST_CHANGE, (*OPER_STATUS, if_index))
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                answers = await self._snmp.get(watched.target, wanted)
+        except (TimeoutError, SnmpError):
+            return None
+        uptime, changed, status = (one.value if isinstance(one.value, int) else None for one in answers)
+        earlier = watched.before.device_uptime_ticks
+        if uptime is None or (earlier is not None and uptime < earlier):
+            return None
+        return status if changed == watched.before.if_table_last_change else None
 
     def rediscover(self, device: str, why: str) -> None:
         """Discover the device anew with its next poll: it said that it has changed."""
@@ -104,6 +187,20 @@ class Asking:
         if watched is None or watched.before is None or watched.before.device_uptime_ticks is None:
             return None
         return watched.before.device_uptime_ticks, watched.before.device_received_ns
+
+    def engine_clock(self, engine_id: bytes) -> tuple[int, int] | None:
+        """EngineBoots and engineTime of an engine at this moment, by authenticated answers to our own polls.
+
+        None where no device that is polled with authentication is that engine.
+        """
+        for watched in self._watched.values():
+            target = watched.target
+            if target.version != "3" or target.user is None or target.user.auth is None:
+                continue
+            engine = self._snmp.device(target).engine
+            if engine is not None and engine.engine_id == engine_id and engine.is_set:
+                return engine.read(self._snmp.clock())
+        return None
 
     def save(self) -> dict[str, bytes]:
         """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""
@@ -171,6 +268,15 @@ class Asking:
             profile=found.family,
             interfaces=len(found.interfaces),
         )
+
+    def _plan(self, watched: _Watched) -> None:
+        """Plan and prepare anew from what was discovered; where that does not fit any more, it is discovered anew."""
+        found, watched.discovery = watched.discovery, None
+        if found is not None:
+            try:
+                self._take(watched, found)
+            except BadProfile as error:
+                tell(_log, logging.INFO, "discovery_not_kept", device=watched.device.id, reason=str(error))
 
     def _take(self, watched: _Watched, found: Discovery) -> None:
         device = watched.device

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from poller.forward import take_forward
 from poller.log import tell
 
 _log: Final = logging.getLogger(__name__)
@@ -42,12 +43,18 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     try:
-        return _unpack(packed)
+        parts = _unpack(packed)
+        changed: list[tuple[str, int, int]] = []
+        if "pipeline" in parts:
+            parts["pipeline"], changed = take_forward(parts["pipeline"])
     except (msgspec.DecodeError, ValueError, KeyError, TypeError) as error:
         aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
         path.replace(aside)
         tell(_log, logging.ERROR, "checkpoint_damaged", reason=str(error), moved_to=str(aside))
         return {}
+    for name, before, after in changed:
+        tell(_log, logging.INFO, "state_taken_forward", file=path.name, part=name, before=before, after=after)
+    return parts
 
 
 def _unpack(packed: bytes) -> dict[str, Any]:

@@ -4,9 +4,10 @@ Three witnesses: our interface to it (SNMP), echoes to its three points as they 
 share that is lost of those to its far edge. What is older than its time says nothing (R35).
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from poller.faults import Answer, Vector
 from poller.redundancy import State
@@ -52,6 +53,25 @@ class Evidence:
     points: dict[str, PointEvidence] = field(default_factory=dict)
     scope: str = "outside"
 
+    def save(self) -> dict[str, Any]:
+        """What was seen, as plain values; restore takes it over. What is too old by then says nothing by itself."""
+        probe = self.probe
+        return {
+            "interface": [self.interface_up, self.interface_ns],
+            "probe": None if probe is None else [probe.seen_ns, probe.loss_ratio, probe.delay_seconds, probe.lossy],
+            "bits_per_second": self.bits_per_second,
+            "points": {point: [str(each.answer), each.seen_ns] for point, each in self.points.items()},
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what save gave."""
+        self.interface_up, self.interface_ns = saved["interface"]
+        self.probe = None if saved["probe"] is None else ProbeEvidence(*saved["probe"])
+        self.bits_per_second = saved["bits_per_second"]
+        self.points = {
+            point: PointEvidence(Answer(answer), seen_ns) for point, (answer, seen_ns) in saved["points"].items()
+        }
+
     def vector(self, at_ns: int, *, isolated: bool = False) -> Vector:
         """What is known at a moment; what is older than its time is unknown."""
         known = {point: each.answer for point, each in self.points.items() if abs(at_ns - each.seen_ns) <= STALE_NS}
@@ -88,6 +108,30 @@ def judge_circuit(evidence: Evidence, at_ns: int, *, isolated: bool = False) -> 
     if probe is not None or vector.far is Answer.UP:
         return State.UP, "the far edge answers"
     return State.UNKNOWN, "neither its interface nor its far edge has been seen lately"
+
+
+_JA: Final = (
+    (re.compile("monitoring is isolated"), "監視装置が孤立しています"),
+    (re.compile("its interface is down"), "インターフェースがダウンしています"),
+    (re.compile("the far edge does not answer and neither does our edge"), "向こう端も当方の端も応答がありません"),
+    (re.compile("the far edge does not answer"), "向こう端の応答がありません"),
+    (re.compile("the far edge answers, but nothing beyond it"), "向こう端は応答しますが、その先の応答がありません"),
+    (
+        re.compile(r"echoes to the far edge are being lost, ([0-9.]+%) in the last minute"),
+        r"向こう端へのエコーが失われています（直近1分 \1）",
+    ),
+    (re.compile("its interface is up"), "インターフェースはアップです"),
+    (re.compile("the far edge answers"), "向こう端は応答しています"),
+    (
+        re.compile("neither its interface nor its far edge has been seen lately"),
+        "インターフェースも向こう端も、しばらく確認できていません",
+    ),
+)
+
+
+def reason_ja(reason: str) -> str:
+    """A sentence of judge_circuit in Japanese; any other as it stands."""
+    return next((match.expand(ja) for known, ja in _JA if (match := known.fullmatch(reason))), reason)
 
 
 def judge_group(states: Iterable[State]) -> State:

@@ -66,6 +66,13 @@ class Circuits:
                 row = reading.layout.names.index(interface)
                 evidence.interface_up = _INTERFACE_UP.get(reading.oper_status[row])
 
+    def see_interface(self, device: str, interface: str, oper_status: int, at_ns: int) -> None:
+        """Take the state of one interface, from a look beside the polls; what is known from later stays."""
+        for name, circuit in self._on_device.get(device, ()):
+            evidence = self._evidence[circuit]
+            if name == interface and at_ns >= evidence.interface_ns:
+                evidence.interface_ns, evidence.interface_up = at_ns, _INTERFACE_UP.get(oper_status)
+
     def see_failure(self, failed: FailedPoll) -> None:
         """A device that cannot be asked says nothing of its circuits: not up, and not down either."""
         for _, circuit in self._on_device.get(failed.device, ()):
@@ -270,13 +277,16 @@ class Circuits:
         return found
 
     def save(self) -> dict[str, Any]:
-        """What cannot be seen again within a minute, as plain JSON types: switch-overs, and the hours of the lines."""
+        """What is known, as plain JSON types: evidence, switch-overs, and the hours of the lines."""
         return {
             "version": VERSION,
             "groups": {group: tracker.save() for group, tracker in self._trackers.items()},
             "watches": [[circuit, way, watch.save()] for (circuit, way), watch in self._watches.items()],
             "slots": {circuit: each.slot_ns for circuit, each in self._evidence.items()},
             "answered": sorted(self._answered),
+            "evidence": {circuit: each.save() for circuit, each in self._evidence.items()},
+            "told": [[*key, at_ns] for key, at_ns in self._told_ns.items()],
+            "isolated": self._isolated,
             "untold": [[each.group, each.at_ns, each.before, each.after, each.reason] for each in self._untold],
         }
 
@@ -285,6 +295,11 @@ class Circuits:
         if saved["version"] != VERSION:
             raise ValueError(f"circuits of version {saved['version']} cannot be read, only {VERSION}")
         self._answered.update((circuit, point) for circuit, point in saved.get("answered", ()))
+        self._isolated = saved.get("isolated", False)
+        self._told_ns = {(measurement, id_): at_ns for measurement, id_, at_ns in saved.get("told", ())}
+        for circuit, entry in saved.get("evidence", {}).items():
+            if circuit in self._evidence:
+                self._evidence[circuit].restore(entry)
         for group, entry in saved["groups"].items():
             if group in self._trackers:
                 self._trackers[group].restore(entry)

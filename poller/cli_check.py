@@ -13,6 +13,7 @@ from rich.table import Table
 from poller.cli_check_live import check_live
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit, told
 from poller.config import Configuration
+from poller.config.filecheck import check_authorities
 from poller.config.problems import Problem
 from poller.config.secretcheck import check_secrets
 from poller.units import format_rate
@@ -81,8 +82,10 @@ def check(
 
 
 def warnings_of(configuration: Configuration) -> list[Problem]:
-    """What works but should not stay so, and the secrets that cannot be read here and now, which would stop `run`."""
-    return sorted((*configuration.warnings, *check_secrets(configuration.secrets, configuration.directory)))
+    """What works but should not stay so, and the secrets and authorities' files that cannot be read here and now."""
+    secrets = check_secrets(configuration.secrets, configuration.directory)
+    authorities = check_authorities(configuration.authorities, configuration.directory)
+    return sorted((*configuration.warnings, *secrets, *authorities))
 
 
 def summary(configuration: Configuration) -> dict[str, Any]:

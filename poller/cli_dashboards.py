@@ -40,7 +40,10 @@ def push_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make or change folder, data source and dashboards in Grafana 10 or newer; again is no change."""
+    """Make or change folder, data source and dashboards in Grafana 10 or newer; again is no change.
+
+    The exit status is 1 where something could not be done, or Grafana says that it cannot read from the data source.
+    """
     configuration = load_or_exit(config)
     _check_url("--url", url)
     here = Path.cwd()
@@ -64,6 +67,8 @@ def push_command(
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(done, ensure_ascii=False))
+    if any(each["outcome"] == "fails" for each in done):
+        raise typer.Exit(1)
 
 
 def _source(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +16,7 @@ from poller import demo as layout
 from poller.cli_options import load_or_exit
 from poller.cli_run import run_daemon
 from poller.config import Configuration
+from poller.free_ports import free_port
 from poller.log import start_logging
 
 _START_SECONDS = 60.0
@@ -54,7 +54,7 @@ def demo(
         )
         if laid.snmpd is not None:
             _start(stack, laid.snmpd, None)
-        run_daemon(configuration, _tell)
+        run_daemon(configuration, _tell, of_terminal=True)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -76,11 +76,11 @@ def _invent_past(laid: layout.Demo, days: int) -> None:
 def on_free_ports(configuration: Configuration) -> Configuration:
     """The same configuration with wall and agents on ports that nobody else has, and mails that lead to that wall."""
     estate = configuration.estate
-    wall = estate.wall.model_copy(update={"port": layout.free_port(estate.wall.port)})
+    wall = estate.wall.model_copy(update={"port": free_port(estate.wall.port)})
     wall_url = f"http://{wall.listen}:{wall.port}"
     mail = estate.mail.model_copy(update={"wall_url": wall_url})
-    agents = layout.free_port(estate.polling.port, socket.SOCK_DGRAM)
-    told = layout.free_port(estate.notifications.port, socket.SOCK_DGRAM)
+    agents = free_port(estate.polling.port)
+    told = free_port(estate.notifications.port)
     polling = estate.polling.model_copy(update={"port": agents})
     notifications = estate.notifications.model_copy(update={"port": told})
     changed = {"wall": wall, "polling": polling, "mail": mail, "notifications": notifications}

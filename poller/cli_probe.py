@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from poller.cli_options import JsonOption, LangOption, language, load_or_exit
-from poller.questions import question_of
+from poller.estate import Service
+from poller.questions import ask_service
+from poller.secrets import SecretReference, SecretUnavailable
 from probes.errors import BadQuestion
 from probes.result import ProbeResult, Question, ServiceState
 from probes.sentences import PHASES
@@ -33,6 +35,9 @@ _CHOICES: Final = {"transport": ("both", "udp", "tcp"), "family": ("any", "ipv4"
 
 KindArgument = Annotated[str, typer.Argument(help=f"{', '.join(PROBES)}; with -c a service's id alone.")]
 TargetArgument = Annotated[str | None, typer.Argument(help="HOST[:PORT], [IPv6]:PORT, or for http a URL.")]
+ProxyPasswordOption = Annotated[
+    str | None, typer.Option("--proxy-password", help='http: where the password is: "file:PATH" or "env:NAME".')
+]
 TransportOption = Annotated[str | None, typer.Option("--transport", help="dns: both, udp or tcp.")]
 
 
@@ -45,6 +50,8 @@ def probe(  # noqa: PLR0917 - a command has as many options as its users need
     expect: Annotated[str | None, typer.Option("--expect", help="dns: record or NXDOMAIN; http: text.")] = None,
     status: Annotated[int | None, typer.Option("--status", help="http: the status expected.")] = None,
     proxy: Annotated[str | None, typer.Option("--proxy", help="http: URL of the explicit proxy.")] = None,
+    proxy_user: Annotated[str | None, typer.Option("--proxy-user", help="http: whom to log in to it as.")] = None,
+    proxy_password: ProxyPasswordOption = None,
     blocked: Annotated[bool, typer.Option("--blocked", help="http: the filter must block it.")] = False,
     sender: Annotated[str | None, typer.Option("--sender", help="smtp: the sender, else the null sender.")] = None,
     recipient: Annotated[str | None, typer.Option("--recipient", help="smtp: go on to RCPT for it.")] = None,
@@ -68,6 +75,8 @@ def probe(  # noqa: PLR0917 - a command has as many options as its users need
         "expect": expect,
         "status": status,
         "proxy": proxy,
+        "proxy_user": proxy_user,
+        "proxy_password": proxy_password,
         "blocked": blocked or None,
         "sender": sender,
         "recipient": recipient,
@@ -79,12 +88,13 @@ def probe(  # noqa: PLR0917 - a command has as many options as its users need
     }
     given = {name: value for name, value in options.items() if value is not None}
     try:
+        trace = _Lid(to_stderr=as_json) if explain else None
         if config is not None:
-            kind, question = _configured(config, kind, target, given)
+            service, directory = _configured(config, kind, target, given)
+            result = asyncio.run(ask_service(service, directory, trace))
         else:
             question = _question(kind, target, given | {"timeout_seconds": timeout})
-        lid = _Lid(to_stderr=as_json)
-        result = asyncio.run(probe_service(kind, question, lid if explain else None))
+            result = asyncio.run(probe_service(kind, question, trace))
     except BadQuestion as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(_BAD_INPUT) from None
@@ -118,12 +128,24 @@ def _question(kind: str, target: str | None, given: dict[str, Any]) -> Question:
     for option, words in _CHOICES.items():
         if given.get(option, words[0]) not in words:
             raise BadQuestion(f"--{option} is {', '.join(words[:-1])} or {words[-1]}, not {given[option]!r}")
+    if ("proxy_user" in given) != ("proxy_password" in given):
+        raise BadQuestion("--proxy-user and --proxy-password go together")
+    if "proxy_password" in given:
+        given = given | {"proxy_password": _secret(given["proxy_password"])}
     question = replace(Question(target), **given)
     PROBES[kind].check(question)
     return question
 
 
-def _configured(directory: Path, key: str, target: str | None, given: dict[str, Any]) -> tuple[str, Question]:
+def _secret(reference: str) -> str:
+    """The secret, which is named on the command line and never written there; raises BadQuestion."""
+    try:
+        return SecretReference.parse(reference).read(Path()).reveal()
+    except (ValueError, SecretUnavailable) as error:
+        raise BadQuestion(f"--proxy-password: {error}") from None
+
+
+def _configured(directory: Path, key: str, target: str | None, given: dict[str, Any]) -> tuple[Service, Path]:
     """A service of the configuration, asked exactly as the daemon does; raises BadQuestion."""
     if target is not None or given:
         raise BadQuestion("with -c name a service alone: everything else stands in the configuration")
@@ -131,7 +153,7 @@ def _configured(directory: Path, key: str, target: str | None, given: dict[str, 
     service = configuration.estate.services.get(key)
     if service is None:
         raise BadQuestion(f"there is no service {key!r} in {directory}")
-    return service.kind, question_of(service, configuration.directory)
+    return service, configuration.directory
 
 
 def _option(field: str) -> str:

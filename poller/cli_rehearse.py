@@ -107,7 +107,7 @@ async def _watch(
 
 
 class _Progress:
-    """What is seen, on the terminal while it lasts; on anything else a line for each change."""
+    """What is seen, on the terminal while it lasts; on anything else a line for who carries, and for each change."""
 
     def __init__(self, configuration: Configuration, lang: str) -> None:
         self._estate = configuration.estate
@@ -117,6 +117,7 @@ class _Progress:
             Live(console=self._console, transient=True, auto_refresh=False) if self._console.is_terminal else None
         )
         self._told = 0
+        self._carrier_told = False
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -133,6 +134,10 @@ class _Progress:
         if self._live is not None:
             self._live.update(self._table(recorder, record), refresh=True)
             return
+        if record.carrier_before and not self._carrier_told:
+            self._carrier_told = True
+            name = name_of(self._estate, self._lang, record.carrier_before)
+            typer.echo(f"通信を運ぶもの： {name}" if self._lang == "ja" else f"carried by {name}", err=True)
         for change in record.changes[self._told :]:
             name = name_of(self._estate, self._lang, change.member)
             typer.echo(f"{change.what} {name}: {change.before} -> {change.after}", err=True)

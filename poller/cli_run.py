@@ -27,8 +27,11 @@ def run(
     run_daemon(load_or_exit(config), lambda url: typer.echo(f"wall: {url}"))
 
 
-def run_daemon(configuration: Configuration, ready: Callable[[str], None]) -> None:
-    """Run it in this process; what keeps it from beginning is one sentence and exit status 1."""
+def run_daemon(configuration: Configuration, ready: Callable[[str], None], *, of_terminal: bool = False) -> None:
+    """Run it in this process; what keeps it from beginning is one sentence and exit status 1.
+
+    of_terminal: it ends with its terminal, and does not reload.
+    """
 
     def begin(url: str) -> None:
         # What was built at the start stays for ever: collecting it again and again would hold the loop up.
@@ -38,7 +41,7 @@ def run_daemon(configuration: Configuration, ready: Callable[[str], None]) -> No
         ready(url)
 
     async def main() -> None:
-        await Daemon(configuration).run(begin)
+        await Daemon(configuration, of_terminal=of_terminal).run(begin)
 
     try:
         uvloop.run(main())

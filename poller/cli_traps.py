@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from poller.alerts.notifications import ACCEPT_ENGINE
+from poller.alerts.records import AuditEntry
+from poller.cli_incidents import inquiry_of, login, origin
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
+from poller.config import Configuration
 
 _PERIOD_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
@@ -18,13 +22,20 @@ _PATIENCE_SECONDS: Final = 5.0
 
 def traps(
     config: ConfigurationOption,
+    *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing what comes.")] = False,
     url: Annotated[str | None, typer.Option("--url", help="The wall, if not where the configuration says.")] = None,
+    accept: Annotated[
+        str | None, typer.Option("--accept", metavar="ENGINE", help="Believe a refused SNMPv3 sender again (its id).")
+    ] = None,
     as_json: JsonOption = False,
     lang: LangOption = None,
 ) -> None:
     """Show the latest notifications (traps, informs), oldest first, and what became of all of them."""
     configuration = load_or_exit(config)
+    if accept is not None:
+        _accept(configuration, accept.lower())
+        return
     estate = configuration.estate
     words = language(lang)
     zone = ZoneInfo(estate.organisation.timezone)
@@ -45,6 +56,18 @@ def traps(
                 typer.echo(_funnel(state["funnel"], words))
             return
         time.sleep(_PERIOD_SECONDS)
+
+
+def _accept(configuration: Configuration, engine: str) -> None:
+    """Ask the daemon to believe an engine again; it hears of it with its next beat, and the audit keeps who did."""
+    if len(engine) % 2 or not set(engine) <= set("0123456789abcdef") or not engine:
+        typer.echo(f"{engine!r} is no engine id: write its hexadecimal digits as the page shows them", err=True)
+        raise typer.Exit(2)
+    text = f"engine {engine} is believed again"
+    entry = AuditEntry(time.time_ns(), login(), origin(), ACCEPT_ENGINE, engine, text, command=True)
+    with inquiry_of(configuration) as inquiry:
+        inquiry.command(entry)
+    typer.echo(f"{engine}: its next authentic message sets its clock")
 
 
 def _ask(url: str) -> dict[str, Any]:

@@ -82,6 +82,10 @@ class Contracts:
     tenants: Mapping[str, TenantContract]
     interval_ns: Mapping[str, int] = field(default_factory=dict)
 
+    def grounds(self) -> object:
+        """All that counting against contracts rests on, to be compared; devices that no contract names are no part."""
+        return self.circuits, self.line_groups, self.redundancy_groups, self.tenants, self.accounts()
+
     def accounts(self) -> list[Account]:
         """What the slot ledger is to sum."""
         return [replace(each, interval_ns=self._slowest_ns(each)) for each in self._accounts()]

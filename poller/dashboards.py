@@ -19,6 +19,7 @@ Dashboard: TypeAlias = dict[str, Any]
 _FROM: Final = re.compile(r'FROM "([a-z0-9_]+)"')
 _QUOTED: Final = re.compile(r'"([A-Za-z0-9_]+)"')
 _ENDING: Final = re.compile(r"_(mean|max)$")
+_ZONE: Final = re.compile(r" tz\('[^']*'\)")
 _COLOURS: Final = {"notice": "yellow", "minor": "orange", "serious": "red"}
 _FINE: Final = "green"
 
@@ -44,8 +45,12 @@ def names_used(query: str) -> tuple[str, set[str]]:
 
 
 def fit(dashboard: Dashboard, estate: Estate) -> Dashboard:
-    """The dashboard for an estate: its thresholds and its choices."""
-    return _fit_choices(fit_thresholds(dashboard, estate), estate)
+    """The dashboard for an estate: its thresholds, its choices and where its days begin."""
+    fitted = _fit_choices(fit_thresholds(dashboard, estate), estate)
+    for panel in panels(fitted):
+        for target in panel["targets"]:
+            target["query"] = _ZONE.sub(f" tz('{estate.organisation.timezone}')", target["query"])
+    return fitted
 
 
 def fit_thresholds(dashboard: Dashboard, estate: Estate) -> Dashboard:
@@ -59,6 +64,8 @@ def fit_thresholds(dashboard: Dashboard, estate: Estate) -> Dashboard:
 
 
 def _steps(panel: Dashboard, estate: Estate) -> list[dict[str, Any]]:
+    if "service_level.availability_ratio" in _fields(panel):
+        return _promises(estate)
     rules = [rule for field in _fields(panel) for rule in estate.rules.values() if rule.on == field]
     above = _worst({rule.above: rule for rule in sorted(rules, key=_rank) if rule.above is not None})
     if above:
@@ -69,6 +76,17 @@ def _steps(panel: Dashboard, estate: Estate) -> list[dict[str, Any]]:
     # what lies below the lowest level has its colour, and so on upwards; above the highest all is well
     edges = [None, *(at for at, _ in below)]
     return [{"value": at, "color": c} for at, c in zip(edges, [*(c for _, c in below), _FINE], strict=True)]
+
+
+def _promises(estate: Estate) -> list[dict[str, Any]]:
+    """Red below every availability that was promised, green where all are kept."""
+    all_of_them = [each.availability for each in estate.services.values()]
+    all_of_them += [each.availability for each in estate.circuits.values()]
+    promised = sorted({each for each in all_of_them if each is not None})
+    if not promised:
+        return []
+    steps = {None: _COLOURS["serious"], promised[0]: _COLOURS["minor"], promised[-1]: _FINE}
+    return [{"value": at, "color": colour} for at, colour in steps.items()]
 
 
 def _worst(rules: Mapping[float | None, Rule]) -> dict[float, str]:

@@ -45,6 +45,8 @@ def level_samples(report: ServiceReport, time_ns: int) -> list[Sample]:
         }
         if level.target is not None:
             fields["target_ratio"] = level.target
+        if level.allowance_seconds and level.allowance_left_seconds is not None:
+            fields["allowance_left_ratio"] = level.allowance_left_seconds / level.allowance_seconds
         tags = (("kind", subject.kind), ("subject", subject.id))
         samples.append(Sample("service_level", tags, fields, time_ns))
     return samples

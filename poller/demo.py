@@ -8,12 +8,12 @@ import fcntl
 import os
 import secrets
 import shutil
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from poller.free_ports import free_port
 from poller.share import share
 
 EXAMPLE: Final = "prefecture"
@@ -121,7 +121,7 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
     if command is None:
         local.unlink(missing_ok=True)
         return None
-    port = free_port(0, socket.SOCK_DGRAM)
+    port = free_port()
     secret = config / "secrets" / "this-machine"
     if not secret.exists():
         secret.touch(mode=0o600)
@@ -144,13 +144,3 @@ def _prepare_snmpd(config: Path, state: Path) -> tuple[str, ...] | None:
         "-p",
         str(state / "snmpd.pid"),
     )
-
-
-def free_port(wanted: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """The wanted port where nobody has it, else another one that is free now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        try:
-            probe.bind(("0.0.0.0" if kind is socket.SOCK_DGRAM else "127.0.0.1", wanted))  # noqa: S104 - as the lab does
-        except OSError:
-            return free_port(0, kind)
-        return int(probe.getsockname()[1])

@@ -15,7 +15,7 @@ _CLOCK_TOLERANCE_SECONDS: Final = 600.0
 
 def device_sample(device: Device, reading: DeviceReading) -> Sample:
     """The device answered, wholly or in part (R20); what it did not give is absent."""
-    fields: dict[str, FieldValue] = {"up": True, "quality": Quality.OBSERVED.value}
+    fields: dict[str, FieldValue] = {"up": True, "quality": Quality.OBSERVED.value, **_cost(reading)}
     for name, value in reading.values.items():
         kind = _FIELDS.get(name)
         if kind is not None:
@@ -38,7 +38,7 @@ def failed_sample(device: Device, failed: FailedPoll) -> Sample:
 
     A device that refuses us is up, and one that we could not ask is unknown: neither is made a fault of the network.
     """
-    fields: dict[str, FieldValue] = {"quality": Quality.FAILED.value, "reason": failed.reason}
+    fields: dict[str, FieldValue] = {"quality": Quality.FAILED.value, "reason": failed.reason, **_cost(failed)}
     if failed.reason in {MAINTENANCE, ISOLATED}:
         fields["quality"] = Quality.SUPPRESSED.value
     elif failed.answered is None:
@@ -46,6 +46,19 @@ def failed_sample(device: Device, failed: FailedPoll) -> Sample:
     else:
         fields["up"] = failed.answered
     return Sample("device", _tags(device), fields, failed.due_ns)
+
+
+def _cost(answer: DeviceReading | FailedPoll) -> dict[str, FieldValue]:
+    """What the poll cost us (R74)."""
+    cost = answer.cost
+    if cost is None:
+        return {}
+    return {
+        "poll_seconds": cost.seconds,
+        "poll_packets": cost.packets,
+        "poll_retries": cost.retries,
+        "poll_timeouts": cost.timeouts,
+    }
 
 
 def uptime_seconds(reading: DeviceReading) -> float | None:

@@ -11,11 +11,13 @@ are not permitted, or a family is missing, the daemon goes on without and says s
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol, TypeAlias
 
+from poller.alerts.subjects import Subject
 from poller.circuit_state import POINTS, ProbeEvidence
 from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
@@ -32,7 +34,11 @@ _log: Final = logging.getLogger(__name__)
 _SLOT_NS: Final = 60 * 10**9
 _AGAIN_SECONDS: Final = 5.0
 _DOUBTED: Final = frozenset({Standing.UNKNOWN, Standing.DOUBTFUL, Standing.DOWN})
+_TURN_SECONDS: Final = 1.0
+"""How often it is looked whom to ask: somebody may begin or end to work on it."""
 Address: TypeAlias = IPv4Address | IPv6Address
+Resting: TypeAlias = Callable[[Subject, int], str | None]
+"""The window of maintenance because of which nothing is to be asked of a subject at a moment (R55), or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,19 @@ def _parts(estate: Estate) -> Iterator[tuple[Address, Address | None, Part]]:
             address = getattr(circuit.probe, point)
             if address is not None:
                 yield address, None, Part(circuit.id, point)
+
+
+def at_rest(asked: Mapping[str, Asked], resting: Resting, now_ns: int) -> set[str]:
+    """The targets all of whose parts are being worked on; our own gateways are asked for ever."""
+    return {
+        key
+        for key, each in asked.items()
+        if all(part.point != "gateway" and resting(_subject_of(part), now_ns) is not None for part in each.parts)
+    }
+
+
+def _subject_of(part: Part) -> Subject:
+    return Subject("device" if part.point == "device" else "circuit", part.id)
 
 
 def family_addresses(device: Device) -> list[Address]:
@@ -143,14 +162,22 @@ class Echoes:
         clock_ns: Callable[[], int],
         ask_device: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._estate = estate
         self._pipeline = pipeline
-        self._asked = asked
         self._clock_ns = clock_ns
         self._ask_device = ask_device
         self._answers: dict[str, Answer] = {}
+        self._left: frozenset[str] = frozenset()
         self._ever: set[str] = set()
         self._losses: dict[str, LossWindow] = {}
+        self.follow(estate, asked)
+
+    def follow(self, estate: Estate, asked: Mapping[str, Asked]) -> None:
+        """Take what comes from these targets for the parts that they play in this estate."""
+        self._estate = estate
+        self._asked = asked
+        self._answers = {key: each for key, each in self._answers.items() if key in asked}
+        self._ever &= asked.keys()
+        self._losses = {key: each for key, each in self._losses.items() if key in asked}
         self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
         self._points: dict[str, list[str]] = {}
         for key, each in asked.items():
@@ -186,11 +213,18 @@ class Echoes:
             for key in self._neighbours(asked):
                 prober.hurry(key)
 
+    def leave(self, keys: Collection[str]) -> None:
+        """These targets are not asked for now: what was known of them becomes unknown, and not down."""
+        for key in keys:
+            self._answers.pop(key, None)
+            self._losses.pop(key, None)
+        self._left = frozenset(keys)
+
     def _neighbours(self, asked: Asked) -> set[str]:
         """Our gateways, and the other points of the circuits of which this is one."""
         circuits = {part.id for part in asked.parts if part.point in POINTS}
         found = {key for circuit in circuits for key in self._points[circuit]}
-        return (found | set(self._gateways)) - {asked.target.id}
+        return (found | set(self._gateways)) - {asked.target.id} - self._left
 
     def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
         now_ns = self._clock_ns()
@@ -266,40 +300,92 @@ def _device_sample(device: Device, fields: Mapping[str, FieldValue], time_ns: in
     )
 
 
-async def run_echoes(
-    estate: Estate,
-    pipeline: Pipeline,
-    clock_ns: Callable[[], int] = time.time_ns,
-    ask_device: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Keep echoes going until cancelled; should probing itself break, it is told and begun anew."""
-    asked = echo_targets(estate)
-    while True:
-        try:
-            await _probe(estate, asked, Echoes(estate, pipeline, asked, clock_ns, ask_device))
-        except LocalError as error:
-            tell(_log, logging.WARNING, "no_echoes", reason=str(error))
-            return
-        except Exception:  # noqa: BLE001 - told with its trace; without echoes the watch is half blind
-            _log.exception("echoes_broken")
-        await asyncio.sleep(_AGAIN_SECONDS)
+class EchoWatch:
+    """Keeps echoes going to everybody whom an estate names; follow() changes whom, and leaves the others alone.
 
+    resting says on what somebody works, so that it is not asked; once a second it is asked itself.
+    """
 
-async def _probe(estate: Estate, asked: Mapping[str, Asked], echoes: Echoes) -> None:
-    """Probe until that breaks. LocalError where nobody at all can be asked, with the first reason."""
-    refused: dict[str, None] = {}
-    plan = EchoPlan(interval_seconds=estate.polling.echo_interval)
-    plan.check(len(asked))
-    async with EchoProber((), lambda event: echoes.take(event, prober), plan) as prober:
-        added = 0
-        for each in asked.values():
+    def __init__(
+        self,
+        estate: Estate,
+        pipeline: Pipeline,
+        clock_ns: Callable[[], int] = time.time_ns,
+        ask_device: Callable[[str], None] = lambda _: None,
+        resting: Resting = lambda _subject, _now_ns: None,
+    ) -> None:
+        self._asked: Mapping[str, Asked] = echo_targets(estate)
+        self._interval_seconds = estate.polling.echo_interval
+        self._echoes = Echoes(estate, pipeline, self._asked, clock_ns, ask_device)
+        self._clock_ns = clock_ns
+        self._resting = resting
+        self._asking: dict[str, EchoTarget] = {}
+        self._refused: dict[str, tuple[EchoTarget, str]] = {}
+        self._rest: set[str] = set()
+        self._prober: EchoProber | None = None
+        self._changed = asyncio.Event()
+
+    def follow(self, estate: Estate) -> None:
+        """Ask those whom another estate names; only another interval begins everything anew."""
+        self._asked = echo_targets(estate)
+        self._echoes.follow(estate, self._asked)
+        self._interval_seconds = estate.polling.echo_interval
+        self._changed.set()
+        if self._prober is not None:
+            self._settle(self._prober)
+
+    async def run(self) -> None:
+        """Until cancelled; should probing itself break, it is told and begun anew."""
+        while True:
+            self._changed.clear()
             try:
-                prober.add(each.target)
-                added += 1
+                await self._probe()
             except LocalError as error:
-                refused.setdefault(str(error))
-        if refused and not added:
-            raise LocalError(next(iter(refused)))
-        for reason in refused:
+                tell(_log, logging.WARNING, "no_echoes", reason=str(error))
+                await self._changed.wait()
+            except Exception:  # noqa: BLE001 - told with its trace; without echoes the watch is half blind
+                _log.exception("echoes_broken")
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _probe(self) -> None:
+        """Probe until that breaks, or must begin anew. LocalError where nobody at all can be asked."""
+        interval_seconds = self._interval_seconds
+        plan = EchoPlan(interval_seconds=interval_seconds)
+        plan.check(len(self._asked))
+        self._asking, self._refused = {}, {}
+        async with EchoProber((), lambda event: self._echoes.take(event, prober), plan) as prober:
+            self._settle(prober)
+            if len(self._refused) == len(self._asked) > 0:
+                raise LocalError(next(iter(self._refused.values()))[1])
+            self._prober = prober
+            try:
+                while interval_seconds == self._interval_seconds:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_TURN_SECONDS):
+                            await prober.wait()
+                    self._settle(prober)
+            finally:
+                self._prober = None
+
+    def _settle(self, prober: EchoProber) -> None:
+        """Ask those who are to be asked now, and nobody else; those who stay do not notice."""
+        rest = at_rest(self._asked, self._resting, self._clock_ns())
+        if rest != self._rest:
+            tell(_log, logging.INFO, "echoes_resting", targets=len(rest))
+        self._rest = rest
+        wanted = {key: each.target for key, each in self._asked.items() if key not in rest}
+        for key in [key for key, target in self._asking.items() if wanted.get(key) != target]:
+            prober.remove(key)
+            del self._asking[key]
+        self._refused = {key: each for key, each in self._refused.items() if wanted.get(key) == each[0]}
+        reasons: dict[str, None] = {}
+        for key in wanted.keys() - self._asking.keys() - self._refused.keys():
+            try:
+                prober.add(wanted[key])
+                self._asking[key] = wanted[key]
+            except LocalError as error:
+                self._refused[key] = wanted[key], str(error)
+                reasons.setdefault(str(error))
+        for reason in reasons:
             tell(_log, logging.WARNING, "some_not_echoed", reason=reason)
-        await prober.wait()
+        self._echoes.leave(self._asked.keys() - self._asking.keys())

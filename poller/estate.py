@@ -10,20 +10,21 @@ on every reference in an Estate leading somewhere. Sections are mappings by id; 
     contacts, rotations, webhooks, calendars           whom to tell, and when
     rules, maintenance                                 about what
     users                                              who may see it
-    organisation, polling, notifications, mail, storage, wall   how this daemon runs
+    organisation, polling, notifications, mail, storage, wall, heartbeat   how this daemon runs
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from poller.people import Rotation, User, Webhook
 from poller.secrets import SecretReference
 from poller.settings import (
     Address,
     Flag,
+    Heartbeat,
     Id,
     Mail,
     Model,
@@ -271,6 +272,9 @@ class Service(Model):
     """HTTP: the status expected; else any below 400."""
     proxy: str | None = None
     """HTTP: URL of the explicit proxy."""
+    proxy_user: str | None = None
+    """HTTP: whom we log in to the proxy as, where it asks for that."""
+    proxy_password: SecretReference | None = None
     blocked: Flag = False
     """HTTP: the filter must block it."""
     sender: str = ""
@@ -334,7 +338,26 @@ class Selector(Model):
     varbinds: tuple[Annotated[str, StringConstraints(pattern=r"^[^=\s]+=.+$")], ...] = ()
     """Values of varbinds, written NAME=PATTERN, for rules on notification.*."""
     parts: tuple[str, ...] = ()
-    """Parts of the daemon itself: rounds, loop, journal, outbox, alerts, and the stores by their names."""
+    """Parts of the daemon itself: rounds, services, loop, journal, outbox, alerts, and the stores by their names."""
+
+
+class Runbook(Model):
+    """What to do, in the words of the people on call, one step a line.
+
+    Written as one text it serves for both languages.
+    """
+
+    ja: str = ""
+    en: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_text(cls, written: object) -> object:
+        return {"ja": written} if isinstance(written, str) else written
+
+    def lang(self, lang: str) -> str:
+        """The steps in "ja" or "en"; in the other language where they are written in one alone."""
+        return (self.en or self.ja) if lang == "en" else (self.ja or self.en)
 
 
 class Rule(Model):
@@ -366,8 +389,8 @@ class Rule(Model):
     clear_for: Duration = 60.0
     no_data: Literal["keep", "raise"] = "keep"
     severity: Severity
-    runbook: str = ""
-    """Steps in the words of the people on call; one a line."""
+    runbook: Runbook = Runbook()
+    """Stands in the mail; `{ja: ..., en: ...}`, or one text for both."""
 
 
 class Maintenance(Model):
@@ -395,6 +418,7 @@ class Estate(Model):
     mail: Mail = Mail()
     storage: Storage = Storage()
     wall: Wall = Wall()
+    heartbeat: Heartbeat = Heartbeat()
     sites: Mapping[Id, Site] = {}
     credentials: Mapping[Id, Credentials] = {}
     devices: Mapping[Id, Device] = {}

@@ -21,6 +21,8 @@ LEAST_TRAFFIC: Final = 100_000
 BROKEN_SHARE: Final = 0.1
 """Traffic below this share of the usual is no traffic."""
 USUAL_READINGS: Final = 10
+SHORT_SILENCE: Final = 2
+"""Readings that a member may miss in a row: the next rate covers them, so they are judged by that."""
 LATELY: Final = 20
 SHARED: Final = "shared"
 """Stands for a member where several carry."""
@@ -166,7 +168,9 @@ class Recorder:
             changes += [change for change in _changes("role", member, roles) if change.before]
         changes.sort(key=lambda change: change.at_ns)
         breaks = _group_breaks([self.ticks.get(target, []) for target in sorted(self.watched)], named=self.named)
-        ways = tuple(_way_record(way, rounds) for way in ("in", "out"))
+        missed = _missed(self.readings)
+        whole = [each for each in rounds if each[0] not in missed]
+        ways = tuple(_way_record(way, whole) for way in ("in", "out"))
         record = FailoverRecord(
             group=self.group,
             members=self.members,
@@ -231,6 +235,23 @@ def _rounds(readings: Mapping[str, Sequence[MemberReading]]) -> list[tuple[int, 
         for reading in series:
             by_time.setdefault(reading.at_ns, []).append(reading)
     return sorted(by_time.items())
+
+
+def _missed(readings: Mapping[str, Sequence[MemberReading]]) -> set[int]:
+    """Moments in which a member was silent for a short while only: one datagram lost is no break.
+
+    A silence that lasts until now is not judged before it is long.
+    """
+    found: set[int] = set()
+    for series in readings.values():
+        silences: list[list[int]] = []
+        for reading in series:
+            if reading.in_bits_per_second is not None or reading.out_bits_per_second is not None:
+                silences.append([])
+            elif silences:  # before its first rates a member is not missed
+                silences[-1].append(reading.at_ns)
+        found.update(at_ns for silence in silences if len(silence) <= SHORT_SILENCE for at_ns in silence)
+    return found
 
 
 def _carrier(readings: Sequence[MemberReading]) -> str:

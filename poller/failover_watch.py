@@ -238,7 +238,7 @@ class FailoverWatch:
                 self.complaints.append(f"{device}: {answer.text}")
             for each in member_readings(self._estate, members, before, reading, due_ns):
                 self.recorder.see_reading(each)
-            before = reading
+            before = reading or before  # a reading that was missed is covered by the rates of the next
 
 
 def named_addresses(texts: Iterable[str]) -> list[Address]:

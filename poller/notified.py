@@ -1,6 +1,6 @@
 """What becomes of notifications: from the receiver into the pipeline, the journal, and back as acknowledgements.
 
-    deliver()  accepted -> Sample -> pipeline.publish (journal, alerting, wall)      -> followup (polls)
+    deliver()  accepted -> Sample -> pipeline.publish (journal, alerting, wall)      -> followup -> look (polls)
     run()      journal.flush -> informs are answered, the funnel's last counter moves (R44: durable first)
     tick()     once a second: sums of repeats, storms, canary, polls that are due
 
@@ -21,10 +21,11 @@ from typing import Any, Final
 
 from poller.asking import Asking
 from poller.estate import Estate
-from poller.followup import Followup
+from poller.followup import Followup, Look
 from poller.log import tell
 from poller.pipeline import Pipeline
 from poller.sample import FieldValue, Sample
+from poller.settings import Notifications
 from poller.storage.errors import JournalUnavailable
 from poller.storage.journal import Journal
 from poller.storms import StormStory
@@ -32,11 +33,13 @@ from poller.uptime import UPTIME_SPAN
 from probes.snmp.message import V2C, CommunityMessage, Pdu, PduKind, encode_message
 from probes.snmp.oid import Oid, format_oid
 from probes.snmp.values import Tag, VarBind
-from traps.catalogue import Does, Severity
-from traps.flood import Window
+from traps.catalogue import Catalogue, Does, Severity
+from traps.flood import Limits, Window
 from traps.intake import CANARY, Accepted, Answer, Intake
 from traps.notification import SYS_UPTIME, TRAP_OID
-from traps.receiver import Receiver
+from traps.receiver import Receiver, open_socket
+from traps.resets import Reset
+from traps.sources import Sources
 from traps.words import Told, name_varbinds, subject_of, text_of
 
 _log: Final = logging.getLogger(__name__)
@@ -90,20 +93,51 @@ class Notified:
         self._settings = estate.notifications
         self._followup = Followup(estate)
         self._receivers: list[Receiver] = []
+        self._inherits = False
         self._pending: list[tuple[Receiver, Answer]] = []
         self._something = asyncio.Event()
         self._published = 0
         self._rebooted_ns: dict[str, int] = {}
         self._told_ns = 0
         self._node = socket.gethostname()
+        self.look: Callable[[Look], None] = lambda _look: None
+        """Is told what to ask now; nobody asks until somebody is set here."""
         self.storms = StormStory(estate.organisation.lang)
         self.canary = Canary(secrets.token_hex(16).encode())
         intake.canary = self.canary.community
         self.recent: deque[Entry] = deque(maxlen=RECENT_MOST)
         self._number = 0
 
+    def follow(self, estate: Estate, sources: Sources, catalogue: Catalogue) -> None:
+        """Take from those whom another estate names; who stays as it was keeps its counts, repeats and storm."""
+        self._estate = estate
+        self._settings = estate.notifications
+        self._followup.follow(estate)
+        self._rebooted_ns = {key: at_ns for key, at_ns in self._rebooted_ns.items() if key in estate.devices}
+        self.storms.lang = estate.organisation.lang
+        self.intake.flood.limits = flood_limits(estate.notifications)
+        self.intake.follow(sources, catalogue)
+
+    def begin(self, inherited: Sequence[socket.socket], clock_ns: Callable[[], int]) -> None:
+        """Receive by sockets that were handed to us, else by one of our own where the settings say so. OSError."""
+        self._inherits = bool(inherited)
+        self.listen(inherited or self.open(self._settings, anew=True) or (), clock_ns)
+
+    def open(self, wanted: Notifications, *, anew: bool = False) -> list[socket.socket] | None:
+        """Sockets of our own for these settings, to be given to listen(); None where those in use serve. OSError."""
+        place, other = ((each.listen, each.port) for each in (self._settings, wanted))
+        if self._inherits or (place == other and not anew):
+            return None
+        return [] if wanted.listen is None else [open_socket(str(wanted.listen), wanted.port)]
+
+    @property
+    def receives(self) -> bool:
+        """Whether there is any socket."""
+        return bool(self._receivers)
+
     def listen(self, sockets: Sequence[socket.socket], clock_ns: Callable[[], int]) -> None:
-        """Receive by these sockets, on the running loop, until close()."""
+        """Receive by these sockets and no others, on the running loop, until close()."""
+        self.close()
         for opened in sockets:
             receiver = Receiver(
                 opened,
@@ -117,6 +151,12 @@ class Notified:
                 tell(_log, logging.WARNING, "small_receive_buffer", text=receiver.buffer.warning)
             address, port = receiver.address
             tell(_log, logging.INFO, "receiving_notifications", address=address, port=port)
+
+    async def finish(self, clock_ns: Callable[[], int]) -> None:
+        """Read no more, make durable what was read, and answer it."""
+        for receiver in self._receivers:
+            receiver.stop()
+        await self.commit(clock_ns)
 
     def close(self) -> None:
         """Stop receiving."""
@@ -142,6 +182,7 @@ class Notified:
                 samples.append(self._take(one))
         if samples:
             self._pipeline.publish(samples, samples[-1].time_ns)
+            self._look(samples[-1].time_ns)
         self._pending += [(receiver, answer) for answer in answers]
         self._something.set()
 
@@ -153,23 +194,28 @@ class Notified:
         self.recent.append(Entry(self._number, one, told, about, more))
         self._published += one.window.count  # repeats of the same wake-up are in it already
         if one.device in self._estate.devices:
-            self._act(one)
+            self._act(one, told)
         return self._sample(one, told, about, more)
 
-    def _act(self, one: Accepted) -> None:
+    def _act(self, one: Accepted, told: Sequence[Told]) -> None:
         does = one.meaning.does
         if does is Does.REDISCOVER:
             self._asking.rediscover(one.device, one.meaning.name)
             self._rebooted_ns[one.device] = one.time_ns
-        self._followup.note(one.device, does, one.time_ns)
+        interface = self._row_of(one, told) if does is Does.POLL else None
+        self._followup.note(one.device, does, one.time_ns, interface)
 
     def _interface_of(self, one: Accepted, told: Sequence[Told]) -> dict[str, str]:
         """The interface's name from the discovery, where only its index was told."""
         if "ifIndex" not in one.meaning.varbinds or any(each.name == "ifName" and each.value for each in told):
             return {}
-        index = next((each.value for each in told if each.name == "ifIndex"), "")
-        name = self._asking.interface_name(one.device, int(index)) if index.isdecimal() else None
+        name = self._row_of(one, told)
         return {"ifName": name} if name is not None else {}
+
+    def _row_of(self, one: Accepted, told: Sequence[Told]) -> str | None:
+        """The interface of ours that it is about, by the index it tells."""
+        index = next((each.value for each in told if each.name == "ifIndex"), "")
+        return self._asking.interface_name(one.device, int(index)) if index.isdecimal() else None
 
     def _sample(self, one: Accepted, told: Sequence[Told], about: str, more: dict[str, str]) -> Sample:
         meaning = one.meaning
@@ -213,14 +259,15 @@ class Notified:
 
     # Time
 
-    def tick(self, now_ns: int) -> list[str]:
-        """Let time pass, once a second; the answer is whom to ask at once."""
+    def tick(self, now_ns: int) -> None:
+        """Let time pass, once a second."""
         flood = self.intake.flood
         sums = [self._resum(window) for window in flood.close(now_ns)]
         if sums:
             self._pipeline.publish(sums, now_ns)
             self._something.set()
         self.intake.security.forget(now_ns / 1e9)
+        self._recover(now_ns)
         changed = self.storms.see(flood.storm(), self.intake.catalogue, now_ns)
         if self._receivers and now_ns - self.canary.sent_ns >= self._settings.canary * _SECOND_NS:
             self._send_canary(now_ns)
@@ -229,7 +276,33 @@ class Notified:
             self._told_ns = now_ns
             self._pipeline.publish([self._state(now_ns)], now_ns)
         self._pipeline.remark(self.storms.take_remarks(), now_ns)
-        return self._followup.due(now_ns)
+        self._look(now_ns)
+
+    def _recover(self, now_ns: int) -> None:
+        """Believe engines again whose clock our own polls have proved: they were reset, nobody replays."""
+        security = self.intake.security
+        for reset in security.resets:
+            clock = self._asking.engine_clock(reset.engine_id)
+            if clock is not None and clock[0] == reset.boots:
+                security.prove(reset.engine_id, *clock, now_ns / 1e9)
+                self._tell_accepted(reset, "poll")
+
+    def accept_engine(self, engine_id: str, who: str) -> None:
+        """Believe what an engine says of its clock next; engine_id in hexadecimal digits, asked for by a person."""
+        for reset in self.intake.security.resets:
+            if reset.engine_id.hex() == engine_id.lower():
+                self.intake.security.accept_anew(reset.engine_id)
+                self._tell_accepted(reset, who)
+                return
+        tell(_log, logging.WARNING, "engine_not_refused", engine=engine_id, who=who)
+
+    def _tell_accepted(self, reset: Reset, by: str) -> None:
+        engine = reset.engine_id.hex()
+        tell(_log, logging.INFO, "engine_accepted", device=reset.device, engine=engine, boots=reset.boots, by=by)
+
+    def _look(self, now_ns: int) -> None:
+        for look in self._followup.due(now_ns):
+            self.look(look)
 
     def _resum(self, window: Window) -> Sample:
         """The row of a notification once more, with the count that it has by now: the same point, written again."""
@@ -247,10 +320,11 @@ class Notified:
         fields: dict[str, FieldValue] = {
             "storm": bool(self.intake.flood.storming),
             "canary_misses": self.canary.misses,
+            "refused_engines": len(self.intake.security.resets),
             "done_total": funnel.committed,
             "accepted_total": funnel.accepted,
             "drops_total": sum(funnel.dropped.values()),
-            "queue_depth": len(self._pending),
+            "queue_depth": len(self._pending) + sum(receiver.waiting for receiver in self._receivers),
         }
         return Sample("daemon", (("node", self._node), ("part", "notifications")), fields, now_ns)
 
@@ -309,3 +383,8 @@ class Notified:
     def restore(self, saved: dict[str, Any], now_ns: int) -> None:
         """Go on from what save() gave."""
         self.intake.security.restore(saved.get("engines", ()), now_ns / 1e9)
+
+
+def flood_limits(settings: Notifications) -> Limits:
+    """What one source may send, by the settings."""
+    return Limits(settings.per_second, settings.storm_per_second, settings.sum_within, settings.storm_calm)

@@ -86,6 +86,10 @@ class PathFinder:
         self._waiting: asyncio.Queue[str] = asyncio.Queue(WAITING)
         self.dropped = 0
 
+    def follow(self, estate: Estate) -> None:
+        """Look for what another estate names."""
+        self._estate = estate
+
     def ask(self, subject: str) -> bool:
         """Ask about a subject unless it was asked lately or too many wait; True where it will be asked."""
         now = self._clock()

@@ -3,7 +3,7 @@
     schedule -> rounds -> asking -> DeviceReading or FailedPoll
         accept():  reading -> rates -> interface samples, device sample
                    rates -> slots (octets shared over aligned minutes)
-                   oper status, also see_point(): states of circuits and line groups, as of that moment
+                   oper status, also see_interface(), see_point(): states of circuits and line groups as of that moment
         publish(): notifications of devices come in here as samples (poller.notified)
         tick():    closed slots -> circuits, line groups, tenants (samples), 5-minute roll-ups
         publish(): every sample -> journal (durable, for the stores)
@@ -21,7 +21,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from poller.accounts import SLOT_NS
-from poller.alerts.engine import Alerting, Change
+from poller.alerts.changes import Change, alert_samples
+from poller.alerts.engine import Alerting
 from poller.alerts.records import AuditEntry
 from poller.caps import PastUse
 from poller.circuit_state import ProbeEvidence
@@ -33,7 +34,7 @@ from poller.faults import Answer, gateway_answer
 from poller.interfaces import interface_samples
 from poller.log import tell
 from poller.rates import Rates
-from poller.readings import ISOLATED, DeviceReading, FailedPoll
+from poller.readings import ISOLATED, DeviceReading, FailedPoll, PollCost
 from poller.rollups import InterfaceRollups, Rollups
 from poller.sample import Sample
 from poller.slots import SlotLedger
@@ -64,16 +65,43 @@ class Pipeline:
         self._ledger = SlotLedger(self.contracts.accounts())
         self._flows = Flows(self.contracts.accounts())
         self._circuits = Circuits(self.contracts)
-        self._tenants = Tenants(self.contracts, ZoneInfo(estate.organisation.timezone))
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._tenants = Tenants(self.contracts, self._zone)
         self._rollups = Rollups()
         self._interface_rollups = InterfaceRollups()
         self._rolled_ns = 0
+        self._costs: dict[str, PollCost] = {}
         self._gateways: dict[str, Answer] = {}
+        self._show_findings()
+
+    def follow(self, estate: Estate, now_ns: int) -> None:
+        """Go on with another estate; alerting and the wall follow it first.
+
+        What hangs on contracts is built anew and takes over what its predecessor saves, which is the way of a restart
+        too. Everything else stays.
+        """
+        self._estate = estate
+        self._rates.keep_only(estate.devices.keys())
+        self._costs = {key: each for key, each in self._costs.items() if key in estate.devices}
+        gateways = {str(each) for each in estate.polling.gateways}
+        self._gateways = {each: answer for each, answer in self._gateways.items() if each in gateways}
+        contracts, zone = contracts_of(estate), ZoneInfo(estate.organisation.timezone)
+        self.contracts, before = contracts, self.contracts
+        if zone != self._zone or contracts.grounds() != before.grounds():
+            saved = {"slots": self._ledger.save(), "circuits": self._circuits.save(), "tenants": self._tenants.save()}
+            self._zone = zone
+            self._ledger, self._circuits = SlotLedger(contracts.accounts()), Circuits(contracts)
+            self._tenants = Tenants(contracts, zone)
+            self._flows.follow(contracts.accounts())
+            self.restore(saved)
+            self._circuits.follow(now_ns)
         self._show_findings()
 
     def accept(self, answer: DeviceReading | FailedPoll, now_ns: int) -> None:
         """Take the answer of one poll."""
         device = self._estate.devices[answer.device]
+        if answer.cost is not None:
+            self._costs[answer.device] = answer.cost
         if isinstance(answer, FailedPoll):
             if self.isolated and answer.answered is False:  # history must say unknown, not down (R54)
                 answer = replace(answer, reason=ISOLATED, answered=None)
@@ -91,6 +119,17 @@ class Pipeline:
         self.publish([device_sample(device, answer), *interface_samples(answer, rates)], now_ns)
         self._tell_states(answer.due_ns, self._circuits.on_device(answer.device), now_ns)
         self._live.show_flows(self._flows.update(rates))
+
+    def see_interface(self, device: str, interface: str, oper_status: int, now_ns: int) -> None:
+        """Take the state of one interface that was asked for beside the polls (R48); its counters wait for the poll."""
+        self._circuits.see_interface(device, interface, oper_status, now_ns)
+        tags = (("device", device), ("interface", interface))
+        self.publish([Sample("interface", tags, {"oper_status": oper_status}, now_ns)], now_ns)
+        self._tell_states(now_ns, self._circuits.on_device(device), now_ns)
+
+    def costs(self) -> dict[str, tuple[float, int, int, int]]:
+        """What the last poll of every device cost: seconds, packets, retries, timeouts (R74)."""
+        return {key: (each.seconds, each.packets, each.retries, each.timeouts) for key, each in self._costs.items()}
 
     def tick(self, now_ns: int) -> Sequence[str]:
         """Let time pass, once a second: close slots, raise and clear what time decides, show it.
@@ -144,6 +183,10 @@ class Pipeline:
         """Circuits and devices that were declared down since the last call: somebody should look for the path."""
         return self._alerting.take_lost()
 
+    def take_accepted_engines(self) -> list[tuple[str, str]]:
+        """Engines of senders that a person wants believed again, and who; each is given once."""
+        return self._alerting.take_accepted_engines()
+
     @property
     def isolated(self) -> bool:
         """Whether it is us: what cannot be reached now is unknown, and not down (R54)."""
@@ -189,7 +232,7 @@ class Pipeline:
         show_findings(self._live, self._circuits, self._tenants)
 
     def _keep(self, changes: Sequence[Change]) -> None:
-        samples = [*self._alerting.alert_samples(changes), *self._alerting.take_incident_samples()]
+        samples = [*alert_samples(changes), *self._alerting.take_incident_samples()]
         if samples:
             self._append(samples)
 

@@ -42,7 +42,8 @@ Columns: TypeAlias = tuple[Oid, ...]
 _DEVICE_GROUP: Final = 20
 """Device-level values that stay together in one PDU."""
 
-_OPER_STATUS: Final = (*IF_ENTRY, 8)
+OPER_STATUS: Final = (*IF_ENTRY, 8)
+"""ifOperStatus; an ifIndex follows."""
 _DISCONTINUITY: Final = (*IF_X_ENTRY, 19)
 _OCTETS: Final[Mapping[bool, tuple[Oid, Oid]]] = {
     True: ((*IF_X_ENTRY, 6), (*IF_X_ENTRY, 10)),
@@ -169,7 +170,7 @@ def _shape(interface: Interface) -> tuple[bool, str, bool]:
 def row_oids(interface: Interface) -> Group:
     """All that is asked of one interface, in the order that read_poll expects."""
     inward, outward = _PACKETS[interface.packets]
-    columns = [*_OCTETS[interface.wide], *inward, *outward, *_ERRORS_AND_DISCARDS, _OPER_STATUS]
+    columns = [*_OCTETS[interface.wide], *inward, *outward, *_ERRORS_AND_DISCARDS, OPER_STATUS]
     if interface.discontinuity:
         columns.append(_DISCONTINUITY)
     return tuple((*column, interface.if_index) for column in columns)

@@ -1,13 +1,16 @@
-"""What a probe is asked about a service of the estate. Pure."""
+"""What a probe is asked about a service of the estate, and the one way to ask it as it is configured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from poller.estate import Service
-from probes.result import Question
+from poller.secrets import SecretUnavailable
+from probes.result import ProbeResult, Question, ServiceState, Trace
+from probes.services import probe_service
 
 
 def question_of(service: Service, directory: Path) -> Question:
-    """The question; directory is the configuration's, to which ca_file is relative."""
+    """The question without its secrets; directory is the configuration's, to which ca_file is relative. Pure."""
     return Question(
         target=service.target,
         timeout_seconds=service.timeout,
@@ -18,6 +21,7 @@ def question_of(service: Service, directory: Path) -> Question:
         expect=service.expect,
         status=service.status,
         proxy=service.proxy,
+        proxy_user=service.proxy_user,
         blocked=service.blocked,
         sender=service.sender,
         recipient=service.recipient,
@@ -26,3 +30,26 @@ def question_of(service: Service, directory: Path) -> Question:
         ca_file=None if service.ca_file is None else str(directory / service.ca_file),
         offset_seconds=service.offset_seconds,
     )
+
+
+async def ask_service(service: Service, directory: Path, trace: Trace | None = None) -> ProbeResult:
+    """Ask once. Secrets are read each time, so that a new password needs no restart.
+
+    One that cannot be read makes the service unknown, not down.
+    """
+    question = question_of(service, directory)
+    reference = service.proxy_password
+    if reference is not None:
+        try:
+            question = replace(question, proxy_password=reference.read(directory).reveal())
+        except SecretUnavailable:
+            return not_asked(
+                service, f"proxy_password: {reference} を読めません", f"proxy_password: {reference} cannot be read"
+            )
+    return await probe_service(service.kind, question, trace)
+
+
+def not_asked(service: Service, japanese: str, english: str) -> ProbeResult:
+    """The result where something of ours kept us from asking."""
+    facts = {"detail": (japanese, english)}
+    return ProbeResult(service.kind, service.target, ServiceState.UNKNOWN, None, {}, "not_asked", facts)

@@ -59,8 +59,9 @@ UNVERIFIED_NS: Final = 300 * 10**9
 """After a restart the old index map is distrusted so long; by then a re-discovery has said that it still holds."""
 SHORTEST_GAP_NS: Final = 60 * 10**9
 """Below this nothing is a gap, because fast polls wait for agents that cache."""
-HOLD_NS: Final = CACHE_NS + 10 * 10**9
-"""Equal readings are held so long: the agent's cache and the distance of two fast polls."""
+HOLD_NS: Final = CACHE_NS + 9 * 10**9
+"""Equal readings are held so long: the agent's cache and the distance of two fast polls, which is 10 s less what the
+answer to the first of them came late."""
 
 
 class DeviceCounters:

@@ -63,6 +63,7 @@ class DeviceReading:
     uptime of a device without interfaces.
     failures: what could not be read, by table or field name, with the reason; the rest stands (R20).
     interval_ns: the device's polling interval at that time; a longer silence than two of them is a gap (R33).
+    cost: what it cost to ask, where that was counted.
     """
 
     device: str
@@ -84,11 +85,22 @@ class DeviceReading:
     device_received_ns: int = 0
     failures: Mapping[str, str] = field(default_factory=dict)
     interval_ns: int = 60_000_000_000
+    cost: "PollCost | None" = None
 
 
 MAINTENANCE: Final = "maintenance"
 ISOLATED: Final = "isolated"
 """Reasons of a FailedPoll that say nothing of the device: it was not asked on purpose, or we were cut off ourselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollCost:
+    """What one poll cost, discovery included: time, datagrams sent, those sent again, and those never answered."""
+
+    seconds: float
+    packets: int
+    retries: int
+    timeouts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +117,4 @@ class FailedPoll:
     reason: str
     text: str
     answered: bool | None = False
+    cost: "PollCost | None" = None

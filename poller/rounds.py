@@ -6,9 +6,10 @@ that is still being asked when its next time comes is counted and named (R3). No
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -25,6 +26,19 @@ _LONGEST_NAP_SECONDS: Final = 1.0
 Answer: TypeAlias = DeviceReading | FailedPoll
 
 
+async def nap(wake_ns: int | None, now_ns: int, changed: asyncio.Event) -> None:
+    """Sleep until a schedule's next due time, or until it was changed; an empty one is looked at every second too."""
+    seconds = _LONGEST_NAP_SECONDS
+    if wake_ns is not None:
+        seconds = min(seconds, max(0.0, (wake_ns - now_ns) / SECOND_NS))
+    changed.clear()
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        pass
+
+
 class Asker(Protocol):
     """Asks one device once; time runs out at the deadline, which is not an error but an answer."""
 
@@ -35,18 +49,26 @@ class Asker(Protocol):
 
 @dataclass(slots=True)
 class RoundsStatistics:
-    """Counted since the start, except the two maxima, which take() resets.
+    """Counted since the start, except the maxima and the lags, which take() resets.
 
-    lag_seconds: the largest delay between due and started; busy_ratio: the largest poll duration over its interval.
+    lags, lag_seconds: the delays between due and started, and the largest.
+    busy_ratio: the largest poll duration over its interval.
     """
 
     started: int = 0
     failed: int = 0
     missed: int = 0
     lag_seconds: float = 0.0
+    lags: list[float] = field(default_factory=list)
     busy_ratio: float = 0.0
     seconds: float = 0.0
     overruns: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lag_p99_seconds(self) -> float:
+        """The delay that 99 of 100 polls since take() did not exceed; 0 where there was none."""
+        ranked = sorted(self.lags)
+        return ranked[math.ceil(0.99 * len(ranked)) - 1] if ranked else 0.0
 
     def take(self) -> "RoundsStatistics":
         """A copy; the maxima and the duration begin anew."""
@@ -55,11 +77,13 @@ class RoundsStatistics:
             self.failed,
             self.missed,
             self.lag_seconds,
+            self.lags,
             self.busy_ratio,
             self.seconds,
             self.overruns.copy(),
         )
         self.lag_seconds = self.busy_ratio = self.seconds = 0.0
+        self.lags = []
         return copy
 
 
@@ -81,15 +105,31 @@ class Rounds:
         self._asker = asker
         self._accept = accept
         self._clock_ns = clock_ns
-        self._running: set[str] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self.statistics = RoundsStatistics()
+
+    def follow(self, intervals: Mapping[str, float], changed: Collection[str] = ()) -> None:
+        """Ask these devices and no others (seconds by device); what is under way to the others goes on.
+
+        changed: those that are asked in another way now. A poll of theirs that is under way is given up without an
+        answer, because it would be about what was, and they are asked again at once.
+        """
+        for device in [each for each in self._running if each not in intervals or each in changed]:
+            self._running.pop(device).cancel()
+        self._schedule.follow(intervals, self._clock_ns(), changed, new=True)
+        self._changed.set()
 
     def ask_now(self, device: str) -> None:
         """Ask the device at once, beside its schedule, unless it is being asked."""
         if device not in self._running:
             self._schedule.ask_now(device, self._clock_ns())
             self._changed.set()
+
+    @property
+    def running(self) -> int:
+        """Polls under way."""
+        return len(self._running)
 
     def late_seconds(self, now_ns: int) -> float:
         """How long the next poll has been due and not begun; 0 while the schedule is kept."""
@@ -112,19 +152,7 @@ class Rounds:
                 latest_ns = now_ns
                 for due in self._schedule.due(now_ns):
                     self._start(group, due, now_ns)
-                await self._nap()
-
-    async def _nap(self) -> None:
-        wake_ns = self._schedule.wake_ns()
-        seconds = _LONGEST_NAP_SECONDS
-        if wake_ns is not None:
-            seconds = min(seconds, max(0.0, (wake_ns - self._clock_ns()) / SECOND_NS))
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+                await nap(self._schedule.wake_ns(), self._clock_ns(), self._changed)
 
     def _start(self, group: asyncio.TaskGroup, due: Due, now_ns: int) -> None:
         statistics = self.statistics
@@ -140,10 +168,17 @@ class Rounds:
             self._accept(FailedPoll(due.device, due.due_ns, MAINTENANCE, window, None))
             return
         statistics.started += 1
-        statistics.lag_seconds = max(statistics.lag_seconds, (now_ns - due.due_ns) / SECOND_NS)
-        self._running.add(due.device)
+        lag_seconds = (now_ns - due.due_ns) / SECOND_NS
+        statistics.lag_seconds = max(statistics.lag_seconds, lag_seconds)
+        statistics.lags.append(lag_seconds)
         interval_seconds = self._schedule.interval_ns(due.device, now_ns) / SECOND_NS
-        group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
+        task = group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
+        self._running[due.device] = task
+        task.add_done_callback(lambda done: self._end(due.device, done))
+
+    def _end(self, device: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(device) is task:
+            del self._running[device]
 
     async def _one(self, due: Due, interval_seconds: float) -> None:
         begun = time.monotonic()
@@ -154,8 +189,6 @@ class Rounds:
             answer = FailedPoll(
                 due.device, due.due_ns, "internal_error", f"{type(error).__name__} in our own code", None
             )
-        finally:
-            self._running.discard(due.device)
         took = time.monotonic() - begun
         self.statistics.seconds += took
         self.statistics.busy_ratio = max(self.statistics.busy_ratio, took / interval_seconds)

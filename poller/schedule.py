@@ -7,7 +7,7 @@ are readable. Time is an argument; this module knows no clock.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -65,7 +65,7 @@ class Schedule:
 
     def add(self, device: str, interval_seconds: float, now_ns: int) -> None:
         """Ask the device every interval (whole seconds, at least 1) from its next due time on."""
-        whole = max(1, round(interval_seconds))
+        whole = _whole(interval_seconds)
         self._beats[device] = _Beat(whole, offset_seconds(device, whole))
         self._plan(device, now_ns)
 
@@ -73,6 +73,24 @@ class Schedule:
         """Never ask it again."""
         self._beats.pop(device, None)
         self._planned.pop(device, None)
+
+    def follow(self, intervals: Mapping[str, float], now_ns: int, changed: Collection[str] = (), *, new: bool) -> None:
+        """Ask these devices and no others (seconds by device); who stays as it was keeps its times.
+
+        Others are asked within five seconds: those that are new, whose interval is another, or that are among changed.
+        new: readings of new devices begin here, so that they are asked every ten seconds for a minute. So traffic is
+        known within the minute, even of interfaces that stand by, whose still counters are believed after 39 s (R32).
+        """
+        for device in self._beats.keys() - intervals.keys():
+            self.remove(device)
+        for device, seconds in intervals.items():
+            beat = self._beats.get(device)
+            if beat is not None and beat.interval_seconds == _whole(seconds) and device not in changed:
+                continue
+            self.add(device, seconds, now_ns)
+            if beat is None and new and seconds > FIRST_MINUTE_SECONDS:
+                self.hasten(device, FIRST_MINUTE_SECONDS, now_ns + FIRST_MINUTE_NS, now_ns)
+            self.ask_soon(device, now_ns)
 
     def ask_now(self, device: str, now_ns: int) -> None:
         """Ask once at once, beside the schedule; the next regular time stays."""
@@ -131,12 +149,12 @@ def start_schedule(intervals: Mapping[str, float], now_ns: int, *, first_start: 
     """Every device within five seconds and then in its interval (seconds, by device).
 
     On a first start, which has no readings to count from, every ten seconds for a minute: so traffic is known within
-    the minute, even of interfaces that stand by, whose still counters are believed after 40 s (R32).
+    the minute, even of interfaces that stand by, whose still counters are believed after 39 s (R32).
     """
     schedule = Schedule()
-    for device, interval_seconds in intervals.items():
-        schedule.add(device, interval_seconds, now_ns)
-        if first_start and interval_seconds > FIRST_MINUTE_SECONDS:
-            schedule.hasten(device, FIRST_MINUTE_SECONDS, now_ns + FIRST_MINUTE_NS, now_ns)
-        schedule.ask_soon(device, now_ns)
+    schedule.follow(intervals, now_ns, new=first_start)
     return schedule
+
+
+def _whole(interval_seconds: float) -> int:
+    return max(1, round(interval_seconds))

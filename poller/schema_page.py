@@ -16,7 +16,8 @@ store (Parquet), in InfluxDB and VictoriaMetrics, in MQTT messages and in the da
 - Ratios are 0 to 1, and above 1 where a limit is exceeded. Rates are per second; octet counters count to 2^64-1.
 - Timestamps are UTC, aligned to the schedule or to the slot of a minute, so that writing again writes the same point.
 - Raw measurements are kept 90 days unless `storage.raw_days` says otherwise; those that end in `_5m` are the roll-ups
-  of five minutes and are kept for the life of the contract.
+  of five minutes and are kept for the life of the contract, and so are `alert`, `incident`, `notification`,
+  `service_level` and `forecast`.
 """
 _MEANINGS: Final = {
     "device": "One poll of one device, or one round of echoes to it.",

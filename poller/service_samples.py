@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from poller.alerts.calendar import is_open
 from poller.estate import Calendar, Service
+from poller.readings import MAINTENANCE
 from poller.sample import FieldValue, Quality, Sample
 from poller.service_states import Told
 from probes.result import ServiceState
@@ -31,6 +32,18 @@ def service_sample(service: Service, told: Told, calendar: Calendar | None, zone
     fields["quality"] = (Quality.UNKNOWN if told.up is None else Quality.OBSERVED).value
     if result.state is not ServiceState.UP or told.up is not True or result.reason in _WORTH_TELLING:
         fields |= {"reason": result.reason, "text_ja": result.sentence("ja"), "text_en": result.sentence("en")}
+    return Sample("service", (("service", service.id), ("kind", service.kind)), fields, at_ns)
+
+
+def suppressed_sample(service: Service, at_ns: int, calendar: Calendar | None, zone: ZoneInfo) -> Sample:
+    """What is kept while nobody asks because of works (R55): that it was not looked, and why."""
+    fields: dict[str, FieldValue] = {
+        "in_service_hours": in_service_hours(calendar, at_ns, zone),
+        "quality": Quality.SUPPRESSED.value,
+        "reason": MAINTENANCE,
+        "text_ja": "計画作業のため確認を休止しています",
+        "text_en": "not checked during planned work",
+    }
     return Sample("service", (("service", service.id), ("kind", service.kind)), fields, at_ns)
 
 

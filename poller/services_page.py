@@ -21,7 +21,8 @@ Made by `python -m poller.services_page` from the probes; do not edit.
 - 検査の結果が今の状態と食い違うと、{REPEAT_NS // 10**9}秒おきに{REPEATS}回くり返し、
   すべて同じ結果のときだけ状態を変えます。変わったときは、最初に失敗した検査の時刻から数えます。
   1回だけの失敗は記録には残りますが、状態は変わりません。
-- 監視サーバー側の理由（権限、ソケット、名前解決の不通、認証局ファイルなど）で検査できないときは
+- 決まった状態は再起動後も1時間は引き継ぎます。質問の内容を変えたサービスは、初めから確かめます。
+- 監視サーバー側の理由（権限、ソケット、名前解決の不通、認証局ファイル、秘密情報など）で検査できないときは
   「不明」で、停止とは数えません。
 - 名前が IPv4 と IPv6 の両方のアドレスを持つときは、`family: ipv4` と `family: ipv6` の2件に分けて確かめられます。
 - 応答時間は段階ごと（名前解決、接続、TLS、最初の応答）にも記録します。
@@ -39,8 +40,9 @@ counts as no answer.
 - A check that contradicts the present state is repeated {REPEATS} times, {REPEAT_NS // 10**9} s apart;
   the state changes only if all of them agree, and then from the time of the first. A single
   failed check is kept in the records and changes nothing.
-- What could not be asked for a reason on our own side (rights, sockets, no name service, an authority's file) is
-  unknown, not down.
+- What stands is known for an hour over a restart; a service that is asked otherwise than before begins anew.
+- What could not be asked for a reason on our own side (rights, sockets, no name service, an authority's file, a
+  secret) is unknown, not down.
 - A name with both IPv4 and IPv6 addresses is checked apart by two services, `family: ipv4` and `family: ipv6`.
 - The response time is kept by phase too: resolving the name, connecting, TLS, first answer. Through a proxy the
   exchange of CONNECT counts as connecting.
@@ -91,6 +93,14 @@ _OPTIONS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "status": ("期待する状態コード。既定は400未満", "the status expected; any below 400 by default"),
     "proxy": ("明示プロキシの URL", "URL of the explicit proxy"),
+    "proxy_user": (
+        "プロキシの認証（Basic）に使う利用者名。`proxy_password` と組で書く",
+        "user for the proxy's login (Basic); goes together with `proxy_password`",
+    ),
+    "proxy_password": (
+        "その利用者のパスワードの参照（`file:`、`env:`、`credential:`）。検査のたびに読む",
+        "where its password is (`file:`, `env:`, `credential:`); read at each check",
+    ),
     "blocked": (
         "遮断されるのが正しい。403 か 451、または `expect` の語があるページで正常",
         "must be blocked: up with 403 or 451, or with a page that has the text of `expect`",
@@ -108,10 +118,13 @@ _OPTIONS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "offset_seconds": ("許す時刻の差。既定は1秒", "how far the clocks may differ; 1 s by default"),
 }
-_NO_PROXY_LOGIN: Final = """\
+_PROXY_LOGIN: Final = """\
 
-プロキシの認証（407）には対応していません。求められたことは文で知らせます。
-A proxy's login (407) is not supported; that one is asked for is told.
+プロキシの認証は Basic（RFC 7617）だけに対応しています。ほかの方式（NTLM、Negotiate など）を求めるプロキシは
+`proxy_login_declined` または `proxy_login` になります。その場合は、監視サーバーを認証なしで通す設定を
+プロキシに加えてください。
+Basic (RFC 7617) is the one way to log in to a proxy. One that wants another (NTLM, Negotiate) shows as
+`proxy_login_declined` or `proxy_login`; let it pass this machine without a login then.
 """
 
 
@@ -123,7 +136,7 @@ def services_page() -> str:
     options += [f"| `{option}` | {_kinds_of(option)} | {' | '.join(_OPTIONS[option])} |" for option in _OPTIONS]
     sentences = ["\n## Sentences / 文\n", "| reason | 日本語 | English |", "|---|---|---|"]
     sentences += [f"| `{reason}` | {japanese} | {english} |" for reason, (japanese, english) in SENTENCES.items()]
-    return _INTRODUCTION + "\n".join([*kinds, *options, _NO_PROXY_LOGIN.rstrip("\n"), *sentences]) + "\n"
+    return _INTRODUCTION + "\n".join([*kinds, *options, _PROXY_LOGIN.rstrip("\n"), *sentences]) + "\n"
 
 
 def _kinds_of(option: str) -> str:

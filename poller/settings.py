@@ -140,13 +140,34 @@ class Mail(Model):
     """How the wall is reached from a mail."""
 
 
+class HeartbeatBroker(Model):
+    """A broker that a heartbeat is published to."""
+
+    host: str
+    port: Port = 1883
+    topic: str = "hinomi/heartbeat"
+    user: str | None = None
+    password: SecretReference | None = None
+    tls: Flag = False
+
+
+class Heartbeat(Model):
+    """A sign of life to somebody outside, who raises the alarm when it stops: with us, or with our schedule (R74)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = None
+    """Gets a POST with JSON; nobody unless given."""
+    mqtt: HeartbeatBroker | None = None
+    interval: Period = 60.0
+    timeout: Period = 10.0
+
+
 class Notifications(Model):
     """How traps and informs of the devices are received (R42-R50)."""
 
     listen: Address | None = None
     """Nowhere unless given; 0.0.0.0 or :: for every address. A socket handed over by systemd goes before it."""
     port: Port = 162
-    receive_buffer: Volume = 8 * 2**20
+    receive_buffer: Volume = 16 * 2**20
     """Asked of the kernel; less is told with a warning."""
     relays: tuple[Address, ...] = ()
     """Believed when they say whose a notification is (agent-addr, snmpTrapAddress); no other sender is."""

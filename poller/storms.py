@@ -23,7 +23,7 @@ class StormStory:
     """Follows storms from second to second; what should be told lies ready for take_remarks()."""
 
     def __init__(self, lang: str) -> None:
-        self._lang = lang
+        self.lang = lang
         self._remarks: list[StormRemark] = []
         self.parts: Sequence[StormPart] = ()
         self.begun_ns: int | None = None
@@ -57,7 +57,7 @@ class StormStory:
 
     def _name(self, part: StormPart, catalogue: Catalogue) -> str:
         if part.oid in {OTHERS, UNREAD}:
-            return "その他" if self._lang == "ja" else "others"
+            return "その他" if self.lang == "ja" else "others"
         return catalogue.meaning(part.oid).name
 
     def _sentence(self, parts: Sequence[StormPart], *, over: bool) -> str:
@@ -67,7 +67,7 @@ class StormStory:
             f"{part.device if part.device != '-' else part.address} {self._names.get(part.oid, '?')} {part.count:,}"
             for part in parts[:_NAMED_MOST]
         ]
-        if self._lang == "ja":
+        if self.lang == "ja":
             rest = f"、ほか{len(parts) - _NAMED_MOST}種" if len(parts) > _NAMED_MOST else ""
             ending = "。収まりました" if over else ""
             return f"通知の集中：{sources}か所から計{total:,}件（{'、'.join(listed)}{rest}）{ending}"

@@ -66,8 +66,9 @@ def _context(ca_file: str | None, _stamp: int, verify: bool) -> ssl.SSLContext: 
     else:
         try:
             context = ssl.create_default_context(cafile=ca_file)
-        except (ssl.SSLError, OSError) as error:
-            detail = ("証明書がありません", "no certificate in it")
+        except OSError as error:  # OpenSSL's errors are of this kind, too
+            words = None if isinstance(error, ssl.SSLError) else error.strerror
+            detail = ("証明書がありません", "no certificate in it") if words is None else words.lower()
             raise NotAsked("authority_unreadable", file=printable(ca_file or "-"), detail=detail) from error
     context.sslobject_class = ObservedTls
     return context

@@ -42,15 +42,25 @@ async def ask_http(question: Question, observation: Observation) -> Found:
     observation.see("status", str(status))
     if final != url:
         observation.see("url", str(final))
+    if proxy is not None and status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise _login_wanted(question, observation)
     if question.blocked:
         return _judge_blocked(status, page, question)
-    _judge_page(status, page, question, observation)
+    _judge_page(status, page, question)
     return Found("http_answers", {"target": printable(question.target), "status": str(status)})
 
 
 def check_http(question: Question) -> tuple[URL, URL | None]:
     """The URL and the proxy's; raises BadQuestion where there is no sense in asking."""
-    return _url(question.target, "target"), None if question.proxy is None else _url(question.proxy, "proxy")
+    url = _url(question.target, "target")
+    if question.proxy is None:
+        for name in ("proxy_user", "proxy_password"):
+            if getattr(question, name) is not None:
+                raise BadQuestion("is of use with a proxy only: write it as proxy", name)
+        return url, None
+    if question.proxy_user is not None and ":" in question.proxy_user:
+        raise BadQuestion("a user of a proxy has no colon in its name (RFC 7617, 2)", "proxy_user")
+    return url, _url(question.proxy, "proxy")
 
 
 async def _get(url: URL, proxy: URL | None, question: Question, observation: Observation) -> tuple[int, bytes, URL]:
@@ -69,7 +79,7 @@ async def _get(url: URL, proxy: URL | None, question: Question, observation: Obs
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "hinomi"},
         ) as session,
-        session.get(url, proxy=proxy, max_redirects=_MOST_REDIRECTS) as response,
+        session.get(url, proxy=proxy, proxy_auth=_login(question), max_redirects=_MOST_REDIRECTS) as response,
     ):
         observation.enter("rest")
         observation.tell(f"< {response.status} {response.reason}")
@@ -80,6 +90,16 @@ async def _get(url: URL, proxy: URL | None, question: Question, observation: Obs
                 break
         observation.finish()
         return response.status, bytes(page[:_LARGEST_PAGE]), response.url
+
+
+def _login(question: Question) -> aiohttp.BasicAuth | None:
+    """How we log in to the proxy (Basic, RFC 7617, in UTF-8).
+
+    aiohttp 3.14 calls this deprecated for 4.0, but its proxy_headers reach the proxy by CONNECT alone.
+    """
+    if question.proxy_user is None:
+        return None
+    return aiohttp.BasicAuth(question.proxy_user, question.proxy_password or "", encoding="utf-8")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -124,8 +144,15 @@ def _refused_by_proxy(status: int, question: Question, observation: Observation)
         observation.finish()
         return Found("http_blocks", {"target": target, "detail": _status_text(status)})
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        raise RemoteError("proxy_login", peer=observation.peer)
+        raise _login_wanted(question, observation)
     raise RemoteError("proxy_status", peer=observation.peer, target=target, status=str(status))
+
+
+def _login_wanted(question: Question, observation: Observation) -> RemoteError:
+    """The proxy wants a login, or another than ours."""
+    if question.proxy_user is None:
+        return RemoteError("proxy_login", peer=observation.peer)
+    return RemoteError("proxy_login_declined", peer=observation.peer, user=printable(question.proxy_user))
 
 
 def _judge_blocked(status: int, page: bytes, question: Question) -> Found:
@@ -141,10 +168,8 @@ def _judge_blocked(status: int, page: bytes, question: Question) -> Found:
     raise RemoteError("http_not_blocked", target=target, status=str(status))
 
 
-def _judge_page(status: int, page: bytes, question: Question, observation: Observation) -> None:
+def _judge_page(status: int, page: bytes, question: Question) -> None:
     target = printable(question.target)
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and question.proxy is not None:
-        raise RemoteError("proxy_login", peer=observation.peer)
     if question.status is not None and status != question.status:
         raise RemoteError("http_status", target=target, status=str(status), expect=str(question.status))
     if question.status is None and status >= HTTPStatus.BAD_REQUEST:
@@ -167,10 +192,12 @@ def has_text(page: bytes, text: str) -> bool:
 def _url(text: str, about: str) -> URL:
     try:
         url = URL(text)
-        if url.scheme in {"http", "https"} and url.host and url.port:
-            return url
     except ValueError:
-        pass
+        url = URL()
+    if url.user is not None or url.password is not None:  # the text is not repeated, it has a password in it
+        raise BadQuestion("a login has no place in a URL; that of a proxy is proxy_user and proxy_password", about)
+    if url.scheme in {"http", "https"} and url.host and url.port:
+        return url
     raise BadQuestion(f"{text!r} is no URL: write http://HOST/ or https://HOST:PORT/PATH", about)
 
 

@@ -2,7 +2,8 @@
 
 One turn, ten a second while something is under way, does everything in this order:
 
-    1. read what arrived; the kernel stamped each answer, so that our being late does not lengthen a delay
+    1. read what arrived; the kernel stamped each answer, so that our being late does not lengthen a delay. It stamped
+       each echo as it left, too: that is looked at where we were interrupted while sending it
     2. send what is due, within the limit of packets per second
     3. read what arrived meanwhile (on loopback the answers are there already)
     4. what was sent a timeout ago and is not answered is lost
@@ -28,9 +29,9 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 from probes.errors import LocalError
-from probes.icmp_packet import EchoReply, PreparedEcho, decode, token_of
-from probes.icmp_plan import EchoPlan, EchoTarget
-from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, open_echo_socket, receive_time_ns
+from probes.icmp_packet import EchoRefusal, PreparedEcho, decode_refusal, decode_reply, token_of
+from probes.icmp_plan import EchoPlan, EchoTarget, begins_slot
+from probes.icmp_socket import ANCILLARY_OCTETS, EchoSocket, kernel_time_ns, open_echo_socket
 from probes.icmp_statistics import EchoStatistics
 from probes.icmp_track import EchoDown, EchoTrack, EchoUnsent, EchoUp, Minute, Standing, Verdict
 
@@ -45,6 +46,8 @@ _DATAGRAM_OCTETS: Final = 448
 """Enough for an answer with IP options, and for the part of a refusal that is read."""
 _NEVER_NS: Final = -1
 _UNINTERRUPTED_NS: Final = 2_000
+_LONG_SENDING_NS: Final = 100_000
+"""The kernel takes 5 to 10 us to send an echo. Where it took longer, its stamp says when the echo left."""
 _STEP_NS: Final = 1_000_000
 _SLEW: Final = 1000
 """Clocks that part by more than _STEP_NS and one _SLEW-th of the time gone by were set, not slewed (500 ppm)."""
@@ -111,6 +114,7 @@ class EchoProber:
         self._wall_offset_ns = 0
         self._clocks_read_ns = 0
         self._stamps_hold = True
+        self._interrupted: set[bytes] = set()
         self._allowance = 1.0
         self._allowance_at_ns = 0
         self._task: asyncio.Task[None] | None = None
@@ -237,12 +241,25 @@ class EchoProber:
 
     def _receive_all(self) -> None:
         for line in tuple(self._lines.values()):  # a listener may add the first target of another family
+            if line.send_timestamps:
+                self._see_sent(line)
             self._receive(line)
+        self._interrupted.clear()
+
+    def _see_sent(self, line: EchoSocket) -> None:
+        """When echoes left whose sending was interrupted; read before the answers, which come later."""
+        if not self._interrupted:
+            line.forget_sent()
+            return
+        for token, sequence, stamp in line.take_sent(self._plan.payload_octets, self._interrupted):
+            target = self._by_token.get(token)
+            if target is not None and self._stamps_hold:
+                target.track.left(sequence, stamp - self._wall_offset_ns)
 
     def _receive(self, line: EchoSocket) -> None:
         """Read until the socket is empty."""
-        receive = line.socket.recvmsg
-        framing = line.framing
+        receive, framing = line.socket.recvmsg, line.framing
+        known, stamps_hold = self._by_token, self._stamps_hold
         while True:
             try:
                 datagram, ancillary, _flags, _sender = receive(_DATAGRAM_OCTETS, ANCILLARY_OCTETS)
@@ -251,23 +268,29 @@ class EchoProber:
             except OSError as error:
                 _LOG.debug("icmp receive error=%s", error.strerror)
                 return
-            said = decode(datagram, framing)
-            target = self._by_token.get(said.token) if said is not None else None
-            if said is None or target is None:
-                continue
-            stamp = receive_time_ns(ancillary) if self._stamps_hold else None
+            stamp = kernel_time_ns(ancillary) if stamps_hold else None
             at_ns = time.monotonic_ns() if stamp is None else stamp - self._wall_offset_ns
-            event: EchoDown | EchoUp | None
-            if isinstance(said, EchoReply):
-                event = target.track.answered(said.sequence, at_ns)
-            else:
-                event = target.track.refused(said.sequence, at_ns)
+            reply = decode_reply(datagram, framing)
+            if reply is None:
+                self._refused(decode_refusal(datagram, framing), at_ns)
+                continue
+            target = known.get(reply[0])
+            if target is not None:
+                track = target.track
+                event = track.answered(reply[1], at_ns)
+                if event is not None or track.verdict.urgent:
+                    self._changed(target, event, at_ns)
+
+    def _refused(self, said: EchoRefusal | None, at_ns: int) -> None:
+        target = None if said is None else self._by_token.get(said.token)
+        if said is not None and target is not None:
+            event = target.track.refused(said.sequence, at_ns)
             if event is not None or target.track.verdict.urgent:
                 self._changed(target, event, at_ns)
 
     def _send_due(self, now_ns: int) -> bool:
         """Send what is due, as far as the limit allows; the rest stays due. True where anything was sent."""
-        due = self._due
+        due, burst_ns = self._due, self._burst_interval_ns
         most = max(1.0, self._plan.packets_per_second * self._turn_seconds)
         earned = (now_ns - self._allowance_at_ns) / 1e9 * self._plan.packets_per_second
         allowance = min(most, self._allowance + earned)
@@ -280,7 +303,7 @@ class EchoProber:
             allowance -= 1.0
             self._send(target)
             urgent = target.track.verdict.urgent
-            target.due_ns = now_ns + self._burst_interval_ns if urgent else self._next_of_grid(target, now_ns)
+            target.due_ns = now_ns + burst_ns if urgent else self._next_of_grid(target, now_ns)
             self._serial += 1
             heapreplace(due, (target.due_ns, self._serial, target))
         self._allowance = allowance
@@ -294,6 +317,8 @@ class EchoProber:
         sent_ns = time.monotonic_ns()
         try:
             target.send(octets, target.address)
+            if time.monotonic_ns() - sent_ns > _LONG_SENDING_NS:
+                self._interrupted.add(target.token)
         except OSError as error:
             event = track.send_failed(error.strerror or type(error).__name__, sent_ns)
             if event is not None:
@@ -354,15 +379,6 @@ class EchoProber:
             self._tell(event)
         except Exception:  # noqa: BLE001 - whatever a listener does wrong, the probing goes on
             _LOG.exception("icmp listener failed event=%s", type(event).__name__)
-
-
-def begins_slot(start_ns: int, present_ns: int, slot_ns: int) -> bool:
-    """Whether the slot of the clock is another than the present one.
-
-    A clock set back by less than a slot does not count: a slot is told once. One set back further would keep its slot
-    open until the clock has caught up, so that is followed, and slots that were told are told again.
-    """
-    return start_ns > present_ns or start_ns < present_ns - slot_ns
 
 
 def _family(address: IPv4Address | IPv6Address) -> socket.AddressFamily:

@@ -9,6 +9,7 @@ An echo carries a token, a keyed hash that nobody off the path can guess, and it
 
 import hashlib
 import struct
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ SMALLEST_PAYLOAD: Final = TOKEN_OCTETS + 4
 """Octets of payload that the token and the sequence need."""
 
 _HEADER_OCTETS: Final = 8
+_SHORTEST: Final = _HEADER_OCTETS + SMALLEST_PAYLOAD
 _SEQUENCE_AT: Final = _HEADER_OCTETS + TOKEN_OCTETS
 _IPV4_SMALLEST: Final = 20
 _IPV6_HEADER: Final = 40
@@ -28,7 +30,7 @@ _REFUSALS_V6: Final = frozenset({1, 3})  # the same of RFC 4443
 
 _pack_sequences: Final = struct.Struct("!HHH").pack_into
 _pack_long: Final = struct.Struct("!I").pack_into
-_unpack_echo: Final = struct.Struct(f"!{TOKEN_OCTETS}sI").unpack_from
+_unpack_echo: Final[Callable[[bytes, int], tuple[bytes, int]]] = struct.Struct(f"!{TOKEN_OCTETS}sI").unpack_from
 
 
 class Framing(Enum):
@@ -39,11 +41,8 @@ class Framing(Enum):
     IPV6 = "IPv6"
 
 
-class EchoReply(NamedTuple):
-    """Our echo came back."""
-
-    token: bytes
-    sequence: int
+_RAW: Final = Framing.IPV4_RAW
+_V6: Final = Framing.IPV6
 
 
 class EchoRefusal(NamedTuple):
@@ -90,21 +89,38 @@ class PreparedEcho:
         return octets
 
 
-def decode(datagram: bytes, framing: Framing) -> EchoReply | EchoRefusal | None:
-    """What a received datagram says about an echo of ours; None where it is none, or too short to tell.
+def decode_reply(datagram: bytes, framing: Framing) -> tuple[bytes, int] | None:
+    """Token and sequence of an echo that came back; None where it is none, or too short to tell.
 
     The token is not checked here: who knows the tokens looks it up.
     """
-    start = (datagram[0] & 0x0F) * 4 if framing is Framing.IPV4_RAW and datagram else 0
-    end = start + _HEADER_OCTETS + SMALLEST_PAYLOAD
-    if len(datagram) < end:
+    if framing is _RAW:
+        start = (datagram[0] & 0x0F) * 4 if datagram else 0
+        kind = _REPLY_V4
+    else:
+        start = 0
+        kind = _REPLY_V6 if framing is _V6 else _REPLY_V4
+    if len(datagram) < start + _SHORTEST or datagram[start] != kind:
         return None
-    kind = datagram[start]
-    if kind == (_REPLY_V6 if framing is Framing.IPV6 else _REPLY_V4):
-        return EchoReply(*_unpack_echo(datagram, start + _HEADER_OCTETS))
-    if kind in (_REFUSALS_V6 if framing is Framing.IPV6 else _REFUSALS_V4):
-        return _decode_refusal(datagram, start, ipv6=framing is Framing.IPV6)
-    return None
+    return _unpack_echo(datagram, start + _HEADER_OCTETS)
+
+
+def decode_refusal(datagram: bytes, framing: Framing) -> EchoRefusal | None:
+    """What somebody on the way says of an echo of ours; None where that is nothing, or too short to tell."""
+    start = (datagram[0] & 0x0F) * 4 if framing is _RAW and datagram else 0
+    ipv6 = framing is _V6
+    if len(datagram) <= start or datagram[start] not in (_REFUSALS_V6 if ipv6 else _REFUSALS_V4):
+        return None
+    return _decode_refusal(datagram, start, ipv6=ipv6)
+
+
+def decode_sent(datagram: bytes, payload_octets: int) -> tuple[bytes, int] | None:
+    """Token and sequence of an echo of ours that the kernel hands back as it left; None where it is too short.
+
+    Whatever headers of link and network stand in front, the payload stands at the end.
+    """
+    start = len(datagram) - payload_octets
+    return None if start < 0 or payload_octets < SMALLEST_PAYLOAD else _unpack_echo(datagram, start)
 
 
 def _decode_refusal(datagram: bytes, start: int, *, ipv6: bool) -> EchoRefusal | None:

@@ -57,3 +57,12 @@ class EchoPlan:
                 f"{targets} targets every {self.interval_seconds:g} s need {targets / self.interval_seconds:.0f} "
                 f"echoes a second, more than the limit of {self.packets_per_second:g}"
             )
+
+
+def begins_slot(start_ns: int, present_ns: int, slot_ns: int) -> bool:
+    """Whether the slot of the clock is another than the present one.
+
+    A clock set back by less than a slot does not count: a slot is told once. One set back further would keep its slot
+    open until the clock has caught up, so that is followed, and slots that were told are told again.
+    """
+    return start_ns > present_ns or start_ns < present_ns - slot_ns

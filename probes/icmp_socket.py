@@ -1,22 +1,30 @@
-"""The one socket of an address family through which all echoes go, raw or ping, with the kernel's timestamps."""
+"""The one socket of an address family through which all echoes go, raw or ping, with the kernel's timestamps.
+
+It stamps answers as they arrive (SO_TIMESTAMPNS), and echoes as they leave for the driver: those it hands back on the
+socket's error queue (SO_TIMESTAMPING, Documentation/networking/timestamping.rst of Linux).
+"""
 
 import array
+import contextlib
 import errno
 import logging
 import secrets
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from probes.errors import LocalError
-from probes.icmp_packet import Framing
+from probes.icmp_packet import Framing, decode_sent
 
 _LOG: Final = logging.getLogger(__name__)
 
 _SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python names it from 3.13 on
+_SO_TIMESTAMPING: Final = 37  # the same
+_STAMP_SENT: Final = 1 << 1 | 1 << 4  # linux/net_tstamp.h: SOF_TIMESTAMPING_TX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE
+_LONGEST_SENT: Final = 512
 _SO_RCVBUFFORCE: Final = 33  # the same; needs CAP_NET_ADMIN
 _IP_PKTINFO: Final = 8  # linux/in.h; Python does not name it
 _SOL_RAW: Final = 255
@@ -41,12 +49,37 @@ class EchoSocket:
 
     identifier: what stands in the echo header; a ping socket's is chosen by the kernel.
     kernel_timestamps: False means that delays come from our own clock, and are too long by the time we were busy.
+    send_timestamps: False means that a delay begins when we ask the kernel to send, and is too long where we are
+    interrupted then, or where the echo waits for the line.
     """
 
     socket: socket.socket
     framing: Framing
     identifier: int
     kernel_timestamps: bool
+    send_timestamps: bool = False
+
+    def take_sent(self, payload_octets: int, tokens: Container[bytes]) -> Iterator[tuple[bytes, int, int]]:
+        """Token, sequence and the kernel's wall clock (ns) of echoes with these tokens that left since the last call.
+
+        Those of others are thrown away. A driver that does not stamp hands nothing back.
+        """
+        receive, queue = self.socket.recvmsg, socket.MSG_ERRQUEUE
+        while True:
+            try:  # the stamp stands first; what the kernel would tell beside it there is no room for
+                datagram, ancillary, _, _ = receive(_LONGEST_SENT, ANCILLARY_OCTETS, queue)
+            except OSError:  # nothing more
+                return
+            echo = decode_sent(datagram, payload_octets)
+            if echo is not None and echo[0] in tokens and (stamp := kernel_time_ns(ancillary)) is not None:
+                yield *echo, stamp
+
+    def forget_sent(self) -> None:
+        """Throw away what take_sent() would give, which costs less than to look at it."""
+        receive, queue = self.socket.recv, socket.MSG_ERRQUEUE
+        with contextlib.suppress(OSError):  # nothing more
+            while True:
+                receive(1, queue)
 
     def sender(self, source: IPv4Address | IPv6Address | None) -> Callable[[bytearray, Any], int]:
         """How to send a datagram to a socket address, from this address of ours where one is given."""
@@ -86,16 +119,20 @@ def open_ping_socket(family: socket.AddressFamily) -> EchoSocket:
         raise _no_socket(family, error) from error
 
 
-def receive_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The kernel's wall clock at arrival (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
+def kernel_time_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """The kernel's wall clock at arrival or departure (SCM_TIMESTAMPNS: struct timespec), None where it did not say."""
     for level, kind, value in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) == _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack(value)
-            return int(seconds) * 1_000_000_000 + int(nanoseconds)
+        if kind == _SO_TIMESTAMPNS and level == _SOL_SOCKET and len(value) == _TIMESPEC_OCTETS:
+            seconds, nanoseconds = _unpack_timespec(value)
+            whole: int = seconds * 1_000_000_000 + nanoseconds
+            return whole
     return None
 
 
+_SOL_SOCKET: Final = socket.SOL_SOCKET
 _TIMESPEC: Final = struct.Struct("@ll")
+_TIMESPEC_OCTETS: Final = _TIMESPEC.size
+_unpack_timespec: Final = _TIMESPEC.unpack
 ANCILLARY_OCTETS: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
@@ -135,7 +172,12 @@ def _ready(opened: socket.socket, framing: Framing, identifier: int) -> EchoSock
             error.strerror,
         )
         return EchoSocket(opened, framing, identifier, kernel_timestamps=False)
-    return EchoSocket(opened, framing, identifier, kernel_timestamps=True)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _STAMP_SENT)
+    except OSError as error:
+        _LOG.warning("icmp send_timestamps=no reason=%r delays begin at our own clock", error.strerror)
+        return EchoSocket(opened, framing, identifier, kernel_timestamps=True)
+    return EchoSocket(opened, framing, identifier, kernel_timestamps=True, send_timestamps=True)
 
 
 def _no_socket(family: socket.AddressFamily, error: OSError) -> LocalError:

@@ -222,6 +222,12 @@ class EchoTrack:
         self.sequence = (self.sequence + 1) & 0xFFFFFFFF
         self._unsent = 0
 
+    def left(self, sequence: int, at_ns: int) -> None:
+        """The kernel says when an echo that is under way left; that cannot be before it was asked to send it."""
+        under_way = self._under_way.get(sequence)
+        if under_way is not None and at_ns > under_way[0]:
+            self._under_way[sequence] = (at_ns, under_way[1])
+
     def send_failed(self, why: str, at_ns: int) -> EchoUnsent | None:
         """It could not be sent; its sequence is used again. The event where this was once too often."""
         self.minute.send_failed += 1

@@ -31,6 +31,7 @@ class Question:
     family: by which of its addresses a name is asked, where it has both (R38).
     expect: DNS: the record, or NXDOMAIN; HTTP: text in the page, with `blocked` in the block page.
     proxy: URL of the explicit proxy; blocked: the filter must not let it through.
+    proxy_user, proxy_password: its login where it wants one (Basic, RFC 7617); the password does not print.
     recipient: SMTP goes as far as RCPT for this address; nothing is delivered.
     server_name: the name that the certificate must have, where it is not the target's host.
     ca_file: authority to trust instead of the system's.
@@ -45,6 +46,8 @@ class Question:
     expect: str | None = None
     status: int | None = None
     proxy: str | None = None
+    proxy_user: str | None = None
+    proxy_password: str | None = field(default=None, repr=False)
     blocked: bool = False
     sender: str = ""
     recipient: str | None = None

@@ -124,6 +124,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "{peer} が認証を求めています（状態コード 407）。",
         "{peer} asks for a login (status 407).",
     ),
+    "proxy_login_declined": (
+        "{peer} は利用者 {user} での認証を断りました（状態コード 407）。",
+        "{peer} declined the login of {user} (status 407).",
+    ),
     # SMTP
     "smtp_accepts": (
         "{target} はメールを受け付けます（{step} まで確認）。",

@@ -38,7 +38,11 @@ class Probe:
 
 PROBES: Final[Mapping[str, Probe]] = {
     "dns": Probe(ask_dns, check_dns, frozenset({"query", "record_type", "transport", "expect"})),
-    "http": Probe(ask_http, check_http, frozenset({"expect", "status", "proxy", "blocked", "ca_file"})),
+    "http": Probe(
+        ask_http,
+        check_http,
+        frozenset({"expect", "status", "proxy", "proxy_user", "proxy_password", "blocked", "ca_file"}),
+    ),
     "smtp": Probe(ask_smtp, check_smtp, frozenset({"sender", "recipient", "starttls", "server_name", "ca_file"})),
     "ntp": Probe(ask_ntp, check_ntp, frozenset({"offset_seconds"})),
     "tcp": Probe(ask_tcp, check_tcp, frozenset()),

@@ -19,6 +19,7 @@ tinyproxy tinyproxy
 poppler-utils pdftotext
 systemd systemd-analyze
 fonts-noto-cjk -
+tzdata -
 '
 PATH=$PATH:/usr/sbin:/sbin
 missing=

@@ -1,9 +1,12 @@
 """Who hangs on whom, and whom a fault reaches."""
 
+from pathlib import Path
+
 import pytest
 
 from poller.alerts.dependencies import Dependencies
 from poller.alerts.subjects import Subject
+from poller.config import ConfigurationError, load
 from poller.estate import Estate
 
 
@@ -151,3 +154,9 @@ def test_a_loop_ends_the_walk() -> None:
 @pytest.mark.parametrize("text", ["device/fw-1", "interface/sw-1/Gi1/0/24", "tenant/tsu/internet"])
 def test_a_subject_reads_back_as_it_was_written(text) -> None:
     assert str(Subject.parse(text)) == text
+
+
+def test_parents_in_a_circle_are_refused_when_the_configuration_is_loaded() -> None:
+    """Cycles (R53), told with the whole circle."""
+    with pytest.raises(ConfigurationError, match="runs in a circle: fw-1 -> sw-1 -> fw-1"):
+        load(Path(__file__).parent / "broken" / "parents-in-a-circle", ())

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from poller.alerts.outbox import BACK_OFF, GIVE_UP, Outbox, QueuedMail, back_off_seconds, try_every_way
 from poller.alerts.records import Batch, OutgoingMail
 from poller.alerts.store import Store
+from poller.free_ports import free_port
 from poller.settings import Mail
 
 SECOND = 1_000_000_000
@@ -80,12 +80,6 @@ async def silent_server():
 def relays(*ports, **options) -> Mail:
     entries = [{"host": "127.0.0.1", "port": port, "tls": "none", **options} for port in ports]
     return Mail.model_validate({"sender": "hinomi@noc.example.jp", "relays": entries})
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def outgoing(number: int = 1, message: bytes = MESSAGE) -> OutgoingMail:
@@ -154,7 +148,7 @@ async def test_the_second_relay_takes_over_when_the_first_is_gone(store, tmp_pat
     """The second relay (R59)."""
     inbox = Inbox()
     async with smtp_server(inbox) as port:
-        await Outbox(store, relays(closed_port(), port), tmp_path).send_due(NOW)
+        await Outbox(store, relays(free_port(), port), tmp_path).send_due(NOW)
     assert fate(store) == [("sent", 1, "250")]
 
 
@@ -184,7 +178,7 @@ async def test_a_server_that_dies_in_data_has_accepted_nothing(store, tmp_path) 
 
 async def test_mail_waits_through_an_outage_of_a_day_and_a_bit(store, tmp_path) -> None:
     """Retried for 24 h and more (R59)."""
-    outbox = Outbox(store, relays(closed_port()), tmp_path)
+    outbox = Outbox(store, relays(free_port()), tmp_path)
     now_ns = NOW
     while now_ns < NOW + 25 * 3600 * SECOND:
         await outbox.send_due(now_ns)
@@ -197,7 +191,7 @@ async def test_mail_waits_through_an_outage_of_a_day_and_a_bit(store, tmp_path) 
 
 
 async def test_after_two_days_a_mail_is_a_dead_letter_with_its_last_reason(store, tmp_path) -> None:
-    await Outbox(store, relays(closed_port()), tmp_path).send_due(NOW + GIVE_UP)
+    await Outbox(store, relays(free_port()), tmp_path).send_due(NOW + GIVE_UP)
     state, answer = store.call(lambda db: db.execute("SELECT state, answer FROM outbox").fetchone()).result()
     assert state == "dead"
     assert "refused" in answer.lower() or "connect" in answer.lower()

@@ -49,6 +49,18 @@ def test_what_lasts_to_the_end_is_told_as_lasting(estate) -> None:
     assert [(f.rule, f.resolved_ns) for f in firings] == [("cpu-critical", None), ("cpu-high", None)]
 
 
+def test_hourly_forecasts_are_rehearsed_as_the_daemon_judges_them(estate) -> None:
+    """A day that comes nearer fires; an hour without a day for the share says "not in three years", and clears."""
+    tags = (("line_group", "internet"), ("direction", "in"))
+    hours = [{"days_to_80": 95.0}, {"days_to_80": 84.0}, {"days_to_80": 80.0}, {"days_used": 200}, {"days_used": 201}]
+    samples = [Sample("forecast", tags, fields, NOON + at * 3600 * SECOND) for at, fields in enumerate(hours)]
+    assert [("forecast-80", "forecast/internet/in", NOON + 3600 * SECOND, 80.0)] == [
+        (firing.rule, firing.subject, firing.fired_ns, firing.worst)
+        for firing in rehearse(estate, samples).firings
+        if firing.resolved_ns is not None
+    ]
+
+
 def test_the_command_prints_and_gives_json(tmp_path) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_text(

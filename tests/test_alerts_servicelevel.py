@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.alerts.servicelevel import Outage, intersect, merge, service_level, subtract
+from poller.alerts.servicereport import Period, ServiceReport
 from poller.alerts.subjects import Subject
+from poller.daybook import level_samples
 from poller.estate import Estate
+from poller.schema import SCHEMA
 
 JST = ZoneInfo("Asia/Tokyo")
 SECOND = 1_000_000_000
@@ -92,6 +95,21 @@ def test_around_the_clock_a_month_of_three_nines_allows_forty_three_minutes() ->
     level = service_level(Subject("service", "dns"), [outage("08 03:00", "08 03:10")], ESTATE, NOVEMBER)
     assert level.availability == pytest.approx(1 - 600 / (30 * 86400))
     assert level.allowance_left_seconds == pytest.approx(43.2 * 60 - 600)
+
+
+def test_the_hour_s_sample_says_how_much_of_the_allowance_is_left() -> None:
+    """What rules look at (R60a): 10 of 43.2 minutes are used; below nothing once the promise is missed."""
+    subject = Subject("service", "dns")
+    levels = tuple(
+        service_level(subject, [outage("08 03:00", end)], ESTATE, NOVEMBER) for end in ("08 03:10", "08 04:00")
+    )
+    report = ServiceReport(Period("2026-11", *NOVEMBER), NOVEMBER[1], levels, ())
+    samples = level_samples(report, NOVEMBER[1])
+    assert [(("kind", "service"), ("subject", "dns"))] * 2 == [sample.tags for sample in samples]
+    left = [sample.fields["allowance_left_ratio"] for sample in samples]
+    assert pytest.approx([1 - 10 / 43.2, 1 - 60 / 43.2]) == left
+    known = {field.name for field in SCHEMA["service_level"].fields}
+    assert all(set(sample.fields) <= known for sample in samples)
 
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from poller.cli_poll import BadInput, poll, split_address
+from poller.free_ports import free_port
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -22,12 +22,6 @@ needs_snmpd = pytest.mark.skipif(
     not (shutil.which("snmpd", path="/usr/sbin:/usr/bin") and shutil.which("snmpget")),
     reason="Debian's snmpd and snmp are not installed",
 )
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

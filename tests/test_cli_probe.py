@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from poller.cli import app
+from poller.free_ports import free_port
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "examples" / "prefecture"
 
@@ -24,9 +25,7 @@ def listening() -> Iterator[str]:
 
 @pytest.fixture
 def closed() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def hinomi(*words: str) -> Result:
@@ -70,6 +69,14 @@ def test_explain_shows_each_step_with_its_time(listening):
         (("ntp", "127.0.0.1", "--type", "A"), "--type belongs to dns, and this is ntp"),
         (("dns", "127.0.0.1", "--query", "a", "--transport", "x"), "--transport is both, udp or tcp, not 'x'"),
         (("dns", "127.0.0.1"), "a DNS server is asked for a name: write it as query"),
+        (
+            ("http", "http://a/", "--proxy", "http://b:1", "--proxy-user", "a"),
+            "--proxy-user and --proxy-password go together",
+        ),
+        (
+            ("http", "http://a/", "--proxy", "http://b:1", "--proxy-user", "a", "--proxy-password", "env:NO_SUCH_WORD"),
+            "--proxy-password: env:NO_SUCH_WORD: the environment has no variable of this name",
+        ),
         (("no-such", "-c", str(EXAMPLE)), f"there is no service 'no-such' in {EXAMPLE}"),
         (
             ("time-1", "127.0.0.1", "-c", str(EXAMPLE)),

@@ -74,7 +74,7 @@ def test_the_lab_secrets_of_an_example_are_one_warning(example: str, tmp_path: P
     folder = shutil.copytree(EXAMPLES / example, tmp_path / example)
     for path in (folder / "secrets").iterdir():
         path.chmod(0o644)
-    told = [line for line in _warnings(folder) if "secret" in line]
+    told = [line for line in _warnings(folder) if "open to others" in line]
     assert (1, True) == (len(told), " more secret files are open like it; chmod 600" in told[0])
 
 

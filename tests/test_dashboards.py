@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import bargauge, dashboard, stat, statetimeline, table, timeseries
 
 from poller.config import load
 from poller.dashboards import fit, fit_thresholds, load_dashboards, names_used, panels
+from poller.grafana import DATASOURCE_UID, FOLDER_TITLE, FOLDER_UID
 from poller.schema import SCHEMA
 
 ROOT = Path(__file__).parents[1]
@@ -204,6 +206,61 @@ def test_another_configuration_brings_other_thresholds() -> None:
     assert [None, 0.65] == [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
 
 
+def test_a_service_level_is_red_below_every_promise_and_green_where_all_are_kept() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    first, *rest = estate.services
+    promises = dict.fromkeys(rest) | {first: 0.999}
+    services = {id_: each.model_copy(update={"availability": promises[id_]}) for id_, each in estate.services.items()}
+    circuits = {id_: each.model_copy(update={"availability": 0.99}) for id_, each in estate.circuits.items()}
+    changed = estate.model_copy(update={"services": services, "circuits": circuits})
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-service-level"]
+    (panel,) = [each for each in panels(fit_thresholds(board, changed)) if each["title"] == "月初からの稼働率"]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [(None, "red"), (0.99, "orange"), (0.999, "green")] == [(step["value"], step["color"]) for step in steps]
+
+
+def test_days_begin_where_the_organisation_is() -> None:
+    estate = load(ROOT / "config" / "examples" / "prefecture").estate
+    there = estate.organisation.model_copy(update={"timezone": "Asia/Seoul"})
+    queries = [
+        target["query"]
+        for board in DASHBOARDS
+        for panel in panels(fit(board, estate.model_copy(update={"organisation": there})))
+        for target in panel["targets"]
+    ]
+    of_days = [query for query in queries if "time(1d)" in query]
+    assert of_days
+    assert all(query.endswith("fill(null) tz('Asia/Seoul')") for query in of_days)
+    assert not any("Asia/Tokyo" in query for query in queries)
+
+
+def test_of_many_interfaces_the_twenty_with_the_highest_values_are_shown() -> None:
+    (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-interfaces"]
+    bars = [panel for panel in panels(board) if panel["type"] == "bargauge"]
+    assert 2 == len(bars)
+    for panel in bars:
+        steps = [(each["id"], each["options"]) for each in panel["transformations"]]
+        assert [
+            ("reduce", {"mode": "seriesToRows", "reducers": ["max"]}),
+            ("sortBy", {"sort": [{"field": "Max", "desc": True}]}),
+            ("limit", {"limitField": 20}),
+        ] == steps
+        assert (True, 20) == (panel["options"]["reduceOptions"]["values"], panel["options"]["reduceOptions"]["limit"])
+
+
+def test_a_figure_is_never_the_time_itself() -> None:
+    """Words and flags are figures too, so the fields are chosen by name: all but the time's."""
+    chosen = {
+        panel["options"]["reduceOptions"]["fields"]
+        for _, panel in PANELS
+        if "reduceOptions" in panel["options"] and not panel["options"]["reduceOptions"]["values"]
+    }
+    (pattern,) = chosen
+    assert [False, True, True] == [
+        bool(re.search(pattern.strip("/"), name)) for name in ("Time", "internet 受信", "Timeout")
+    ]
+
+
 def test_choices_are_the_configurations_entries_by_name() -> None:
     estate = load(ROOT / "config" / "examples" / "prefecture").estate
     (board,) = [each for each in DASHBOARDS if each["uid"] == "hinomi-tenant"]
@@ -213,9 +270,17 @@ def test_choices_are_the_configurations_entries_by_name() -> None:
     assert "津市 : tsu" in variable["query"]
 
 
-def test_the_wall_has_what_is_provisioned() -> None:
-    """The data source of the files is the one of the provisioning, and the folder's file finds the dashboards."""
-    source = (ROOT / "dashboards" / "provisioning" / "datasources" / "hinomi.yaml").read_text()
-    assert "uid: hinomi\n" in source
-    folder = (ROOT / "dashboards" / "provisioning" / "dashboards" / "hinomi.yaml").read_text()
-    assert "share/hinomi/dashboards/grafana" in folder
+def test_what_is_provisioned_by_files_is_what_push_makes() -> None:
+    """The same data source, folder and dashboards either way, by the format of Grafana's provisioning files."""
+    provisioning = ROOT / "dashboards" / "provisioning"
+    sources, folders = (
+        yaml.safe_load((provisioning / kind / "hinomi.yaml").read_text(encoding="utf-8"))
+        for kind in ("datasources", "dashboards")
+    )
+    assert (1, 1) == (sources["apiVersion"], folders["apiVersion"])
+    (source,), (folder,) = sources["datasources"], folders["providers"]
+    assert (DATASOURCE_UID, "influxdb", "InfluxQL") == (source["uid"], source["type"], source["jsonData"]["version"])
+    assert source["secureJsonData"]["httpHeaderValue1"].startswith("Token $")
+    assert (FOLDER_UID, FOLDER_TITLE, "file") == (folder["folderUid"], folder["folder"], folder["type"])
+    assert folder["options"]["path"].endswith("share/hinomi/dashboards/grafana")
+    assert {DATASOURCE_UID} == {panel["datasource"]["uid"] for _, panel in PANELS}

@@ -4,55 +4,56 @@ import asyncio
 import json
 import re
 import shutil
-import socket
-import subprocess
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from poller.alerts.engine import Alerting
+from poller.alerts.store import Store as AlertStore
+from poller.asking import Asking
 from poller.config import Configuration, load
-from poller.daemon import Daemon
 from poller.dashboards import fit, load_dashboards, panels
-from poller.daybook import entries
-from poller.demo import free_port
+from poller.daybook import entries, forecast_sample
 from poller.estate import Estate
+from poller.forecast import DayFigure, Forecast, forecast
+from poller.free_ports import free_port
 from poller.lab.history import Wish, invent
 from poller.lab.server import Lab, LabOptions, simulated
+from poller.pipeline import Pipeline
+from poller.profiles import load_profiles
+from poller.rounds import Rounds
 from poller.sample import Sample
+from poller.schedule import SECOND_NS, start_schedule
 from poller.schema import ROLLED_UP
-from poller.storage.encoding import encode, make_blocks
+from poller.selfwatch import SelfWatch, Watched
+from poller.services import Services
+from poller.storage.delivery import DeliveryState
 from poller.storage.history import open_history
 from poller.storage.influx import InfluxSettings, open_influx
+from poller.storage.journal import Journal
 from poller.storage.parquet import ParquetStore
-from poller.storage.reader import Record
 from poller.storage.replay import Period, replay
+from poller.targets import snmp_target
+from poller.wall.live import LiveState
+from probes.snmp import Snmp
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "examples" / "prefecture"
-SPEED = 10
-"""Seconds of the simulated clock in one of ours."""
+BEGUN_NS = 1_795_230_000 * SECOND_NS
+"""A Saturday noon in Japan; every run sees the same past and the same minutes."""
+MINUTES = 8
+"""Of polls, on a clock that moves when all have been answered: enough for an average of five closed slots."""
+LOST = "handover-1"
+"""The circuit that dies in the second minute, so that an alert of the highest severity is raised."""
 DAYS = 9
-DAY_NS = 86_400 * 10**9
-_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-"""
+PAST_NS = 6 * 3600 * SECOND_NS
+"""Of the past that is replayed into the database; the rest is for the forecast and the service level."""
 
 
 @dataclass(frozen=True)
@@ -65,57 +66,33 @@ class Filled:
     ended_ms: int
 
     def rows(self, query: str) -> int:
-        """The rows of an answer in which something is known."""
+        """How many rows of an answer say something."""
+        return sum(any(value is not None for value in row[1:]) for row in self.answer(query))
+
+    def answer(self, query: str) -> list[list[Any]]:
+        """The rows of all series, time first."""
         body = urllib.parse.urlencode({"db": "hinomi", "epoch": "ms", "q": query}).encode()
         with urllib.request.urlopen(f"{self.url}/query", data=body, timeout=60) as answer:
             (result,) = json.loads(answer.read())["results"]
         assert "error" not in result, (query, result)
-        rows = [row for series in result.get("series", ()) for row in series["values"]]
-        return sum(any(value is not None for value in row[1:]) for row in rows)
-
-    def has_all(self) -> bool:
-        """The slots of a minute are there, and every part has told of itself."""
-        wanted = (
-            "tenant.in_bits_per_second",
-            "circuit.in_committed_ratio",
-            "circuit.active",
-            "line_group.in_ceiling_ratio",
-        )
-        wanted += ("device.cpu_ratio", "device.session_rate", "interface.in_ratio", "daemon.lag_seconds", "service.up")
-        pairs = (each.split(".") for each in wanted)
-        return all(self.rows(f'SELECT last("{field}") FROM "{name}"') for name, field in pairs)
+        return [row for series in result.get("series", ()) for row in series["values"]]
 
 
 @pytest.fixture(scope="module")
-def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("influx")
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    (folder / "influxdb.conf").write_text(_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    command = ["influxd", "-config", str(folder / "influxdb.conf")]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=10).close()
-            break
-        except OSError:
-            assert running.poll() is None
-            time.sleep(0.02)
-    yield url
-    running.kill()
-    running.wait()
+def influx(tmp_path_factory: pytest.TempPathFactory, running_influxd) -> Iterator[str]:
+    """The URL of a real InfluxDB."""
+    with running_influxd(tmp_path_factory.mktemp("influx")) as url:
+        yield url
 
 
 class _Clock:
-    """Starts now, and runs fast."""
+    """Moves when it is told to."""
 
     def __init__(self) -> None:
-        self.begun_ns = time.time_ns()
-        self._begun = time.monotonic_ns()
+        self.now_ns = BEGUN_NS
 
     def __call__(self) -> int:
-        return self.begun_ns + SPEED * (time.monotonic_ns() - self._begun)
+        return self.now_ns
 
 
 def _configuration(directory: Path, influx: str) -> Configuration:
@@ -123,75 +100,108 @@ def _configuration(directory: Path, influx: str) -> Configuration:
     shutil.copytree(EXAMPLE, directory, ignore=shutil.ignore_patterns("demo"))
     loaded = load(directory)
     estate = loaded.estate
-    polling = estate.polling.model_copy(update={"port": free_port(0, socket.SOCK_DGRAM)})
+    polling = estate.polling.model_copy(update={"port": free_port()})
     wall = estate.wall.model_copy(update={"port": 0})
     settings = type(estate.storage).model_validate({"influx": {"url": influx, "kind": "1"}}).influx
     storage = estate.storage.model_copy(update={"influx": settings})
     return replace(loaded, estate=estate.model_copy(update={"polling": polling, "wall": wall, "storage": storage}))
 
 
-async def _watch(configuration: Configuration, clock: _Clock, filled: Filled) -> None:
-    """The daemon watches the lab until the slots of a minute are in the database."""
-    port = configuration.estate.polling.port
-    async with Lab(configuration.estate, configuration.directory, LabOptions(port=port, services=True), clock):
-        daemon = Daemon(configuration, clock_ns=clock)
-        ready = asyncio.Event()
-        task = asyncio.create_task(daemon.run(lambda _url: ready.set()))
-        try:
-            while not await asyncio.to_thread(filled.has_all):
-                assert not task.done(), task
-                await asyncio.sleep(0.5)
-        finally:
-            daemon.stop()
-            await task
+async def _watch(configuration: Configuration, clock: _Clock, journal: Journal) -> None:
+    """Minutes of the product's watch over the lab: every second whoever is due is asked, and time waits for answers."""
+    estate, state = configuration.estate, configuration.state_directory
+    targets = {
+        key: (device, snmp_target(device, estate.credentials[device.credentials], estate.polling, EXAMPLE))
+        for key, device in estate.devices.items()
+        if device.credentials is not None
+    }
+    alerts = AlertStore(state / "alerts.sqlite")
+    pipeline = Pipeline(estate, journal.append, Alerting(estate, alerts), LiveState(estate))
+    options = LabOptions(port=estate.polling.port, services=True)
+    async with Lab(estate, configuration.directory, options, clock) as lab, Snmp(wall_clock_ns=clock) as snmp:
+        asking = Asking(snmp, load_profiles(), targets, clock_ns=clock)
+        intervals = {key: device.interval or estate.polling.interval for key, (device, _) in targets.items()}
+        schedule = start_schedule(intervals, clock(), first_start=True)
+        rounds = Rounds(schedule, asking, lambda _answer: None, clock_ns=clock)
+        missing = set(estate.services)
+
+        def publish(samples: Sequence[Sample]) -> None:
+            pipeline.publish(samples, clock())
+            missing.difference_update(dict(sample.tags)["service"] for sample in samples)
+
+        services = Services(estate, configuration.directory, publish, clock)
+        watched = Watched(journal, rounds, services, {"influx": DeliveryState()}, alerts)
+        watch = SelfWatch(pipeline, watched)
+        for second in range(MINUTES * 60):
+            clock.now_ns += SECOND_NS
+            if second == 90:
+                lab.fail_circuit(LOST)
+            due = schedule.due(clock())
+            for answer in await asyncio.gather(*(asking.ask(each.device, each.due_ns, 60.0) for each in due)):
+                pipeline.accept(answer, clock())
+            pipeline.tick(clock())
+            watch.beat(clock(), 0.0)
+        checking = asyncio.create_task(services.run())
+        while missing:  # a check in doubt is repeated some seconds later, so time goes on meanwhile
+            clock.now_ns += SECOND_NS
+            services.wake()
+            assert not checking.done()
+            await asyncio.wait([checking], timeout=0.02)
+        checking.cancel()
+    alerts.close()
 
 
-async def _give(influx: str, folder: Path, store: Path, period: tuple[int, int], more: list[Sample]) -> None:
-    """The past and what is worked out by the hour, as the commands and the daemon give them."""
-    sink = open_influx(InfluxSettings(influx, kind="1"), folder)
-    for measurement in (*(f"{name}_5m" for name in ROLLED_UP), "alert"):
-        await replay(store, Period(measurement, *period), sink)
-    await sink.write([Record(1, tuple(make_blocks(more)), len(more), 0, encode(more))])
+async def _fill(configuration: Configuration, clock: _Clock, influx: str) -> None:
+    """Everything into the database: the invented past by replay, the watch and what is worked out by the journal."""
+    estate, state = configuration.estate, configuration.state_directory
+    sink = open_influx(InfluxSettings(influx, kind="1"), state)
+    invent(simulated(estate), ParquetStore(state / "store"), Wish(DAYS, BEGUN_NS, 1))
+    for measurement in (f"{name}_5m" for name in ROLLED_UP):
+        await replay(state / "store", Period(measurement, BEGUN_NS - PAST_NS, BEGUN_NS), sink)
+    async with Journal(state / "journal.sqlite", ["influx"], now_ns=clock) as journal:
+        await _watch(configuration, clock, journal)
+        journal.append(entries(open_history(state / "store"), estate, state, clock()))
+        journal.append(_rare(clock()))
+        await journal.flush()
+        reader = journal.reader("influx")
+        while journal.state.lags["influx"]:
+            record = await reader.next()
+            await sink.write([record])
+            reader.acknowledge(record.number)
     await sink.close()
     assert sink.dead_letters.total == 0
 
 
 def _rare(now_ns: int) -> list[Sample]:
-    """What two minutes on a clock that runs fast do not bring: echoes, averages of five, a certificate, a trap."""
+    """What some minutes and a lab do not bring: echoes, a certificate, a notification, a line that fills up."""
     device = (("device", "fw-1"), ("role", "firewall"), ("site", "dc"))
+    zone, first = ZoneInfo("Asia/Tokyo"), date(2026, 8, 1)
+    rising = forecast([DayFigure(first + timedelta(days), 1e9 + 5e6 * days) for days in range(100)], 2 * 10**9)
+    assert isinstance(rising, Forecast)
     return [
         Sample("device", device, {"round_trip_delay_seconds": 0.002, "round_trip_loss_ratio": 0.0}, now_ns),
-        *(
-            Sample("tenant", (("tenant", "mie"), ("line", line)), {"in_cap_ratio": 0.4, "out_cap_ratio": 0.2}, now_ns)
-            for line in ("internet", "breakout")
-        ),
         Sample("service", (("service", "web-certificate"), ("kind", "tls")), {"certificate_days": 40.0}, now_ns),
         Sample(
             "notification",
             (("device", "fw-1"), ("name", "linkDown"), ("severity", "minor")),
-            {"text": "回線断", "varbinds": "{}"},
+            {"text": "回線断", "varbinds": "{}", "count": 3},
             now_ns,
         ),
+        forecast_sample("internet", "in", rising, now_ns, zone),
     ]
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory, influx: str) -> Filled:
     folder = tmp_path_factory.mktemp("filled")
-    configuration = _configuration(folder / "config", influx)
-    state, clock = configuration.state_directory, _Clock()
-    end_ns = clock.begun_ns
-    invent(simulated(configuration.estate), ParquetStore(state / "store"), Wish(DAYS, end_ns, 1))
-    asyncio.run(_watch(configuration, clock, Filled(influx, configuration.estate, 0, 0)))
-    more = entries(open_history(state / "store"), configuration.estate, state, clock())
-    more += _rare(clock())
-    asyncio.run(_give(influx, folder, state / "store", (end_ns - 3 * DAY_NS, clock()), more))
-    return Filled(influx, configuration.estate, end_ns // 10**6, clock() // 10**6)
+    configuration, clock = _configuration(folder / "config", influx), _Clock()
+    asyncio.run(_fill(configuration, clock, influx))
+    return Filled(influx, configuration.estate, BEGUN_NS // 10**6, clock() // 10**6)
 
 
 def _expanded(query: str, dashboard: dict[str, Any], start_ms: int, end_ms: int) -> str:
     """The query as Grafana sends it: with the range, the interval, and every choice made."""
-    step = max(60, (end_ms - start_ms) // 1000 // 1000)
+    step = max(60, (end_ms - start_ms) // 1000 // 200)
     query = query.replace("${__from}", str(start_ms)).replace("${__to}", str(end_ms))
     query = query.replace("$timeFilter", f"time >= {start_ms}ms AND time <= {end_ms}ms").replace(
         "$__interval", f"{step}s"
@@ -216,7 +226,7 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
                 rows = {}
                 for name, start_ms in (
                     ("short", filled.begun_ms - 600_000),
-                    ("long", filled.begun_ms - 4 * 86_400_000),
+                    ("long", filled.begun_ms - 3 * 86_400_000),
                 ):
                     query = _expanded(target["query"], fitted, start_ms, filled.ended_ms + 3_600_000)
                     rows[name] = filled.rows(query)
@@ -225,6 +235,21 @@ def test_every_query_of_every_panel_returns_data(filled: Filled) -> None:
                 if "__from" in target["query"] and all(rows.values()):
                     doubled.append((dashboard["uid"], panel["title"], target["query"]))
     assert ([], []) == (empty, doubled)
+
+
+@pytest.mark.timeout(300)
+def test_a_day_in_a_panel_begins_at_midnight_in_japan(filled: Filled) -> None:
+    (dashboard,) = [each for each in load_dashboards() if each["uid"] == "hinomi-tenant"]
+    (panel,) = [each for each in panels(fit(dashboard, filled.estate)) if each["title"] == "1日の通信量"]
+    query = _expanded(
+        panel["targets"][0]["query"],
+        fit(dashboard, filled.estate),
+        filled.begun_ms - 3 * 86_400_000,
+        filled.ended_ms,
+    )
+    days = [row[0] for row in filled.answer(query) if row[1] is not None]
+    assert days
+    assert {15 * 3_600_000} == {time_ms % 86_400_000 for time_ms in days}
 
 
 @pytest.mark.timeout(300)

@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from poller.alerts.engine import Alerting
 from poller.alerts.incidents import Incident
+from poller.alerts.records import AuditEntry
 from poller.alerts.store import Store
 from poller.alerts.words import value_text
 from poller.circuit_state import STALE_NS
 from poller.config import load
-from poller.echoes import Asked, Echoes, Part, echo_targets, run_echoes
-from poller.estate import Estate
+from poller.echoes import Asked, Echoes, EchoWatch, Part, at_rest, echo_targets
+from poller.estate import Estate, Maintenance
 from poller.pipeline import Pipeline
 from poller.sample import Sample
 from poller.schema import SCHEMA
+from poller.settings import Name
 from poller.wall.live import LiveState
 from probes.icmp import EchoDown, EchoProber, EchoStatistics, EchoTarget, EchoUnsent, EchoUp
 from probes.icmp_statistics import Delays
@@ -277,6 +281,81 @@ def test_a_device_with_snmp_is_asked_at_once_and_what_it_says_is_the_last_word(s
     assert scene.last("device", "rt-1", "up") is True
 
 
+def works(scene: Scene, seconds: int, **where) -> AuditEntry:
+    """A window that begins now, in which nothing is asked."""
+    zone = ZoneInfo(scene.estate.organisation.timezone)
+    start, end = (
+        f"{datetime.fromtimestamp((scene.now_ns() + each * SECOND) // SECOND, zone):%Y-%m-%d %H:%M}"
+        for each in (0, seconds)
+    )
+    window = Maintenance(
+        id="works", name=Name(ja="作業", en="works"), start=start, end=end, stop_polling=True, where=where
+    )
+    return AuditEntry(scene.now_ns(), "当番A", "cli", "maintenance", "works", window.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("where", "resting"),
+    [
+        ({"devices": ["srv-1"]}, ["10.8.2.10"]),
+        ({"circuits": ["line-1"]}, [FAR, BEYOND]),  # the near point is a device too, on which nobody works
+        ({"circuits": ["line-1"], "devices": ["rt-1"]}, [NEAR, FAR, BEYOND]),
+        ({}, [NEAR, "10.8.2.9", "fd08:2::9", "10.8.2.10", FAR, BEYOND]),  # our own gateway is asked for ever
+    ],
+)
+def test_what_is_being_worked_on_gets_no_echoes(scene: Scene, where, resting) -> None:
+    """Maintenance that stops polling (R55)."""
+    scene.run(60 - scene.second)
+    assert set() == at_rest(scene.asked, scene.alerting.resting, scene.now_ns())
+    scene.alerting.carry_out(works(scene, 600, **where))
+    assert set(resting) == at_rest(scene.asked, scene.alerting.resting, scene.now_ns())
+    scene.run(700)
+    assert set() == at_rest(scene.asked, scene.alerting.resting, scene.now_ns())
+
+
+def test_a_circuit_at_rest_is_unknown_and_asked_again_afterwards(scene: Scene) -> None:
+    """Works that stop polling leave no fault behind (R55)."""
+    scene.all_up()
+    scene.echoes.leave([FAR, BEYOND])
+    scene.say(EchoDown, NEAR)  # whose neighbours are asked at once, but for those at rest
+    assert [GATEWAY] == scene.hurried
+    scene.say(EchoUp, NEAR)
+    scene.run(scene.second + 2 * STALE_NS // SECOND)
+    assert {} == scene.incidents()
+    assert "unknown" == scene.pipeline._circuits.fault("line-1", scene.now_ns()).vector.far
+    scene.echoes.leave([])
+    scene.say(EchoUp, FAR, BEYOND)
+    assert "up" == scene.pipeline._circuits.fault("line-1", scene.now_ns()).vector.far
+
+
+async def test_the_running_prober_lets_targets_rest_and_begins_again(scene: Scene, monkeypatch) -> None:
+    """Once a second it is looked whether somebody works on what is asked (R55)."""
+    asked: set[str] = set()
+    turns: list[set[str]] = []
+    resting = {"device/srv-1": "works"}
+
+    class Watched(EchoProber):
+        async def wait(self) -> None:
+            turns.append(set(asked))
+            if len(turns) > 1:
+                resting.clear()
+            if len(turns) > 2:
+                raise KeyboardInterrupt
+            raise TimeoutError
+
+        def add(self, wanted: EchoTarget) -> None:
+            asked.add(wanted.id)
+
+        def remove(self, target_id: str) -> None:
+            asked.remove(target_id)
+
+    monkeypatch.setattr("poller.echoes.EchoProber", Watched)
+    with pytest.raises(KeyboardInterrupt):
+        await EchoWatch(scene.estate, scene.pipeline, resting=lambda subject, _now_ns: resting.get(str(subject))).run()
+    everything = set(scene.asked)
+    assert [everything - {"10.8.2.10"}, everything - {"10.8.2.10"}, everything] == turns
+
+
 def test_one_family_that_dies_is_told_apart_from_the_other(scene: Scene) -> None:
     """(R38)"""
     scene.all_up()
@@ -366,6 +445,6 @@ async def test_probing_that_breaks_is_told_and_begun_anew(scene: Scene, monkeypa
     monkeypatch.setattr("poller.echoes.EchoProber", Broken)
     monkeypatch.setattr("poller.echoes._AGAIN_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        await run_echoes(scene.estate, scene.pipeline)
+        await EchoWatch(scene.estate, scene.pipeline).run()
     assert 2 == len(begun)
     assert "echoes_broken" in caplog.text

@@ -4,7 +4,6 @@ import asyncio
 import email
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from poller.config import load
 from poller.daemon import Daemon
+from poller.free_ports import free_port
 from poller.storage.history import open_history
 
 SNMPD = shutil.which("snmpd", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin")))
@@ -64,10 +64,7 @@ class Agent:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Agent]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    agent = Agent(tmp_path, port)
+    agent = Agent(tmp_path, free_port())
     agent.start()
     yield agent
     agent.stop()

@@ -294,7 +294,7 @@ def test_a_rule_clears_at_some_distance_from_where_it_raises_and_says_what_to_do
         if rule.below is not None:
             assert rule.clear_above is not None, rule.id
             assert rule.clear_above > rule.below, rule.id
-        assert re.search(r"^手順 [RC]-\d\d .+\n1\. ", rule.runbook), rule.id
+        assert re.search(r"^手順 [RC]-\d\d .+\n1\. ", rule.runbook.ja), rule.id
 
 
 def test_every_pattern_of_a_rule_or_window_matches_something(estate):

@@ -103,6 +103,19 @@ def test_the_directions_break_apart_where_the_counters_say_so() -> None:
     assert pytest.approx(8e6) == into.usual_bits_per_second
 
 
+def test_a_reading_missed_of_the_member_that_carries_is_no_break_and_its_silence_is_one() -> None:
+    """The standby carries nothing: what both carry together is nothing only where the other is silent for longer."""
+    standby = readings("b", [0.0] * 20)
+    once = record(readings("a", [8e6] * 10 + [None, None] + [8e6] * 8), standby)
+    dead = record(readings("a", [8e6] * 10 + [None] * 3 + [8e6] * 7), standby)
+    for_good = record(readings("a", [8e6] * 17 + [None] * 3), standby)
+    just_now = record(readings("a", [8e6] * 18 + [None] * 2), standby)
+    assert [(), ()] == [way.breaks for way in once.ways]
+    assert [(Break(9 * SECOND, 12 * SECOND),)] * 2 == [way.breaks for way in dead.ways]
+    assert [(Break(16 * SECOND, None),)] * 2 == [way.breaks for way in for_good.ways]
+    assert [(), ()] == [way.breaks for way in just_now.ways]
+
+
 def test_with_too_little_traffic_no_direction_is_judged() -> None:
     ways = record(readings("a", [2e3] * 10 + [0.0] * 10)).ways
     assert [(None, ()), (None, ())] == [(way.usual_bits_per_second, way.breaks) for way in ways]

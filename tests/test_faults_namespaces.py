@@ -18,7 +18,7 @@ import pytest
 
 from poller.alerts.incident import Incident
 from poller.alerts.inquiry import Inquiry, NoStore
-from poller.lab.namespaces import Chain, why_not
+from poller.lab.namespaces import Chain, unique, why_not
 
 pytestmark = pytest.mark.skipif(bool(reason := why_not()), reason=reason or "permitted")
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ SERVER = "  srv-1: {addresses: [10.8.4.2], role: server, site: hall}\n"
 
 @pytest.fixture
 def chain() -> Iterator[Chain]:
-    chain = Chain(f"fault-{os.getpid()}-{time.monotonic_ns() % 10**6}", ("us", "gateway", "near", "far", "beyond"))
+    chain = Chain(unique("fault"), ("us", "gateway", "near", "far", "beyond"))
     yield chain
     chain.delete()
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 import uvloop
 
 from probes.errors import LocalError
-from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp, begins_slot
-from probes.icmp_socket import NOT_PERMITTED, EchoSocket, _no_socket, open_echo_socket, receive_time_ns
+from probes.icmp import EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
+from probes.icmp_plan import begins_slot
+from probes.icmp_socket import NOT_PERMITTED, EchoSocket, _no_socket, kernel_time_ns, open_echo_socket
 
 ROOT = Path(__file__).parent.parent
 FAST = EchoPlan(interval_seconds=0.1, timeout_seconds=0.2, slot_seconds=0.5)
@@ -233,13 +235,46 @@ async def test_without_the_kernels_stamps_delays_come_from_our_clock_and_that_is
     def unstamped(family: socket.AddressFamily) -> EchoSocket:
         opened = open_echo_socket(family)
         opened.socket.setsockopt(socket.SOL_SOCKET, 35, 0)  # SO_TIMESTAMPNS off again
-        return replace(opened, kernel_timestamps=False)
+        return replace(opened, kernel_timestamps=False, send_timestamps=False)
 
     told = Told()
     async with EchoProber(loopback(3), told, FAST, open_socket=unstamped) as prober:
         minutes = await told.until(EchoStatistics, 9)
         assert not prober.kernel_timestamps
     assert all(minute.received == minute.sent for minute in minutes)
+
+
+class SlowToSend(EchoSocket):
+    """Something always happens between our look at the clock and the sending."""
+
+    def sender(self, source):
+        send = super().sender(source)
+
+        def late(octets, address):
+            time.sleep(0.02)
+            return send(octets, address)
+
+        return late
+
+
+def slow_to_send(family: socket.AddressFamily, *, stamped: bool) -> EchoSocket:
+    opened = open_echo_socket(family)
+    return SlowToSend(
+        opened.socket, opened.framing, opened.identifier, opened.kernel_timestamps, opened.send_timestamps and stamped
+    )
+
+
+@pytest.mark.parametrize("address", [IPv4Address("127.77.0.1"), pytest.param(IPv6Address("::1"), marks=needs_ipv6)])
+async def test_a_delay_begins_when_the_kernel_sends_and_not_when_we_ask_it_to(address):
+    """(R36)"""
+    lowest = {}
+    for stamped in (True, False):
+        told = Told()
+        opener = partial(slow_to_send, stamped=stamped)
+        async with EchoProber([EchoTarget("t0", address)], told, FAST, open_socket=opener):
+            minutes = await told.until(EchoStatistics, 4)
+        lowest[stamped] = min(minute.delays.min_seconds for minute in minutes if minute.delays is not None)
+    assert lowest[True] < 0.02 <= lowest[False]
 
 
 async def test_two_probers_on_one_machine_do_not_take_each_others_answers():
@@ -314,11 +349,11 @@ def test_without_capability_and_ping_group_the_sentence_names_both_remedies():
 
 
 def test_the_kernels_stamp_is_read_from_the_ancillary_data():
-    assert receive_time_ns(
+    assert kernel_time_ns(
         [(socket.SOL_SOCKET, 35, (5).to_bytes(8, sys.byteorder) + (7).to_bytes(8, sys.byteorder))]
     ) == (5 * 10**9 + 7)
-    assert receive_time_ns([(socket.SOL_IP, 35, bytes(16))]) is None
-    assert receive_time_ns([]) is None
+    assert kernel_time_ns([(socket.SOL_IP, 35, bytes(16))]) is None
+    assert kernel_time_ns([]) is None
 
 
 def test_a_family_that_the_machine_lacks_is_named():

@@ -10,7 +10,6 @@ import json
 import os
 import select
 import socket
-import statistics
 import struct
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import Final, TypeVar
 
 import pytest
 
-from poller.lab.namespaces import Namespace, why_not
+from poller.lab.namespaces import Namespace, unique, why_not
 from probes.icmp import EchoDown, EchoEvent, EchoPlan, EchoProber, EchoStatistics, EchoTarget, EchoUp
 from probes.icmp_packet import Framing
 from probes.icmp_socket import EchoSocket, open_echo_socket, open_ping_socket
@@ -74,8 +73,7 @@ class Pair:
 
 @pytest.fixture
 def namespaces() -> Iterator[tuple[Namespace, Namespace]]:
-    stem = f"hinomi-{os.getpid()}-{time.monotonic_ns() % 10**6}"
-    near, far = Namespace(f"{stem}-near"), Namespace(f"{stem}-far")
+    near, far = Namespace(unique("near")), Namespace(unique("far"))
     yield near, far
     near.delete()
     far.delete()
@@ -284,7 +282,9 @@ async def test_our_own_cable_gone_is_a_failure_to_send_and_accuses_no_target(pai
 async def test_ping_sockets_do_as_well_where_the_group_range_allows_them(pair, version, framing):
     pair.near.run("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
     opened = pair.near.inside(lambda: open_ping_socket(socket.AF_INET if version == 4 else socket.AF_INET6))
-    assert (opened.framing, opened.socket.type, opened.kernel_timestamps) == (framing, socket.SOCK_DGRAM, True)
+    assert (opened.framing, opened.socket.type) == (framing, socket.SOCK_DGRAM)
+    assert opened.kernel_timestamps
+    assert opened.send_timestamps
     opened.socket.close()
     async with probing(pair, targets(5, version), FAST, open_ping_socket) as told:
         with pair.losing(200) as end_loss:
@@ -377,13 +377,13 @@ def linked(namespaces) -> Iterator[Callable[[Callable[[int], tuple[float, ...]]]
 
 @pytest.mark.parametrize("seconds", [0.005, 0.1])
 async def test_the_delay_is_that_of_the_link_within_a_millisecond(linked, seconds):
+    """By the fastest echo: the others may have waited for a processor, which is no error of ours."""
     pair, link = linked(lambda _: (seconds,))
     async with probing(pair, targets(5)) as told:
         await told.slots(6)
-    medians = [event.delays.median_seconds for event in told.of(EchoStatistics) if event.delays is not None]
     lowest = min(event.delays.min_seconds for event in told.of(EchoStatistics) if event.delays is not None)
     assert lowest >= seconds
-    assert statistics.median(medians) == pytest.approx(statistics.median(link.held_seconds), abs=0.001)
+    assert lowest == pytest.approx(min(link.held_seconds), abs=0.001)
 
 
 async def test_every_duplicate_is_counted_and_none_is_taken_for_an_answer(linked):

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from probes.icmp_packet import (
     SMALLEST_PAYLOAD,
     EchoRefusal,
-    EchoReply,
     Framing,
     PreparedEcho,
-    decode,
+    decode_refusal,
+    decode_reply,
+    decode_sent,
     token_of,
 )
 
@@ -74,40 +75,51 @@ def test_a_reply_brings_back_token_and_whole_sequence(framing, sequence, payload
     ipv6 = framing is Framing.IPV6
     answer = reply_to(request(sequence, ipv6=ipv6, payload_octets=payload_octets), ipv6=ipv6)
     datagram = ipv4(answer, options=bytes(8)) if framing is Framing.IPV4_RAW else answer
-    assert decode(datagram, framing) == EchoReply(TOKEN, sequence)
+    assert decode_reply(datagram, framing) == (TOKEN, sequence)
+    assert decode_refusal(datagram, framing) is None
 
 
 @pytest.mark.parametrize(("kind", "code"), [(3, 1), (3, 13), (11, 0)])
 def test_a_refusal_on_the_way_names_the_echo_it_quotes(kind, code):
     quoted = struct.pack("!BBHI", kind, code, 0, 0) + ipv4(request(70_000))
-    assert decode(ipv4(quoted), Framing.IPV4_RAW) == EchoRefusal(TOKEN, 70_000, kind, code)
+    assert decode_refusal(ipv4(quoted), Framing.IPV4_RAW) == EchoRefusal(TOKEN, 70_000, kind, code)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(1, 0), (1, 3), (3, 0)])
 def test_a_refusal_over_ipv6_names_the_echo_it_quotes(kind, code):
     quoted = struct.pack("!BBHI", kind, code, 0, 0) + ipv6_header(request(70_000, ipv6=True))
-    assert decode(quoted, Framing.IPV6) == EchoRefusal(TOKEN, 70_000, kind, code)
+    assert decode_refusal(quoted, Framing.IPV6) == EchoRefusal(TOKEN, 70_000, kind, code)
 
 
 def test_a_refusal_that_quotes_eight_octets_only_is_not_believed():
     quoted = struct.pack("!BBHI", 3, 1, 0, 0) + ipv4(request(5)[:8])
-    assert decode(ipv4(quoted), Framing.IPV4_RAW) is None
+    assert decode_refusal(ipv4(quoted), Framing.IPV4_RAW) is None
 
 
 def test_our_own_request_looped_back_is_no_reply():
-    assert decode(ipv4(request(5)), Framing.IPV4_RAW) is None
+    assert decode_reply(ipv4(request(5)), Framing.IPV4_RAW) is None
+    assert decode_refusal(ipv4(request(5)), Framing.IPV4_RAW) is None
 
 
 @given(st.binary(max_size=120), st.sampled_from(list(Framing)))
 def test_any_octets_are_decoded_or_refused_but_never_raise(datagram, framing):
-    said = decode(datagram, framing)
-    assert said is None or len(said.token) == 8
+    reply, refusal = decode_reply(datagram, framing), decode_refusal(datagram, framing)
+    assert reply is None or refusal is None
+    assert {8} >= {len(said[0]) for said in (reply, refusal) if said is not None}
+
+
+@given(st.binary(max_size=60), SEQUENCES, st.integers(SMALLEST_PAYLOAD, 368))
+def test_what_left_is_known_by_its_end_whatever_headers_stand_in_front(headers, sequence, payload_octets):
+    echo = PreparedEcho(ipv6=False, identifier=1, token=TOKEN, payload_octets=payload_octets).numbered(sequence)
+    assert decode_sent(headers + bytes(echo), payload_octets) == (TOKEN, sequence)
+    assert decode_sent(bytes(echo)[-payload_octets:][1:], payload_octets) is None
+    assert decode_sent(b"", payload_octets) is None
 
 
 @given(cut=st.integers(0, 80))
 def test_a_datagram_cut_short_is_never_read_beyond_its_end(cut):
     whole = ipv4(struct.pack("!BBHI", 3, 1, 0, 0) + ipv4(request(9)))
-    said = decode(whole[:cut], Framing.IPV4_RAW)
+    said = decode_refusal(whole[:cut], Framing.IPV4_RAW)
     assert said in {None, EchoRefusal(TOKEN, 9, 3, 1)}
 
 

@@ -38,6 +38,16 @@ def test_an_answer_in_time_gives_a_delay(track):
     assert figures.round_trip_loss_ratio == 0.0
 
 
+def test_a_delay_begins_when_the_kernel_says_that_the_echo_left(track):
+    """Never before we asked for it, and of no echo that is not under way."""
+    for late_ns, delay_ns in ((3_000, 7_000), (-5_000, 10_000)):
+        track.sent(1_000_000)
+        track.left(track.sequence - 1, 1_000_000 + late_ns)
+        track.left(track.sequence + 5, 1)
+        track.answered(track.sequence - 1, 1_010_000)
+        assert track.minute.delays_ns[-1] == delay_ns
+
+
 def test_an_answer_after_the_timeout_is_late_and_its_echo_stays_lost(track):
     sequence = send(track, 0)
     track.expired(sequence, 2 * SECOND)

@@ -2,15 +2,15 @@
 
 import datetime as dt
 import re
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner, Result
 
+from poller.cli import app
 from poller.config import load
 from poller.lab.history import Wish, invent
 from poller.lab.network import make_plan
@@ -192,15 +192,14 @@ rules: {down: {name: No answer, on: device.up, equals: false, raise_for: 2m, sev
 """
 
 
-def _hinomi(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "poller.cli", "lab", *arguments)
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def _hinomi(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["lab", *arguments])
 
 
 def test_an_estate_without_circuits_has_a_past_of_its_devices(tmp_path: Path) -> None:
     (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "192.0.2.1"))
     done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"), "--days", "3")
-    assert (0, "864 rows of 3 days") == (done.returncode, done.stdout.partition(" in ")[0])
+    assert (0, "864 rows of 3 days") == (done.exit_code, done.stdout.partition(" in ")[0])
     assert pl.read_parquet(tmp_path / "store" / "device_5m" / "**" / "*.parquet").height == 3 * 288
 
 
@@ -208,7 +207,7 @@ def test_where_nothing_is_simulated_there_is_no_past_to_invent(tmp_path: Path) -
     (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.0.0.1"))
     done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"))
     said = f"{tmp_path}: there is no device, circuit or service to invent a past for\n"
-    assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
+    assert (1, "", said) == (done.exit_code, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("end", ["tomorrow", "2026-11-21", "2600-01-01T00:00+09:00", "1960-01-01T00:00+09:00"])
@@ -216,7 +215,7 @@ def test_an_end_that_is_no_moment_of_ours_is_said_in_one_sentence(tmp_path: Path
     (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.1.2.3"))
     done = _hinomi("history", "-c", str(tmp_path), "--store", str(tmp_path / "store"), "--end", end)
     said = f"--end {end}: write a moment of 2000 to 2099 with its zone, such as 2026-11-21T18:00+09:00\n"
-    assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
+    assert (2, "", said) == (done.exit_code, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("receiver", ["x", "127.0.0.1", "127.0.0.1:0", "300.0.0.1:162", "[::1]:162"])
@@ -224,7 +223,7 @@ def test_a_receiver_that_is_no_address_is_said_in_one_sentence(tmp_path: Path, r
     (tmp_path / "hinomi.yaml").write_text(TEN_LINES.replace("ADDRESS", "127.1.2.3"))
     done = _hinomi("-c", str(tmp_path), "--notify", receiver)
     said = f"--notify {receiver}: write an IPv4 address and a port, such as 127.0.0.1:16162\n"
-    assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
+    assert (2, "", said) == (done.exit_code, done.stdout, done.stderr)
 
 
 def test_the_past_has_no_digits_that_nobody_reads(frames: _Frames) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from poller.config import load
 from poller.estate import Estate
+from poller.free_ports import free_port
 from poller.lab.scenario_file import load_scenario
 from poller.lab.server import Lab, LabOptions
 from poller.lab.services import LabServices, where_served
@@ -18,18 +19,6 @@ from probes.result import ProbeResult, ServiceState
 from probes.services import probe_service
 
 EXAMPLES = Path(__file__).parent.parent / "config" / "examples"
-
-
-def free_port() -> int:
-    """A port that nobody has, at any address, by UDP and TCP."""
-    while True:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("", 0))
-            try:
-                datagrams.bind(("", stream.getsockname()[1]))
-            except OSError:
-                continue
-            return stream.getsockname()[1]
 
 
 def on_free_ports(estate: Estate, ca_file: Path) -> Estate:

@@ -1,15 +1,13 @@
 """The path probe through a chain of routers of our own, by its production process."""
 
 import json
-import os
 import subprocess
-import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
 
-from poller.lab.namespaces import Chain, why_not
+from poller.lab.namespaces import Chain, unique, why_not
 from probes.errors import LocalError
 from probes.path import Path, PathQuestion, Said, Way, command_of, read_answer
 
@@ -20,7 +18,7 @@ BEYOND = {4: "10.8.4.2", 6: "fd08:4::2"}
 @pytest.fixture
 def chain() -> Iterator[Chain]:
     """us 10.8.1.1 -- gateway -- near -- far -- beyond 10.8.4.2."""
-    chain = Chain(f"path-{os.getpid()}-{time.monotonic_ns() % 10**6}", ("us", "gateway", "near", "far", "beyond"))
+    chain = Chain(unique("path"), ("us", "gateway", "near", "far", "beyond"))
     yield chain
     chain.delete()
 

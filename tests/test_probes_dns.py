@@ -14,24 +14,13 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from poller.free_ports import free_port
 from probes.errors import BadQuestion
 from probes.result import Question, ServiceState
 from probes.services import probe_service
 
 DNSMASQ = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin:/sbin")
 WWW = "www.pref.example.jp"
-
-
-def free_port() -> int:
-    """A port that is free for both UDP and TCP."""
-    while True:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            try:
-                datagrams.bind(stream.getsockname())
-            except OSError:
-                continue
-            return stream.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

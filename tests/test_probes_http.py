@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from poller.free_ports import free_port
 from poller.lab.authority import Authority
 from probes.errors import BadQuestion
 from probes.result import ProbeResult, Question, ServiceState
 from probes.services import probe_service
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
 TINYPROXY = shutil.which("tinyproxy", path="/usr/bin:/usr/sbin")
 NOW = datetime.now(UTC)
 AUTHORITY = Authority("Test authority", NOW)
@@ -106,24 +108,31 @@ async def ask(target: str, **options: object) -> ProbeResult:
     return await probe_service("http", Question(target, **({"timeout_seconds": 8} | options)))
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def tinyproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real explicit proxy with a filter: it blocks what has "forbidden" in its URL; CONNECT to any port."""
+    with proxying(tmp_path_factory.mktemp("proxy")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same, and it wants a login: desk, hunter2."""
+    with proxying(tmp_path_factory.mktemp("guarded"), "BasicAuth desk hunter2\n") as url:
+        yield url
+
+
+@contextmanager
+def proxying(folder: Path, more: str = "") -> Iterator[str]:
     if TINYPROXY is None:
         pytest.skip("tinyproxy is not installed (apt-get install tinyproxy)")
-    folder: Path = tmp_path_factory.mktemp("proxy")
     port = free_port()
     (folder / "filter").write_text("forbidden\n")
     (folder / "blocked.html").write_text("<p>有害サイトのため遮断しました</p>\n")
     (folder / "conf").write_text(
         f'Port {port}\nListen 127.0.0.1\nTimeout 20\nMaxClients 20\nAllow 127.0.0.1\nFilter "{folder}/filter"\n'
         f'FilterURLs On\nErrorFile 403 "{folder}/blocked.html"\nLogFile "{folder}/log"\nStatHost "stats.invalid"\n'
+        f"{more}"
     )
     server = subprocess.Popen((TINYPROXY, "-d", "-c", str(folder / "conf")), stdout=subprocess.DEVNULL)
     try:
@@ -346,6 +355,48 @@ async def test_a_proxy_that_wants_a_login_is_told():
         plain = await ask("http://www.example.jp/", proxy=proxy)
         by_connect = await ask("https://www.example.jp/", proxy=proxy)
     sentence = f"プロキシ {proxy.removeprefix('http://')} が認証を求めています（状態コード 407）。"
+    assert [sentence, sentence] == [plain.sentence("ja"), by_connect.sentence("ja")]
+
+
+LOGIN = {"proxy_user": "desk", "proxy_password": "hunter2"}
+
+
+async def test_a_proxy_that_wants_a_login_lets_us_through_with_it(guarded, ca_file):
+    """Plain and by CONNECT, an allowed page and one that must be blocked (R39); the password is shown nowhere."""
+    steps: list[str] = []
+    async with site() as plain, site(VALID) as secured:
+        asked = [
+            (f"{plain}/", {"expect": "三重県"}),
+            (f"{secured}/", {"expect": "三重県", "ca_file": ca_file}),
+            (f"{plain}/forbidden", {"blocked": True}),
+            ("https://forbidden.example.jp/", {"blocked": True}),
+        ]
+        results = [
+            await probe_service(
+                "http", Question(target, proxy=guarded, timeout_seconds=8, **LOGIN, **more), steps.append
+            )
+            for target, more in asked
+        ]
+    assert ["http_answers", "http_answers", "http_blocks", "http_blocks"] == [result.reason for result in results]
+    assert "hunter2" not in f"{results} {steps} {Question('http://a/', **LOGIN)}"
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+async def test_without_a_login_it_is_said_that_one_is_wanted(guarded, blocked):
+    async with site() as plain:
+        result = await ask(f"{plain}/", proxy=guarded, blocked=blocked)
+    by_connect = await ask("https://www.example.jp/", proxy=guarded, blocked=blocked)
+    sentence = f"Proxy {guarded.removeprefix('http://')} asks for a login (status 407)."
+    assert [sentence, sentence] == [result.sentence("en"), by_connect.sentence("en")]
+    assert {ServiceState.DOWN} == {result.state, by_connect.state}
+
+
+async def test_a_login_that_a_proxy_declines_is_named_by_its_user_alone():
+    """By a proxy that answers as RFC 9110, 15.5.8 wants it; tinyproxy answers a wrong password with 401."""
+    async with answering(b"HTTP/1.1 407 Login\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n") as proxy:
+        plain = await ask("http://www.example.jp/", proxy=proxy, **LOGIN)
+        by_connect = await ask("https://www.example.jp/", proxy=proxy, **LOGIN)
+    sentence = f"プロキシ {proxy.removeprefix('http://')} は利用者 desk での認証を断りました（状態コード 407）。"
     assert [sentence, sentence] == [plain.sentence("ja"), by_connect.sentence("ja")]
 
 

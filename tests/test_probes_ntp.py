@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import struct
 import subprocess
 import time
@@ -13,17 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.free_ports import free_port
 from probes.ntp_packet import UNIX_EPOCH, Malformed, decode_reply, encode_query
 from probes.result import ProbeResult, Question, ServiceState
 from probes.services import probe_service
 
 CHRONYD = shutil.which("chronyd", path="/usr/sbin:/usr/bin")
-
-
-def free_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def chrony(folder, *settings: str) -> Iterator[str]:

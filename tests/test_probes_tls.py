@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import uvloop
 
+from poller.free_ports import free_port
 from poller.lab.authority import Authority
 from probes.certificates import warning_level
 from probes.errors import BadQuestion
@@ -46,12 +47,6 @@ async def server(context: ssl.SSLContext | None = None, hello: bytes = b"") -> A
         yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     finally:
         listening.close()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 async def ask(target: str, kind: str = "tls", **options: object) -> ProbeResult:

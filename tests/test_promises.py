@@ -6,9 +6,12 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from poller.cli import app
 from poller.config import load
 from poller.schema import SCHEMA
 
@@ -97,8 +100,76 @@ def test_the_ten_lines_of_the_readme_are_a_configuration(page: str, tmp_path: Pa
     assert "shift@example.jp" == estate.contacts["shift"].email
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
-def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for folder in ("", "docs", "docs/decisions") for path in (ROOT / folder).glob("*.md")
+)
+
+
+def anchors(text: str) -> set[str]:
+    """The places in a page that a link can name: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """To a file that is there, and to a heading that it has."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert [] == [link for link in links if not (ROOT / link).exists()]
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            lost.append(link)
+    assert [] == lost
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """Words of every call of hinomi in backticks or in a line of its own, up to the comment or what follows a pipe."""
+    calls = re.findall(r"`(?:[\w./]*/)?hinomi ([^`\n]+)`", text)
+    calls += re.findall(r"^(?: {4}|\$ )?(?:sudo (?:-u \w+ )?)?(?:[\w./-]*/)?hinomi (.+)$", text, re.MULTILINE)
+    return [re.split(r" #|  | \||;|&&", call)[0].split() for call in calls]
+
+
+def unknown_in(words: list[str]) -> str | None:
+    """What of a call the command line does not know: a command, or an option."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while hasattr(command, "get_command") and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):
+        name = rest.pop(0)
+        command = command.get_command(typer.Context(command), name)
+        if command is None:
+            return name
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {"--help"}
+    asked = [re.sub(r"[\[\],.…]", "", word).partition("=")[0] for word in rest if re.match(r"\[?--?[a-z]", word)]
+    return next((option for option in asked if option not in known), None)
+
+
+@pytest.mark.parametrize(
+    ("call", "unknown"),
+    [
+        ("polll 192.0.2.1", "polll"),
+        ("poll 192.0.2.1 --community-fil secret", "--community-fil"),
+        ("lab histori -c DIR", "histori"),
+        ("lab history [-c DIR] --days=200", None),
+    ],
+)
+def test_a_command_or_option_that_is_not_there_is_found(call: str, unknown: str | None) -> None:
+    (words,) = commands_in(f"Type `hinomi {call}`.")
+    assert unknown == unknown_in(words)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "decisions" not in page])
+def test_every_command_that_a_page_names_is_there_with_its_options(page: str) -> None:
+    calls = commands_in((ROOT / page).read_text(encoding="utf-8"))
+    assert [] == [(words, unknown) for words in calls if (unknown := unknown_in(words)) is not None]
+    assert calls or "README" not in page
+
+
+def test_the_files_that_begin_first_are_there(pytestconfig: pytest.Config) -> None:
+    plugin = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    names = [] if plugin is None else plugin._LONGEST_FIRST
+    assert names
+    assert [] == [name for name in names if not (ROOT / "tests" / f"{name}.py").exists()]

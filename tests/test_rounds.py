@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from poller.readings import FailedPoll
+from poller.readings import MAINTENANCE, FailedPoll
 from poller.rounds import Answer, Rounds
 from poller.schedule import SECOND_NS, Schedule
 
@@ -121,6 +121,28 @@ async def test_an_overrun_is_counted_by_name_and_not_started_twice() -> None:
     assert {"slow": 3} == dict(rounds.statistics.overruns)
 
 
+async def test_a_device_that_is_being_worked_on_is_not_asked_and_its_history_says_why() -> None:
+    """Maintenance that stops polling (R55): skipped by the schedule and by whoever wants to ask at once."""
+    clock, asker = SteppedClock(), Asked()
+    works = {"fw-1": "fw-works"}
+    schedule = Schedule()
+    for device in ("fw-1", "fw-2"):
+        schedule.add(device, 60, clock.now_ns)
+    answers: list[Answer] = []
+    rounds = Rounds(schedule, asker, answers.append, clock_ns=clock, stopped=lambda device, _now_ns: works.get(device))
+    async with running(rounds):
+        await step(rounds, clock, 60, lambda: len(answers) == 2)
+        rounds.ask_now("fw-1")
+        await step(rounds, clock, 0, lambda: len(answers) == 3)
+        told = {(each.device, each.reason, each.text, each.answered) for each in answers if each.device == "fw-1"}
+        assert {("fw-1", MAINTENANCE, "fw-works", None)} == told
+        assert ["fw-2"] == [device for device, _, _ in asker.asked]
+        assert 1 == rounds.statistics.started
+        works.clear()
+        await step(rounds, clock, 60, lambda: len(answers) == 5)
+    assert Counter({"fw-2": 2, "fw-1": 1}) == Counter(device for device, _, _ in asker.asked)
+
+
 async def test_the_deadline_is_80_percent_of_the_interval() -> None:
     clock, asker = SteppedClock(), Asked()
     rounds, answers = watch(clock, asker, "fw-1")
@@ -150,6 +172,7 @@ async def test_polls_are_stamped_with_the_time_they_were_due() -> None:
 
 
 async def test_a_suspect_is_asked_at_once_and_keeps_its_schedule() -> None:
+    """Parents are probed again before a child is declared down (R53)."""
     clock, asker = SteppedClock(), Asked()
     rounds, answers = watch(clock, asker, "fw-1")
     async with running(rounds):

@@ -10,20 +10,26 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
+import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from poller.alerts.engine import Alerting
+from poller.alerts.records import AuditEntry
 from poller.alerts.store import Store
+from poller.cli import app
 from poller.config import ConfigurationError, load
 from poller.daemon import Daemon
-from poller.estate import Estate
+from poller.estate import Estate, Maintenance
 from poller.pipeline import Pipeline
+from poller.questions import ask_service
 from poller.rollups import WINDOW_NS
 from poller.sample import Sample
 from poller.schedule import offset_seconds
 from poller.schema import SCHEMA
 from poller.services import Services
 from poller.wall.live import LiveState
+from probes.result import ServiceState
 from probes.services import PROBES
 
 SECOND = 10**9
@@ -35,7 +41,7 @@ sites: {{hall: {{}}}}
 calendars: {{counter: {{name: counter, hours: {{fri: "08:30-{closing}"}}}}}}
 contacts: {{desk: {{name: desk, role: operator, email: noc@example.jp, lang: {lang}}}}}
 services:
-  desk: {{name: {{ja: 窓口システム, en: Counter system}}, kind: tcp, target: "{target}", calendar: counter}}
+  desk: {{name: {{ja: 窓口システム, en: Counter system}}, kind: tcp, target: "{target}", calendar: counter{more}}}
 rules:
   service-down: {{name: 停止, on: service.up, equals: false, raise_for: 10s, severity: serious}}
 """
@@ -47,9 +53,11 @@ class Port:
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
         self.number = 0
+        self.knocks = 0
 
     async def start(self) -> None:
         async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.knocks += 1
             writer.close()
 
         self._server = await asyncio.start_server(answer, "127.0.0.1", self.number)
@@ -71,7 +79,7 @@ class World:
         self.alerting = Alerting(estate, self.alerts)
         self.live = LiveState(estate)
         self.pipeline = Pipeline(estate, self.samples.extend, self.alerting, self.live)
-        self.services = Services(estate, folder, self._publish, lambda: self.now_ns)
+        self.services = Services(estate, folder, self._publish, lambda: self.now_ns, self.alerting.resting)
 
     def _publish(self, samples: Sequence[Sample]) -> None:
         self.pipeline.publish(samples, self.now_ns)
@@ -102,9 +110,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, port: Port, lang: str = "ja", closing: str = "17:15") -> AsyncIterator[World]:
+async def world(
+    folder: Path, port: Port, lang: str = "ja", closing: str = "17:15", more: str = ""
+) -> AsyncIterator[World]:
     await port.start()
-    text = CONFIGURATION.format(target=f"127.0.0.1:{port.number}", lang=lang, closing=closing)
+    text = CONFIGURATION.format(target=f"127.0.0.1:{port.number}", lang=lang, closing=closing, more=more)
     (folder / "hinomi.yaml").write_text(text, encoding="utf-8")
     made = World(load(folder, ()).estate, folder)
     running = asyncio.create_task(made.services.run())
@@ -172,6 +182,35 @@ async def test_one_failed_check_changes_nothing(tmp_path):
     assert "refused" in [sample.fields.get("reason") for sample in one.samples if sample.measurement == "service"]
 
 
+async def test_a_service_that_is_being_worked_on_is_not_checked_and_is_judged_anew_afterwards(tmp_path):
+    """Maintenance that stops polling (R55): nobody knocks, history says suppressed, and what is bad then is told."""
+    port = Port()
+    async with world(tmp_path, port) as one:
+        await one.pass_seconds(130)
+        window = Maintenance(
+            id="works",
+            name={"ja": "更新", "en": "update"},
+            start="2026-11-20 12:03",
+            end="2026-11-20 12:08",
+            stop_polling=True,
+            where={"services": ["desk"]},
+        )
+        planned = AuditEntry(one.now_ns, "当番A", "cli", "maintenance", "works", window.model_dump_json())
+        one.alerting.carry_out(planned)
+        await one.pass_seconds(60)
+        await port.stop()
+        knocks, before = port.knocks, len(one.samples)
+        await one.pass_seconds(280)
+        meanwhile = [sample for sample in one.samples[before:] if sample.measurement == "service"]
+        assert {("suppressed", "maintenance", None)} == {
+            (sample.fields["quality"], sample.fields["reason"], sample.fields.get("up")) for sample in meanwhile
+        }
+        assert [5, knocks] == [len(meanwhile), port.knocks]
+        assert [] == one.alerting.open_incidents()
+        await one.pass_seconds(120)
+        assert ["service/desk"] == [incident.root[1] for incident in one.alerting.open_incidents()]
+
+
 @pytest.mark.parametrize("lang", ["ja", "en"])
 async def test_an_outage_becomes_an_incident_whose_mail_says_what_was_found(tmp_path, lang):
     """The sentence of the probe reaches the operator, in the operator's language (R57, R58)."""
@@ -220,6 +259,46 @@ async def test_each_check_says_whether_it_lies_in_the_service_hours(tmp_path):
         if sample.measurement == "service"
     ]
     assert {(True, True), (False, False)} == set(hours)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "more", "told"),
+    [
+        (60, "", [True] * 4),  # it was down: its return is repeated until it counts, and dated from its first answer
+        (2 * 3600, "", [True]),  # too long ago: what stood is known no more
+        (60, ", family: ipv4", [True]),  # asked otherwise than before: another question, nothing known
+    ],
+)
+async def test_what_stands_survives_a_restart_if_it_is_the_same_question_and_not_long_ago(
+    tmp_path, seconds, more, told
+):
+    """(R40, R73)"""
+    port = Port()
+    async with world(tmp_path, port) as one:
+        await port.stop()
+        await one.pass_seconds(90)
+        assert False is one.told()[-1][1]
+        saved = msgspec.msgpack.decode(msgspec.msgpack.encode(one.services.save(one.now_ns)))
+    async with world(tmp_path, port, more=more) as two:
+        two.services.restore(saved, one.now_ns + seconds * SECOND)
+        await two.pass_seconds(24)
+        assert told == [up for _, up in two.told()][: len(told)]
+        assert len(told) == len(two.told())
+
+
+async def test_the_figures_of_the_watch_itself_count_checks_and_what_could_not_be_made(tmp_path):
+    """(R74)"""
+    (tmp_path / "hinomi.yaml").write_text(SERVICE % ("tls", "127.0.0.1:9", ", ca_file: none.pem"), encoding="utf-8")
+    one = World(load(tmp_path, ()).estate, tmp_path)
+    running = asyncio.create_task(one.services.run())
+    await one.pass_seconds(70)
+    running.cancel()
+    await asyncio.wait([running])
+    one.alerts.close()
+    counted = one.services.statistics.take()
+    assert (len(one.told()), len(one.told()), 0) == (counted.checked, counted.unknown, counted.missed)
+    assert counted.checked > 1
+    assert counted.seconds > 0.0 == one.services.statistics.seconds
 
 
 async def test_the_checks_of_five_minutes_cover_them(tmp_path):
@@ -297,7 +376,7 @@ def test_a_service_that_makes_no_sense_is_told_at_its_place(tmp_path, kind, targ
 async def test_the_daemon_checks_the_services_of_its_configuration_and_its_wall_shows_them(tmp_path):
     port = Port()
     await port.start()
-    text = CONFIGURATION.format(target=f"127.0.0.1:{port.number}", lang="ja", closing="17:15")
+    text = CONFIGURATION.format(target=f"127.0.0.1:{port.number}", lang="ja", closing="17:15", more="")
     (tmp_path / "hinomi.yaml").write_text(f"{text}storage: {{directory: state}}\nwall: {{port: 0}}\n", encoding="utf-8")
     daemon = Daemon(load(tmp_path, ()))
     wall = asyncio.get_running_loop().create_future()
@@ -316,3 +395,36 @@ async def shown(session: aiohttp.ClientSession) -> dict[str, object]:
     async with session.get("/api/v1/wall") as answer:
         (service,) = (await answer.json())["services"]
         return service
+
+
+@pytest.mark.filterwarnings("ignore:.*(BasicAuth|proxy_auth).*:DeprecationWarning")
+async def test_a_password_that_cannot_be_read_makes_a_service_unknown_and_not_down(tmp_path):
+    """It is read at each check, so that a new one needs no restart; nothing of it is shown (R76)."""
+    text = SERVICE % ("http", "http://127.0.0.1:9/", ', proxy: "http://127.0.0.1:9", proxy_user: a, %s')
+    (tmp_path / "hinomi.yaml").write_text(text % 'proxy_password: "file:word"', encoding="utf-8")
+    service = load(tmp_path, ()).estate.services["one"]
+    without = await ask_service(service, tmp_path)
+    (tmp_path / "word").write_text("hunter2\n")
+    steps: list[str] = []
+    read = await ask_service(service, tmp_path, steps.append)
+    assert (ServiceState.UNKNOWN, ServiceState.DOWN) == (without.state, read.state)
+    assert "監視サーバー側の理由で確認できませんでした（proxy_password: file:word を読めません）。" == without.sentence(
+        "ja"
+    )
+    assert "hunter2" not in f"{read} {steps}"
+
+
+def test_check_warns_of_an_authority_that_cannot_be_read(tmp_path):
+    (tmp_path / "empty.pem").write_text("nothing of the kind")
+    text = SERVICE % ("tls", "127.0.0.1:9", "") + "  two: {kind: tls, target: '127.0.0.1:9', ca_file: empty.pem}\n"
+    text += "  three: {kind: tls, target: '127.0.0.1:9', ca_file: none.pem}\n"
+    (tmp_path / "hinomi.yaml").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["check", "-c", str(tmp_path), "--lang", "en", "--quiet"])
+    said = f"the authority's file {tmp_path}"
+    assert (0, "") == (result.exit_code, result.stdout)
+    assert [
+        f"warning: hinomi.yaml:4:52: services.two.ca_file: {said}/empty.pem cannot be read: no certificate in it",
+        f"warning: hinomi.yaml:5:54: services.three.ca_file: {said}/none.pem cannot be read: no such file or directory",
+    ] == result.stderr.splitlines()
+    japanese = CliRunner().invoke(app, ["check", "-c", str(tmp_path), "--lang", "ja", "--quiet"]).stderr
+    assert f"認証局のファイル {tmp_path}/empty.pem に証明書がありません。" in japanese

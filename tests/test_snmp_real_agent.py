@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from poller.free_ports import free_port
 from probes.snmp import AuthProtocol, Missing, PrivProtocol, Snmp, SnmpError, SnmpTarget, UsmUser, VarBind
 from probes.snmp.engine import EngineClock
 from probes.snmp.errors import (
@@ -92,9 +93,7 @@ class Agent:
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     folder = tmp_path_factory.mktemp("snmpd")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     lines = ["rocommunity public", "sysName fire-tower", "engineIDType 3"]
     for (auth_name, (_, auth)), (priv_name, (_, priv)) in itertools.product(AUTHS.items(), PRIVS.items()):
         user = f"{auth_name}-{priv_name}"
@@ -170,9 +169,7 @@ async def test_poll_gives_flat_values_and_learns_what_is_missing(agent: Agent, v
 
 
 async def test_nobody_there_is_told_at_once(agent: Agent) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     async with Snmp() as snmp:
         with pytest.raises(Refused, match=r"127\.0\.0\.1 refuses SNMP: nobody listens on its SNMP port\."):
             await snmp.get(SnmpTarget("127.0.0.1", port, community=b"public"), [SYS_NAME])

@@ -1,7 +1,6 @@
 """Against snmpsim, an independent agent: delays, errors, moving counters, the other key extension."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from poller.asking import Asking
 from poller.estate import Device
+from poller.free_ports import free_port
 from poller.profiles import load_profiles
 from poller.readings import COUNTERS, DeviceReading
 from probes.snmp import AuthProtocol, PrivProtocol, Snmp, SnmpTarget, UsmUser
@@ -81,9 +81,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("snmpsim")
     (folder / "plain.snmprec").write_text(PLAIN)
     write_snapshots(folder)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        number = int(sock.getsockname()[1])
+    number = free_port()
     command = [
         RESPONDER,
         f"--data-dir={folder}",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,8 @@ async def server() -> AsyncIterator[tuple[_Server, str]]:
 
 
 @pytest.fixture(params=["1", "2"])
-async def sink(
-    request: pytest.FixtureRequest, server: tuple[_Server, str], tmp_path: Path
-) -> AsyncIterator[InfluxSink]:
-    settings = InfluxSettings(
+def settings(request: pytest.FixtureRequest, server: tuple[_Server, str]) -> InfluxSettings:
+    return InfluxSettings(
         server[1],
         kind=request.param,
         org="noc",
@@ -76,8 +75,11 @@ async def sink(
         user="writer",
         password=Secret("word"),
         batch=8,
-        timeout_seconds=0.5,
     )
+
+
+@pytest.fixture
+async def sink(settings: InfluxSettings, tmp_path: Path) -> AsyncIterator[InfluxSink]:
     opened = open_influx(settings, tmp_path / "dead_letters")
     yield opened
     await opened.close()
@@ -129,10 +131,14 @@ async def test_what_may_work_later_is_told_with_its_reason(
     assert _lines(3) == server[0].taken
 
 
-async def test_a_server_that_does_not_answer_is_given_up_in_time(server: tuple[_Server, str], sink: InfluxSink) -> None:
+async def test_a_server_that_does_not_answer_is_given_up_in_time(
+    server: tuple[_Server, str], settings: InfluxSettings, tmp_path: Path
+) -> None:
     server[0].hang = True
+    sink = open_influx(replace(settings, timeout_seconds=0.2), tmp_path)
     with pytest.raises(StoreUnavailable) as caught:
         await sink.write([_record(1, 3)])
+    await sink.close()
     assert "timeout" == caught.value.reason
 
 
@@ -201,6 +207,18 @@ async def test_what_waited_goes_by_series_in_order_of_time_two_requests_at_once(
         assert [line for line in expected if line.startswith(mine)] == [
             line for line in server[0].taken if line.startswith(mine)
         ]
+
+
+@pytest.mark.parametrize(("series", "expected"), [(10, 100_000), (30_000, 120_000), (60_000, 200_000)])
+async def test_the_more_series_there_are_the_more_is_taken_at_once(
+    server: tuple[_Server, str], tmp_path: Path, series: int, expected: int
+) -> None:
+    """Points of one series side by side cost the server less, but what is held in memory has a bound."""
+    sink = open_influx(InfluxSettings(server[1], kind="1"), tmp_path)
+    samples = [Sample("device", (("device", f"sw-{n % series}"),), {"up": True}, n) for n in range(max(series, 6_000))]
+    await sink.write([Record(1, tuple(make_blocks(samples)), len(samples), 0, b"")])
+    await sink.close()
+    assert expected == sink.delivery.max_samples
 
 
 async def test_a_connection_cut_in_the_middle_of_a_write_is_tried_again_and_writes_the_same_points(

@@ -3,11 +3,9 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,43 +18,13 @@ from poller.storage.layout import files_in_force
 
 _ROOT = Path(__file__).parents[1]
 _KILLS = 50
-_INFLUX_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-"""
 
 
 @pytest.fixture
-def influx(tmp_path: Path) -> Iterator[str]:
+def influx(tmp_path: Path, running_influxd) -> Iterator[str]:
     """The URL of an InfluxDB 1.6 that lives on while its writer is killed."""
-    folder = tmp_path / "influx"
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    (folder / "influxdb.conf").write_text(_INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    command = ["influxd", "-config", str(folder / "influxdb.conf")]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/query", data=b"q=CREATE+DATABASE+hinomi", timeout=10).close()
-            break
-        except OSError:
-            assert running.poll() is None
-            time.sleep(0.02)
-    yield url
-    running.kill()
-    running.wait()
+    with running_influxd(tmp_path / "influx") as url:
+        yield url
 
 
 class _Victim:

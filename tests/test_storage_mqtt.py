@@ -9,6 +9,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from poller.free_ports import free_port
 from poller.sample import Sample
 from poller.storage.delivery import DeliverySettings, DeliveryState, run_reader
 from poller.storage.encoding import block_samples, encode
@@ -29,8 +30,7 @@ max_queued_messages 0
 
 class _Broker:
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(_CONFIG.format(port=self.port, folder=folder) + "user root\n")
         self._running: subprocess.Popen[bytes] | None = None

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from poller.sample import Sample
+from poller.sample import FieldValue, Sample
+from poller.schema import SCHEMA
 from poller.storage.encoding import encode, make_blocks
 from poller.storage.history import open_history
 from poller.storage.layout import Range, compaction_run, files_in_force
@@ -134,6 +135,21 @@ def test_days_end_by_their_retention_and_rollups_stay(tmp_path: Path) -> None:
     now[0] += _DAY
     store.maintain()
     assert (_octets(tmp_path), len(list((tmp_path / "tenant_5m").rglob("*.parquet")))) == ([], 1)
+
+
+@pytest.mark.parametrize("measurement", ["alert", "incident", "notification", "service_level", "forecast"])
+def test_what_a_half_years_report_counts_outlives_the_raw_days(tmp_path: Path, measurement: str) -> None:
+    now = [_T]
+    store = ParquetStore(tmp_path, Retention(raw_days=90), now_ns=lambda: now[0])
+    entry = SCHEMA[measurement]
+    field = entry.fields[0]
+    value: FieldValue = "text" if field.kind is str else field.kind(1)
+    sample = Sample(measurement, tuple((tag, "one") for tag in entry.tags), {field.name: value}, _T)
+    store.write_now([_record(1, [sample])])
+    now[0] += 400 * _DAY
+    store.maintain()
+    frame = open_history(tmp_path).read(measurement, [field.name], start_ns=_T, end_ns=_T + _DAY)
+    assert [value] == frame[field.name].to_list()
 
 
 def test_a_day_that_is_over_is_packed_into_one_file(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from poller.free_ports import free_port
 from poller.sample import FieldValue, Sample
 from poller.storage.delivery import DeliverySettings, DeliveryState, run_reader
 from poller.storage.encoding import encode, make_blocks
@@ -29,30 +29,6 @@ from poller.storage.reader import Record
 _MINUTE = 60 * 10**9
 _WEEK_ENDS = int(time.time()) // 604_800 * 604_800 * 10**9
 _WEEK_BEGINS = _WEEK_ENDS - 7 * 86_400 * 10**9
-
-_INFLUX_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  log-enabled = false
-"""
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 class _Server:
@@ -105,12 +81,8 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def influx(tmp_path: Path) -> Iterator[_Server]:
-    folder = tmp_path / "influx"
-    folder.mkdir()
-    port, rpc = _free_ports(2)
-    (folder / "influxdb.conf").write_text(_INFLUX_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    server = _Server(["influxd", "-config", str(folder / "influxdb.conf")], port, "/ping")
+def influx(tmp_path: Path, influxd) -> Iterator[_Server]:
+    server = _Server(*influxd(tmp_path / "influx"), "/ping")
     server.start()
     server.influxql("CREATE DATABASE hinomi")
     yield server
@@ -119,7 +91,7 @@ def influx(tmp_path: Path) -> Iterator[_Server]:
 
 @pytest.fixture
 def victoria(tmp_path: Path) -> Iterator[_Server]:
-    (port,) = _free_ports(1)
+    port = free_port()
     options = [f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={tmp_path}/victoria", "-retentionPeriod=10y"]
     server = _Server(["victoria-metrics", *options], port, "/health")
     server.start()

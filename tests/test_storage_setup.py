@@ -3,9 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
-import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -32,48 +29,14 @@ from poller.storage.reader import Record
 _T = 20_000 * 86_400 * 10**9
 _EXAMPLE = Path(__file__).parents[1] / "config" / "examples" / "prefecture"
 
-_CONFIG = """
-reporting-enabled = false
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{port}"
-  auth-enabled = true
-  log-enabled = false
-"""
-
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[InfluxSettings]:
+def guarded(tmp_path: Path, running_influxd) -> Iterator[InfluxSettings]:
     """InfluxDB 1.6 that asks for a password; the settings are the administrator's."""
-    folder = tmp_path / "influx"
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        port, rpc = first.getsockname()[1], second.getsockname()[1]
-    (folder / "influxdb.conf").write_text(_CONFIG.format(folder=folder, port=port, rpc=rpc))
-    running = subprocess.Popen(
-        ["influxd", "-config", str(folder / "influxdb.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    ends = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
-            break
-        except OSError:
-            assert running.poll() is None
-            assert time.monotonic() < ends
-            time.sleep(0.02)
-    body = urllib.parse.urlencode({"q": "CREATE USER admin WITH PASSWORD 'top' WITH ALL PRIVILEGES"}).encode()
-    urllib.request.urlopen(f"http://127.0.0.1:{port}/query", data=body, timeout=30).close()
-    yield InfluxSettings(f"http://127.0.0.1:{port}", kind="1", user="admin", password=Secret("top"))
-    running.kill()
-    running.wait()
+    with running_influxd(tmp_path / "influx", guarded=True) as url:
+        body = urllib.parse.urlencode({"q": "CREATE USER admin WITH PASSWORD 'top' WITH ALL PRIVILEGES"}).encode()
+        urllib.request.urlopen(f"{url}/query", data=body, timeout=30).close()
+        yield InfluxSettings(url, kind="1", user="admin", password=Secret("top"))
 
 
 def _record() -> Record:
@@ -254,6 +217,16 @@ async def test_version_2_again_changes_only_the_retention(version2: tuple[_Versi
 async def test_an_organisation_that_is_unknown_is_named(version2: tuple[_Version2, InfluxSettings]) -> None:
     with pytest.raises(SetupRefused, match="no organisation other"):
         await asyncio.to_thread(set_up, InfluxSettings(version2[1].url, org="other", token=Secret("admin")), 90)
+
+
+async def test_a_server_without_that_api_is_told_with_what_to_do_instead() -> None:
+    """InfluxDB 3 Core has /api/v2/write, but neither organisations nor buckets."""
+    running = TestServer(web.Application())
+    await running.start_server()
+    url = str(running.make_url("")).rstrip("/")
+    with pytest.raises(SetupRefused, match="influxdb3 create database hinomi"):
+        await asyncio.to_thread(set_up, InfluxSettings(url, token=Secret("admin")), 90)
+    await running.close()
 
 
 @pytest.fixture

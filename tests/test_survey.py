@@ -13,6 +13,7 @@ import pytest
 
 from poller.cli_check_live import check_live
 from poller.config import load
+from poller.free_ports import free_port
 from poller.profiles import load_profiles
 from poller.survey import Surveyed, clock_offset, name_shared_engines, survey
 
@@ -50,9 +51,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Iterator[Path]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     (tmp_path / "snmpd.conf").write_text("rocommunity public\n")
     (tmp_path / "community").write_text("public\n")
     (tmp_path / "other").write_text("other\n")

@@ -8,6 +8,7 @@ import sys
 from ipaddress import ip_address
 from pathlib import Path
 
+import traps.receiver
 from poller.trap_sources import start_engine
 from probes.snmp.message import CommunityMessage, Pdu, PduKind, encode_message
 from probes.snmp.values import Tag, VarBind
@@ -70,6 +71,61 @@ async def test_a_burst_of_ten_thousand_waits_in_the_buffer_without_loss() -> Non
     assert sorted(one.time_ns for one in seen) == [one.time_ns for one in seen]
     assert len({one.time_ns for one in seen}) == len(seen)
     receiver.close()
+
+
+async def test_while_much_waits_the_socket_is_read_on_and_others_get_their_turn() -> None:
+    """R43: making use of a notification takes far longer than reading it, so the buffer is emptied first."""
+    intake = make_intake()
+    turns: list[int] = []
+    receiver = Receiver(open_socket("127.0.0.1", 0), intake, lambda accepted, *_: turns.append(len(accepted)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(700):
+            sender.sendto(trap(number), receiver.address)
+        receiver._drain()
+        assert (256, 444) == (intake.funnel.received, receiver.waiting)
+        sender.sendto(trap(700), receiver.address)
+        receiver._drain()
+        assert (512, 189) == (intake.funnel.received, receiver.waiting)
+    others = 0
+    while receiver.waiting:
+        await asyncio.sleep(0)
+        others += 1
+    assert others >= 1
+    assert [256, 256, 189] == turns
+    receiver.close()
+
+
+async def test_what_waits_is_bounded_and_the_kernel_counts_the_rest(monkeypatch) -> None:
+    """R42, R43: beyond the bound nothing is read, so that a flood takes no memory and every loss is told."""
+    monkeypatch.setattr(traps.receiver, "WAITING_MOST", 300)
+    monkeypatch.setattr(traps.receiver, "AT_ONCE", 10)
+    intake = make_intake()
+    receiver = Receiver(open_socket("127.0.0.1", 0), intake, lambda *_: None, buffer_octets=65_536)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(1_000):
+            sender.sendto(trap(number), receiver.address)
+            if number == 500:
+                receiver._drain()
+                assert receiver.waiting <= 300
+        while receiver.waiting:  # noqa: ASYNC110 - the loop must turn
+            await asyncio.sleep(0)
+        sender.sendto(trap(1_000), receiver.address)
+        await asyncio.sleep(0)
+        receiver._drain()
+    assert 0 < intake.funnel.dropped[Drop.KERNEL]
+    assert 1_001 == intake.funnel.received + intake.funnel.dropped[Drop.KERNEL]
+    receiver.close()
+
+
+async def test_what_was_read_is_taken_when_receiving_ends() -> None:
+    intake = make_intake()
+    receiver = Receiver(open_socket("127.0.0.1", 0), intake, lambda *_: None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(600):
+            sender.sendto(trap(number), receiver.address)
+    receiver._drain()
+    receiver.close()
+    assert 600 == intake.funnel.accepted
 
 
 def test_a_small_buffer_is_told_with_the_setting_to_raise() -> None:

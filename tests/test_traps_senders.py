@@ -86,6 +86,11 @@ class Listener:
             await self.came.wait()
         return self.got.pop(0)
 
+    async def accepted(self, count: int) -> None:
+        """Repeats are accepted and not told: until there are so many."""
+        while self.intake.funnel.accepted < count:  # noqa: ASYNC110 - a counter wakes nobody
+            await asyncio.sleep(0.005)
+
     async def dropped(self, reason: Drop) -> int:
         """How many were dropped for the reason, as soon as there is one."""
         while not self.intake.funnel.dropped[reason]:  # noqa: ASYNC110 - a counter wakes nobody
@@ -265,3 +270,49 @@ async def test_a_replayed_v3_trap_is_refused(listener: Listener, run: Run) -> No
     assert 1 == await listener.dropped(Drop.REPLAYED)
     assert [] == listener.got
     tap.close()
+
+
+def clock_of(boots: int, seconds: int) -> tuple[str, ...]:
+    """A v3 trap of the user with SHA-256 and AES whose engine says these engineBoots and engineTime."""
+    return ("snmptrap", "-e", SENDER_ENGINE, "-Z", f"{boots},{seconds}", *v3_words("SHA-256", "AES"))
+
+
+async def test_a_sender_whose_boots_were_reset_is_told_and_heard_again_when_a_person_says_so(
+    listener: Listener, run: Run
+) -> None:
+    """R44: a replaced or reset device counts its boots from one again; only a person can tell that from a replay."""
+    security = listener.intake.security
+    await run(*clock_of(5, 1000), listener.where, *WHAT)
+    await listener.one()
+    await run(*clock_of(1, 10), listener.where, *WHAT)
+    assert 1 == await listener.dropped(Drop.NOT_IN_TIME_WINDOW)
+    (reset,) = security.resets
+    engine_id = bytes.fromhex(SENDER_ENGINE[2:])
+    expected = (engine_id, 1, 10, 5, 1, "here", "127.0.0.1")
+    told = (reset.engine_id, reset.boots, reset.time, reset.seen_boots, reset.count, reset.device, reset.address)
+    assert expected == told
+    assert security.accept_anew(engine_id)
+    await run(*clock_of(1, 12), listener.where, *WHAT)
+    await listener.accepted(2)
+    assert 0 == len(security.resets)
+    assert not security.accept_anew(b"nobody-knows-me")
+
+
+async def test_a_sender_whose_clock_a_poll_has_proved_is_heard_again_and_an_old_message_is_not(
+    listener: Listener, run: Run
+) -> None:
+    """R44: an authenticated answer to our own question is of the present, whatever its boots say."""
+    security, engine_id = listener.intake.security, bytes.fromhex(SENDER_ENGINE[2:])
+    await run(*clock_of(5, 1000), listener.where, *WHAT)
+    await listener.one()
+    await run(*clock_of(1, 4000), listener.where, *WHAT)
+    assert 1 == await listener.dropped(Drop.NOT_IN_TIME_WINDOW)
+    security.prove(engine_id, 1, 4001, listener.receiver._clock_ns() / 1e9)
+    assert 0 == len(security.resets)
+    await run(*clock_of(1, 4002), listener.where, *WHAT)
+    await listener.accepted(2)
+    await run(*clock_of(1, 3000), listener.where, *WHAT)
+    while 2 > listener.intake.funnel.dropped[Drop.NOT_IN_TIME_WINDOW]:  # noqa: ASYNC110 - a counter wakes nobody
+        await asyncio.sleep(0.005)
+    security.prove(b"nobody-knows-me", 1, 1, 0.0)
+    assert 1 == security.engines

@@ -16,6 +16,7 @@ from poller.sample import Sample
 from poller.wall.live import LiveState
 from poller.wall.server import WallServer
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if os.environ.get("CI") != "true":
     pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")

@@ -29,6 +29,7 @@ from poller.wall.people import People
 from poller.wall.server import WallServer
 from poller.wall.users import Known, tls_context
 
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if os.environ.get("CI") != "true":
     pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
@@ -143,3 +144,36 @@ async def test_a_tenant_comes_to_its_own_page_and_the_wall_stays_shut(shown: Sho
     answer = await shown.page.goto(f"{shown.url}tenant/ise")
     assert answer is not None
     assert 403 == answer.status
+
+
+async def test_who_is_on_duty_takes_an_incident_by_the_login_and_others_only_read(shown: Shown) -> None:
+    """R76: the page sends the token of its login, and asks nobody for a name that the login knows."""
+    page, path = shown.page, f"{shown.url}incident/{shown.incident}"
+    await page.goto(path)
+    await shown.log_in("viewer")
+    await expect(page.locator("#story")).to_contain_text("利用不可")
+    await expect(page.locator("#act")).to_be_hidden()
+    await page.locator("#ways button").click()
+    await expect(page.locator("#user")).to_be_visible()
+    assert "/login" in page.url
+    await page.goto(path)
+    await shown.log_in("noc")
+    await expect(page.locator("#acknowledge")).to_be_visible()
+    await expect(page.locator("#person")).to_be_hidden()
+    await page.fill("#text", "現地へ向かう")
+    await page.locator("#acknowledge").click()
+    await expect(page.locator("#answer")).to_have_text("確認済みにしました。")
+    (remark,) = shown.alerting.incident(shown.incident).remarks
+    assert ("acknowledge", "noc", "現地へ向かう") == (remark.kind, remark.who, remark.text)
+    await page.goto(f"{shown.url}search")
+    await expect(page.locator("#open")).to_contain_text(shown.incident)
+
+
+async def test_a_tenants_page_leads_nowhere_that_is_shut(shown: Shown) -> None:
+    page = shown.page
+    await page.goto(shown.url)
+    await shown.log_in("tenant")
+    await expect(page.locator("h1")).to_have_text("津市")
+    await expect(page.locator("#ways button")).to_be_visible()
+    assert 0 == await page.locator("#ways a").count()
+    assert [] == await page.locator("main a:not(#spans a)").all()

@@ -12,13 +12,20 @@ from poller.alerts.store import Store
 from poller.config import load
 from poller.storage.history import open_history
 from poller.wall.live import LiveState
-from poller.wall.openapi import KINDS, openapi
+from poller.wall.openapi import openapi
 from poller.wall.people import People
 from poller.wall.server import WallServer
-from poller.wall.work import SPANS
+from poller.wall.work import KINDS, SPANS
 
 PREFECTURE = Path(__file__).parent.parent / "config" / "examples" / "prefecture"
-IDS = {"device": "fw-1", "circuit": "int-1", "tenant": "tsu", "incident": "2026-1121-001"}
+IDS = {
+    "device": "fw-1",
+    "circuit": "int-1",
+    "line_group": "outside",
+    "tenant": "tsu",
+    "service": "dns-internal-1",
+    "incident": "2026-1121-001",
+}
 JSON_TYPES = {
     "object": dict,
     "array": list,

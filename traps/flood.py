@@ -97,6 +97,12 @@ class Source:
         self.storm_base: dict[Oid, int] = {}
         self.second_base: dict[Oid, int] = {}
 
+    def follow(self, sender: Sender) -> None:
+        """Be this sender from now on: what may have been read by other credentials or words is read anew."""
+        self.sender = sender
+        self.shapes.clear()
+        self.shapes_known = 0
+
     def tally(self, oid: Oid) -> list[int]:
         """The counter of one kind of notification from here; beyond the bound all others share one."""
         found = self.tallies.get(oid)

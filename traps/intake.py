@@ -103,6 +103,16 @@ class Intake:
     known: dict[str, Source | None] = field(default_factory=dict)
     _informs: Informs = field(default_factory=Informs)
 
+    def follow(self, sources: Sources, catalogue: Catalogue) -> None:
+        """Believe these sources, and read by this catalogue; what was counted of a sender who may still send stays."""
+        self.sources, self.catalogue = sources, catalogue
+        known, self.known = self.known, {}
+        for address, source in known.items():
+            sender = sources.find(address)
+            if source is not None and sender is not None:
+                source.follow(sender)
+                self.known[address] = source
+
     def take(self, datagram: bytes, peer: Peer, time_ns: int) -> None:
         """Take one datagram in. Never raises, whatever the octets are."""
         funnel = self.funnel
@@ -209,6 +219,8 @@ class Intake:
         if isinstance(opened, Refused):
             if opened.report is not None:
                 self.answers.append(Answer(arrival.peer, opened.report))
+            if opened.reason is Drop.NOT_IN_TIME_WINDOW:
+                self.security.resets.name(message.security.engine_id, source.sender.device, source.sender.address)
             self._drop(source, opened.reason)
             return
         octets = opened.scoped

@@ -1,6 +1,10 @@
 """The socket that notifications come in by: one, drained per wake-up, its losses counted (R42).
 
-    own or inherited socket -> recvfrom until it would block -> Intake.take -> deliver(batch)
+    own or inherited socket -> recvfrom until it would block -> waiting -> Intake.take -> deliver(batch)
+
+Reading costs a twentieth of what making use costs, so all that the kernel holds is read first and waits here, and is
+taken a few hundred at a time between other work: the socket's buffer must last only as long as the loop does not turn.
+What waits is bounded; beyond it datagrams stay with the kernel, whose losses are counted.
 
 The kernel tells with SO_RXQ_OVFL how many datagrams it had no room for; it is read with the first datagram of each
 wake-up, so the figure is at most one wake-up old. Answers that wait for nothing (reports) are sent at once; responses
@@ -13,19 +17,25 @@ import os
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from traps.funnel import Drop
-from traps.intake import Accepted, Answer, Intake
+from traps.intake import Accepted, Answer, Intake, Peer
 
 _log: Final = logging.getLogger(__name__)
 LARGEST: Final = 65_535
 AT_ONCE: Final = 256
-"""Datagrams read before others get their turn: about 3 ms."""
-RECEIVE_BUFFER: Final = 8 << 20
+"""Datagrams taken before others get their turn: about 3 ms, and with all that is done with them 20."""
+READ_AT_ONCE: Final = 4_096
+"""Datagrams read before others get their turn: about 6 ms."""
+WAITING_MOST: Final = 32_768
+WAITING_OCTETS_MOST: Final = 32 << 20
+"""What may wait; 16 s of 2,000 a second."""
+RECEIVE_BUFFER: Final = 16 << 20
 _SO_RXQ_OVFL: Final = 40
 _SO_RCVBUFFORCE: Final = 33
 _ROOM: Final = socket.CMSG_SPACE(4)
@@ -119,6 +129,9 @@ class Receiver:
         self._deliver = deliver
         self._clock_ns = clock_ns
         self._latest_ns = 0
+        self._waiting: deque[tuple[bytes, Peer, int]] = deque()
+        self._waiting_octets = 0
+        self._going_on = False
         self._overflown = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(opened.fileno(), self._drain)
@@ -140,27 +153,68 @@ class Receiver:
                 _log.warning("answer not sent peer=%s error=%s", answer.peer[0], error)
         return sent
 
-    def close(self) -> None:
-        """Stop receiving."""
+    @property
+    def waiting(self) -> int:
+        """Datagrams that were read and not yet taken."""
+        return len(self._waiting)
+
+    def stop(self) -> None:
+        """Read no more, and take what was read: a socket of systemd's keeps what was not. Answers can still be sent."""
         self._loop.remove_reader(self._socket.fileno())
+        while self._waiting:
+            self._take_some()
+
+    def close(self) -> None:
+        """Stop receiving for good."""
+        self.stop()
         self._socket.close()
 
     def _drain(self) -> None:
-        """Read what there is, up to AT_ONCE: the rest wakes us up again at once, after others had their turn."""
-        intake, take, read = self._intake, self._intake.take, self._socket.recvfrom
+        self._read()
+        self._take_some()
+        if self._waiting and not self._going_on:
+            self._going_on = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Take more of what waits, after others had their turn."""
+        self._going_on = False
+        if self._waiting:
+            self._drain()
+
+    def _read(self) -> None:
+        """Read what there is, up to READ_AT_ONCE: the rest wakes us up again at once."""
+        waiting, read = self._waiting, self._socket.recvfrom
+        room = min(READ_AT_ONCE, WAITING_MOST - len(waiting))
+        if room <= 0 or self._waiting_octets > WAITING_OCTETS_MOST:
+            return
         now_ns = max(self._clock_ns(), self._latest_ns + 1)
-        self._latest_ns = now_ns + AT_ONCE
+        self._latest_ns = now_ns + room
+        octets = 0
         try:
             datagram, ancillary, _flags, peer = self._socket.recvmsg(LARGEST, _ROOM)
             self._note_overflow(ancillary)
-            take(datagram, peer, now_ns)
-            for time_ns in range(now_ns + 1, now_ns + AT_ONCE):  # a nanosecond later each, so that each has its own
+            waiting.append((datagram, peer, now_ns))
+            octets = len(datagram)
+            for time_ns in range(now_ns + 1, now_ns + room):  # a nanosecond later each, so that each has its own
                 datagram, peer = read(LARGEST)
-                take(datagram, peer, time_ns)
+                waiting.append((datagram, peer, time_ns))
+                octets += len(datagram)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:  # an ICMP error for something we answered
             _log.debug("socket error %s", error)
+        self._waiting_octets += octets
+
+    def _take_some(self) -> None:
+        intake, waiting = self._intake, self._waiting
+        take, following = intake.take, waiting.popleft
+        octets = 0
+        for _ in range(min(AT_ONCE, len(waiting))):
+            datagram, peer, time_ns = following()
+            octets += len(datagram)
+            take(datagram, peer, time_ns)
+        self._waiting_octets -= octets
         if intake.accepted or intake.answers:
             self._hand_over()
 

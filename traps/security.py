@@ -44,6 +44,7 @@ from probes.snmp.usm import (
 )
 from probes.snmp.values import Tag, VarBind
 from traps.funnel import Drop
+from traps.resets import Resets
 
 ENGINES_MOST: Final = 4096
 SEEN_MOST: Final = 100_000
@@ -108,6 +109,7 @@ class Security:
         self._engines: OrderedDict[bytes, Engine] = OrderedDict()
         self._engines_most = engines_most
         self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self.resets = Resets()
         self._reports: dict[Drop, int] = dict.fromkeys(_STATS, 0)
         self._salt = int.from_bytes(engine_id[-4:], "big") << 32 | boots << 20
 
@@ -143,9 +145,14 @@ class Security:
         own = engine is self._own
         if talk.signer is not None:
             if not self._is_timely(message, engine, now):
+                if not own:
+                    told = (message.security.engine_boots, message.security.engine_time)
+                    self.resets.note(engine.clock.engine_id, told, engine.clock.read(now), now)
                 return self._refuse(Drop.NOT_IN_TIME_WINDOW, message, talk.keys, now, talk.user)
             if not own:
                 self._keep(engine)
+                if self.resets:
+                    self.resets.settle(engine.clock.engine_id)
                 if self._is_replayed(message.security.digest, now):
                     return Refused(Drop.REPLAYED)
         try:
@@ -180,12 +187,24 @@ class Security:
 
     def forget(self, now: float) -> None:
         """Drop digests that the time window refuses by itself; call it now and then."""
+        self.resets.forget(now)
         seen = self._seen
         while seen:
             digest, at = next(iter(seen.items()))
             if now - at <= 2 * TIME_WINDOW_SECONDS:
                 return
             del seen[digest]
+
+    def accept_anew(self, engine_id: bytes) -> bool:
+        """Forget an engine's clock, so that its next authentic message sets it; False where it is not known."""
+        self.resets.settle(engine_id)
+        return self._engines.pop(engine_id, None) is not None
+
+    def prove(self, engine_id: bytes, boots: int, time: int, now: float) -> None:
+        """Take over a clock that an authenticated answer to a question of ours has just told: that is the present."""
+        if engine_id in self._engines:
+            self._engines[engine_id].clock.set(boots, time, now)
+            self.resets.settle(engine_id)
 
     # Answers
 

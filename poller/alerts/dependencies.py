@@ -47,6 +47,11 @@ def says_down(rule: Rule) -> bool:
     return (rule.on, rule.equals) in _DOWN
 
 
+def redundancy_tells(rule: Rule) -> bool:
+    """True where it matters to the reader what redundancy is left: something is down, or its standby carries."""
+    return says_down(rule) or rule.on.endswith((".standby_carries", ".oper_status"))
+
+
 @dataclass(frozen=True, slots=True)
 class Affected:
     """Whom a fault reaches; ids in the order of the estate."""
@@ -115,7 +120,7 @@ class Dependencies:
         group = self._group_of.get(str(subject))
         if group is not None:
             return f"group/{group.id}"
-        return str(Subject(subject.kind, subject.id))
+        return str(subject if subject.kind == "service_level" else Subject(subject.kind, subject.id))
 
     def inhibitor(self, subject: Subject, down: AbstractSet[str]) -> str | None:
         """The subject highest up that is down and without which this one cannot be judged; None where there is none."""

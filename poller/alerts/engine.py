@@ -8,29 +8,29 @@ to the store's thread; mails leave (poller.alerts.outbox) only from what was com
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from poller.alerts.builtin import BUILT_IN
+from poller.alerts.changes import Change
 from poller.alerts.dependencies import Dependencies, is_fault, says_down
+from poller.alerts.freshness import Freshness, old_news_ns
 from poller.alerts.headline import headline
 from poller.alerts.incident_samples import incident_sample
 from poller.alerts.incidents import Incident, IncidentBook, Remark
 from poller.alerts.isolation import ISOLATION, is_isolated
 from poller.alerts.maintenance import WINDOW_ACTIONS
 from poller.alerts.notices import Policy
-from poller.alerts.notifications import MEASUREMENT, NotificationRules
+from poller.alerts.notifications import ACCEPT_ENGINE, MEASUREMENT, NotificationRules
 from poller.alerts.pictured import Pictures
 from poller.alerts.records import AuditEntry, Batch
-from poller.alerts.rules import Key, RuleIndex, Verdict, Watch
+from poller.alerts.rules import Key, RuleIndex, Verdict, Watch, asks_alike, value_of
 from poller.alerts.silences import SILENCE_ACTIONS
 from poller.alerts.states import (
-    SECOND,
     Alert,
     Reading,
-    Reason,
     State,
     Transition,
     advance,
@@ -40,37 +40,20 @@ from poller.alerts.states import (
     retire,
 )
 from poller.alerts.store import Store
-from poller.alerts.subjects import Subject, subject_of
+from poller.alerts.subjects import Subject, is_known, subject_of
 from poller.alerts.telling import Teller
 from poller.estate import Estate, Maintenance, Rule, Severity
 from poller.faults import Answer
-from poller.sample import FieldValue, Quality, Sample
+from poller.sample import Quality, Sample
 from probes.path import Path
 
 log = logging.getLogger(__name__)
-OLD_NEWS: Final = 900 * SECOND
-"""Samples older than this are history that came late (a remote poller's back-fill): no news, no alert."""
 _NOT_A_READING: Final = frozenset({Quality.STALE.value, Quality.NEVER_SEEN.value, Quality.SUPPRESSED.value})
 REMARKS: Final = frozenset({"acknowledge", "comment", "second_notice", "exclude"})
 """What people say of an incident. second_notice: those in charge were told what is being done; exclude: why it is left
 out of the service level (R60a)."""
-_SPEAKING: Final = frozenset({"device", "interface", "circuit", "service"})
+_SPEAKING: Final = frozenset({"device", "interface", "circuit", "line_group", "service", MEASUREMENT})
 """Measurements that evidence is made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One step of one alert, for wall, log and the measurement "alert"."""
-
-    at_ns: int
-    rule: str
-    subject: str
-    severity: Severity
-    before: State
-    after: State
-    reason: Reason
-    incident: str | None
-    value: FieldValue | None = None
 
 
 class Alerting:
@@ -79,7 +62,7 @@ class Alerting:
     def __init__(
         self, estate: Estate, store: Store, policy: Policy | None = None, alarms_with_end: Collection[str] = ()
     ) -> None:
-        estate = estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})
+        estate = _with_built_in(estate)
         self._estate = estate
         self._store = store
         self._index = RuleIndex(estate)
@@ -93,6 +76,8 @@ class Alerting:
         self._heard: dict[Key, tuple[Watch, int]] = {}
         self._down: set[str] = set()
         self._dependencies = Dependencies(estate)
+        self._freshness = Freshness(estate, self._dependencies)
+        self._engines_accepted: list[tuple[str, str]] = []
         self._suspects: dict[str, None] = {}
         self._lost: dict[str, None] = {}
         self._gateways = Answer.UNKNOWN
@@ -100,6 +85,32 @@ class Alerting:
         self._records: list[Sample] = []
         self.committed: Future[None] | None = None
         self._teller = Teller(estate, policy or Policy(), self._book, self._alerts, saved)
+        self._find_down()
+
+    def follow(self, estate: Estate, alarms_with_end: Collection[str] = ()) -> None:
+        """Go on by another estate: alerts, incidents and what was told of them stay.
+
+        What a rule learned of a series stays where it still asks the same. Alerts about what is no more, or whose rule
+        is no more, end with the next tick.
+        """
+        estate = _with_built_in(estate)
+        before, self._estate = self._estate, estate
+        same = {
+            key for key, rule in estate.rules.items() if key in before.rules and asks_alike(before.rules[key], rule)
+        }
+        learned = [each for each in self._index.save() if each[0] in same]
+        self._index = RuleIndex(estate)
+        self._index.restore(learned)
+        self._notifications = NotificationRules(estate, alarms_with_end)
+        self._heard = {
+            key: (replace(watch, rule=estate.rules[key[0]]), heard_ns)
+            for key, (watch, heard_ns) in self._heard.items()
+            if key[0] in same and estate.rules[key[0]].no_data == "raise" and is_known(watch.subject, estate)
+        }
+        self._dependencies = Dependencies(estate)
+        self._freshness = Freshness(estate, self._dependencies)
+        self._book.follow(estate, self._dependencies)
+        self._teller.follow(estate, self._dependencies)
         self._find_down()
 
     # What comes in
@@ -128,7 +139,7 @@ class Alerting:
         for key, alert in list(self._alerts.items()):
             steps.extend(self._age(key, alert, now_ns))
         for key, (watch, heard_ns) in self._heard.items():
-            if now_ns - heard_ns > self._stale_after_ns(watch.subject):
+            if now_ns - heard_ns > self._freshness.stale_after_ns(watch.subject):
                 alert = self._alerts.get(key) or Alert(watch.rule.id, key[1])
                 steps.extend(self._keep(alert, *raise_for_no_data(alert, watch.rule, now_ns)))
         for alert, reading in self._notifications.fading(list(self._alerts.values()), self._estate.rules, now_ns):
@@ -147,6 +158,11 @@ class Alerting:
         """Devices to ask at once, because something that hangs on them just failed (R53); each is given once."""
         suspects, self._suspects = tuple(self._suspects), {}
         return suspects
+
+    def take_accepted_engines(self) -> list[tuple[str, str]]:
+        """Engines of senders that a person wants believed again, and who; each is given once."""
+        taken, self._engines_accepted = self._engines_accepted, []
+        return taken
 
     def save(self) -> dict[str, Any]:
         """What rules have learned of single series, as plain values; everything else is in the store."""
@@ -215,17 +231,9 @@ class Alerting:
         """The window of maintenance because of which the device is not to be polled now (R55)."""
         return self._teller.windows.stopped(device, now_ns)
 
-    def alert_samples(self, changes: Iterable[Change]) -> list[Sample]:
-        """The changes as samples of the measurement "alert"."""
-        return [
-            Sample(
-                "alert",
-                (("rule", change.rule), ("subject", change.subject), ("severity", change.severity.value)),
-                {"state": change.after.value, "incident": change.incident or "", "reason": change.reason.value},
-                change.at_ns,
-            )
-            for change in changes
-        ]
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The same of any subject: a service that is not to be checked, a circuit whose points get no echoes (R55)."""
+        return self._teller.windows.resting(subject, now_ns)
 
     def take_incident_samples(self) -> list[Sample]:
         """Every incident that changed since the last call, as a sample of the measurement "incident"."""
@@ -240,7 +248,7 @@ class Alerting:
     # Judging
 
     def _judge(self, watch: Watch, sample: Sample, now_ns: int) -> Transition | None:
-        value = sample.fields.get(watch.field)
+        value = value_of(sample, watch.field)
         if value is None:  # the sample is about something else; silence is found by the clock
             return None
         unusable = sample.fields.get("quality") in _NOT_A_READING
@@ -252,7 +260,7 @@ class Alerting:
             if verdict is not Verdict.RAISE:
                 return None
             alert = Alert(watch.rule.id, watch.key[1])
-        if now_ns - sample.time_ns > OLD_NEWS:
+        if now_ns - sample.time_ns > old_news_ns(sample.measurement):
             return None
         steps = self._keep(alert, *advance(alert, watch.rule, Reading(verdict, value, sample.time_ns), now_ns))
         return steps[0] if steps else None
@@ -267,7 +275,7 @@ class Alerting:
 
     def _age(self, key: Key, alert: Alert, now_ns: int) -> list[Transition]:
         rule = self._estate.rules.get(alert.rule)
-        if rule is None:
+        if rule is None or not is_known(Subject.parse(alert.subject), self._estate):
             steps = self._keep(alert, *retire(alert, now_ns))
             del self._alerts[key]
             self._batch.dropped.append(key)
@@ -276,7 +284,7 @@ class Alerting:
             del self._alerts[key]
             self._batch.dropped.append(key)
             return []
-        stale_after = self._stale_after_ns(Subject.parse(alert.subject))
+        stale_after = self._freshness.stale_after_ns(Subject.parse(alert.subject))
         return self._keep(alert, *pass_time(alert, rule, stale_after, now_ns))
 
     def _keep(self, before: Alert, after: Alert, step: Transition | None) -> list[Transition]:
@@ -286,23 +294,6 @@ class Alerting:
             return []
         self._batch.alerts.append(after)
         return [step]
-
-    def _stale_after_ns(self, subject: Subject) -> int:
-        """Two intervals of whatever asks about the subject, and a little."""
-        interval = self._estate.polling.interval
-        if subject.kind in {"device", "interface"} and subject.id in self._estate.devices:
-            interval = self._estate.devices[subject.id].interval or interval
-        elif subject.kind in {"circuit", "line_group"}:  # never less than the others: their traffic comes by the minute
-            interval = max([interval, *self._intervals_under(subject.id)])
-        elif subject.kind == "service" and subject.id in self._estate.services:
-            interval = self._estate.services[subject.id].interval
-        return int((2 * interval + 30) * SECOND)
-
-    def _intervals_under(self, line: str) -> list[float]:
-        """The intervals of their own that the devices have on which a line is measured."""
-        circuits = [self._estate.circuits[circuit] for circuit in self._dependencies.circuits_of(line)]
-        devices = [self._estate.devices.get(circuit.measured_by.device) for circuit in circuits]
-        return [device.interval for device in devices if device is not None and device.interval]
 
     # What follows
 
@@ -386,6 +377,8 @@ class Alerting:
             self._teller.windows.take(entry)
         elif entry.action in SILENCE_ACTIONS:
             self._teller.silences.take(entry)
+        elif entry.action == ACCEPT_ENGINE:
+            self._engines_accepted.append((entry.target, entry.who))
         else:
             raise ValueError(f"nobody knows how to {entry.action!r}")
 
@@ -397,3 +390,7 @@ class Alerting:
                 self._do(entry)
             except (KeyError, ValueError) as error:
                 log.warning("command not carried out: action=%s target=%s: %s", entry.action, entry.target, error)
+
+
+def _with_built_in(estate: Estate) -> Estate:
+    return estate.model_copy(update={"rules": {**BUILT_IN, **estate.rules}})

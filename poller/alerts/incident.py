@@ -72,6 +72,7 @@ class Told:
     recovered: bool = False
     digest_ns: int | None = None
     digest_recovered: bool = False
+    reminded: bool = False
     muted: bool = False
     posted: str = ""
     posts: int = 0
@@ -118,6 +119,11 @@ class Incident:
     def acknowledged(self) -> Remark | None:
         """The first acknowledgement."""
         return next((remark for remark in self.remarks if remark.kind == "acknowledge"), None)
+
+    @property
+    def second_notice(self) -> Remark | None:
+        """The first note that those in charge were told what is being done."""
+        return next((remark for remark in self.remarks if remark.kind == "second_notice"), None)
 
     @property
     def acknowledged_by(self) -> str | None:

@@ -1,6 +1,7 @@
 """Incidents as samples: what a report says of a fault years later, when the daemon's own memory of it is gone. Pure."""
 
 from poller.alerts.incident import Incident
+from poller.alerts.servicelevel import COUNTS, decision
 from poller.alerts.states import SECOND
 from poller.estate import Severity
 from poller.sample import FieldValue, Sample
@@ -22,6 +23,7 @@ def incident_sample(incident: Incident, now_ns: int) -> Sample:
         "title_ja": incident.title_ja,
         "title_en": incident.title_en,
         "tenants": " ".join(incident.affected.tenants),
+        "excluded": decision(incident)[0] or COUNTS,
         "duration_seconds": ((now_ns if end_ns is None else end_ns) - incident.begun_ns) / SECOND,
     }
     if incident.merged_into is not None:

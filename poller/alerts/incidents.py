@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from poller.alerts.dependencies import Affected, Dependencies, is_fault, says_down, standby_helps
+from poller.alerts.dependencies import Affected, Dependencies, is_fault, redundancy_tells, says_down, standby_helps
 from poller.alerts.incident import RANK, Evidence, Incident, Member, Remark, Told, is_worse
 from poller.alerts.isolation import ISOLATION
 from poller.alerts.places import Places
@@ -64,6 +64,11 @@ class IncidentBook:
             self.put(incident)
             self.reserve(id_)
         self.changed.clear()
+
+    def follow(self, estate: Estate, dependencies: Dependencies) -> None:
+        """Judge causes by another estate; incidents stay as they are until something of theirs changes."""
+        self._estate, self._dependencies = estate, dependencies
+        self._zone = ZoneInfo(estate.organisation.timezone)
 
     def reserve(self, used: str) -> None:
         """Never give out an id up to this one again."""
@@ -261,6 +266,10 @@ class IncidentBook:
         return Severity.SERIOUS if says_down(rule) else member.severity
 
     def _redundancy_left(self, incident: Incident, down: AbstractSet[str]) -> bool:
+        """True where another carries in the place of what is down; of other faults redundancy says nothing."""
+        rule = self._estate.rules.get(incident.root[0])
+        if rule is None or not redundancy_tells(rule):
+            return False
         group = self._dependencies.group_of(Subject.parse(incident.root[1]))
         return group is not None and self._dependencies.serves(group, down)
 

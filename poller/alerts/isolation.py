@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from poller.alerts.subjects import Subject
-from poller.estate import Estate, Rule, Severity
+from poller.estate import Estate, Rule, Runbook, Severity
 from poller.settings import Name
 
 ISOLATION: Final = Subject("daemon", "self", "isolation")
@@ -18,8 +18,13 @@ ISOLATED: Final = Rule(
     on="daemon.isolated",
     equals=True,
     severity=Severity.SERIOUS,
-    runbook="監視装置の上位回線と最寄りのスイッチを確認する\n監視装置以外から主要機器への到達性を確認する\n"
-    "復旧するまで、ほかの障害は検知できないものとして扱う",
+    runbook=Runbook(
+        ja="監視装置の上位回線と最寄りのスイッチを確認する\n監視装置以外から主要機器への到達性を確認する\n"
+        "復旧するまで、ほかの障害は検知できないものとして扱う",
+        en="Look at the uplink of the monitoring server and at its nearest switch\n"
+        "Check from another place that the main devices can be reached\n"
+        "Until it is over, take it that no other fault can be detected",
+    ),
 )
 """The built-in rule; a rule of the same id in the configuration replaces it."""
 FEWEST: Final = 4

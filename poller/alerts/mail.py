@@ -12,6 +12,8 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from fnmatch import fnmatchcase
+from typing import Final
 
 from poller.alerts.announcements import Announcement
 from poller.alerts.headline import headline
@@ -22,13 +24,19 @@ from poller.alerts.page import Page, Postmark
 from poller.alerts.pictured import Picture, Pictures
 from poller.alerts.states import SECOND
 from poller.alerts.storm import HeldMail
+from poller.alerts.subjects import Subject
 from poller.alerts.words import (
     Times,
     clean,
     duration_text,
+    join,
     pick,
+    subject_name,
 )
-from poller.estate import Contact, Estate, Severity
+from poller.estate import Contact, Estate, Maintenance, Severity
+
+NAMED: Final = 8
+"""Things worked on that an announcement names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +125,15 @@ def render_announcement(announcement: Announcement, contact: Contact, estate: Es
     start, end = announcement.start, announcement.end
     until = f"{end:%H:%M}" if start.date() == end.date() else _local(end, lang)
     when = f"{_local(start, lang)} {pick(lang, '〜', '-')} {until}"
+    what = _worked_on(announcement.window, estate, lang)
     planned = announcement.kind == "planned"
     if planned:
         subject = pick(lang, f"【作業予告】{name}（{when}）", f"[Planned work] {name} ({when})")
         text = pick(
             lang,
-            f"{who}からのお知らせです。\n\n次のとおり計画作業を行います。\n  作業　{name}\n  日時　{when}\n\n"
+            f"{who}からのお知らせです。\n\n次のとおり計画作業を行います。\n  作業　{name}\n  日時　{when}\n{what}\n"
             "作業中は、対象の監視通知を止めることがあります。終了後にあらためてお知らせします。\n",
-            f"From {who}.\n\nPlanned work:\n  what  {name}\n  when  {when}\n\n"
+            f"From {who}.\n\nPlanned work:\n  what  {name}\n  when  {when}\n{what}\n"
             "Notices about it may be muted meanwhile. Its end will be told.\n",
         )
     else:
@@ -132,14 +141,35 @@ def render_announcement(announcement: Announcement, contact: Contact, estate: Es
         text = pick(
             lang,
             f"{who}からのお知らせです。\n\n次の計画作業の時間が終わり、通常の監視に戻りました。\n"
-            f"  作業　{name}\n  日時　{when}\n",
+            f"  作業　{name}\n  日時　{when}\n{what}",
             f"From {who}.\n\nThe time of this planned work is over; monitoring is as usual.\n"
-            f"  what  {name}\n  when  {when}\n",
+            f"  what  {name}\n  when  {when}\n{what}",
         )
     domain = estate.mail.sender.rpartition("@")[2]
     message_id = f"<{announcement.id}.{contact.id}@{domain}>"
     mark = Postmark(Kind.ANNOUNCEMENT, "planned maintenance", 1, now_ns, None)
     return _letter(contact, estate, mark, (message_id, clean(subject, 180)), text)
+
+
+def _worked_on(window: Maintenance, estate: Estate, lang: str) -> str:
+    """The line that names what is worked on; empty where the window names nothing."""
+    kinds = {
+        "devices": ("device", estate.devices),
+        "circuits": ("circuit", estate.circuits),
+        "line_groups": ("line_group", estate.line_groups),
+        "services": ("service", estate.services),
+        "tenants": ("tenant", estate.tenants),
+    }
+    names = [
+        subject_name(Subject(kind, id_), estate, lang)
+        for line, (kind, ids) in kinds.items()
+        for id_ in ids
+        if any(fnmatchcase(id_, pattern) for pattern in getattr(window.where, line))
+    ]
+    if not names:
+        return ""
+    more = pick(lang, f"ほか{len(names) - NAMED}件", f" and {len(names) - NAMED} more") if len(names) > NAMED else ""
+    return pick(lang, "  対象　", "  on    ") + join(names[:NAMED], lang) + more + "\n"
 
 
 def _local(moment: datetime, lang: str) -> str:
@@ -193,7 +223,7 @@ def _envelope(contact: Contact, estate: Estate, mark: Postmark, message_id: str,
     message["X-Hinomi-Reason"] = clean(mark.why)
     if mark.kind is Kind.DIGEST:
         message["X-Hinomi-Severity"] = Severity.MINOR.value
-    if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT}:
+    if mark.kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT, Kind.REMINDER}:
         message["Importance"] = "high"
     return message
 
@@ -231,6 +261,7 @@ def _digest_text(lasting: Sequence[Incident], over: Sequence[Incident], contact:
             lines.append(
                 pick(lang, f"・{what}　{when}{note}（{incident.id}）", f"- {what}, {when}{note} ({incident.id})")
             )
+            lines += [f"    {clean(remark.text)}" for remark in incident.remarks[-1:] if remark.kind == "comment"]
     lines += ["", pick(lang, "一覧： hinomi incidents", "List: hinomi incidents")]
     if estate.mail.wall_url:
         lines.append(f"  {clean(estate.mail.wall_url)}")

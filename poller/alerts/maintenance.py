@@ -81,14 +81,18 @@ class Windows:
     """
 
     def __init__(self, estate: Estate, entries: Iterable[AuditEntry] = ()) -> None:
-        self._configured = estate.maintenance
-        self._facts = EstateFacts(estate)
-        self._zone = ZoneInfo(estate.organisation.timezone)
         self._planned: dict[str, Maintenance] = {}
-        self._open: tuple[int, list[Maintenance]] = (-1, [])
+        self.follow(estate)
         for entry in entries:
             with suppress(ValueError):  # of another version, or ended twice: no reason not to begin
                 self.take(entry)
+
+    def follow(self, estate: Estate) -> None:
+        """The windows of another estate, and those that people planned."""
+        self._configured = estate.maintenance
+        self._facts = EstateFacts(estate)
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._open: tuple[int, list[Maintenance]] = (-1, [])
 
     def all(self) -> dict[str, Maintenance]:
         """Every window by its id, also those that are over: the service level looks back."""
@@ -131,10 +135,14 @@ class Windows:
 
     def stopped(self, device: str, now_ns: int) -> str | None:
         """The window in which the device is not polled now."""
+        return self.resting(Subject("device", device), now_ns)
+
+    def resting(self, subject: Subject, now_ns: int) -> str | None:
+        """The window in which nothing is asked of a device, circuit or service now."""
         windows = [window for window in self._now(now_ns) if window.stop_polling]
         if not windows:
             return None
-        facts = self._facts.of(Subject("device", device))
+        facts = self._facts.of(subject)
         return next((window.id for window in windows if covers(window.where, facts)), None)
 
     def excluded(self, subject: Subject, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

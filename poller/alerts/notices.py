@@ -32,6 +32,7 @@ class Kind(StrEnum):
     EASED = "eased"
     FLAPPING = "flapping"
     STEADY = "steady"
+    REMINDER = "reminder"
     RECOVERED = "recovered"
     DIGEST = "digest"
     STORM = "storm"
@@ -49,6 +50,7 @@ class Why(StrEnum):
     PARTLY_OVER = "no longer serious, but not over"
     TURNS_TOO_OFTEN = "flapping: single changes are not told until it is calm"
     CALM_AGAIN = "calm again"
+    SECOND_DUE = "the second notice is due soon and nobody has noted it"
     OVER = "over"
     BUSINESS_DAY = "minor faults, held until the next business day"
     SETTLING = "waiting for alerts with the same cause"
@@ -65,11 +67,16 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Times and limits of telling, in seconds."""
+    """Times and limits of telling, in seconds.
+
+    remind_after: from the moment at which a fault was confirmed as serious; half an hour before the second notice is
+    due.
+    """
 
     settle: float = 3.0
     parent_wait: float = 30.0
     repeat_interval: float = 900.0
+    remind_after: float = 5400.0
     digest_at: time = time(8, 30)
     storm_mails: int = 10
     storm_window: float = 600.0
@@ -108,7 +115,16 @@ def may_tell(incident: Incident, policy: Policy, now_ns: int, *, fresh: bool) ->
         return fresh
     if told.severity is not Severity.SERIOUS or told.flapping is not incident.flapping or told.last_ns is None:
         return True
+    if _second_is_due(incident, policy, now_ns):
+        return True
     return incident.acknowledged is None and now_ns - told.last_ns >= policy.repeat_interval * SECOND
+
+
+def _second_is_due(incident: Incident, policy: Policy, now_ns: int) -> bool:
+    """True once, where those in charge must soon be told what is being done, and nobody has noted that they were."""
+    if not incident.fault or incident.told.reminded or incident.second_notice is not None:
+        return False
+    return now_ns - incident.serious_from_ns >= policy.remind_after * SECOND
 
 
 def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:  # noqa: PLR0911 - one a case
@@ -132,24 +148,32 @@ def decide(incident: Incident, around: Circumstances, policy: Policy, now_ns: in
 def _decide_serious(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:  # noqa: PLR0911 - one a reason
     told = incident.told
     if told.severity is not Severity.SERIOUS:
-        age = (now_ns - incident.opened_ns) / SECOND
-        if told.first_ns is None and told.digest_ns is None:
-            if around.parent_pending and age < policy.parent_wait:
-                return Decision(None, Why.PARENT_UNSETTLED)
-            if age < policy.settle:
-                return Decision(None, Why.SETTLING)
-            if not incident.turned_serious:
-                return Decision(Kind.FIRST, Why.NEW)
-        return Decision(Kind.RAISED, Why.TURNED_SERIOUS)
+        return _decide_new(incident, around, policy, now_ns)
     if incident.flapping is not told.flapping:
         if incident.flapping:
             return Decision(Kind.FLAPPING, Why.TURNS_TOO_OFTEN)
         return Decision(Kind.STEADY, Why.CALM_AGAIN)
+    if _second_is_due(incident, policy, now_ns):
+        return Decision(Kind.REMINDER, Why.SECOND_DUE)
     if incident.acknowledged is not None:
         return Decision(None, Why.ACKNOWLEDGED)
     if told.last_ns is not None and now_ns - told.last_ns >= policy.repeat_interval * SECOND:
         return Decision(Kind.REPEAT, Why.UNACKNOWLEDGED)
     return Decision(None, Why.NOTHING_NEW)
+
+
+def _decide_new(incident: Incident, around: Circumstances, policy: Policy, now_ns: int) -> Decision:
+    """A serious incident that was not told as serious yet."""
+    told = incident.told
+    age = (now_ns - incident.opened_ns) / SECOND
+    if told.first_ns is None and told.digest_ns is None:
+        if around.parent_pending and age < policy.parent_wait:
+            return Decision(None, Why.PARENT_UNSETTLED)
+        if age < policy.settle:
+            return Decision(None, Why.SETTLING)
+        if not incident.turned_serious:
+            return Decision(Kind.FIRST, Why.NEW)
+    return Decision(Kind.RAISED, Why.TURNED_SERIOUS)
 
 
 def remember(incident: Incident, kind: Kind, now_ns: int) -> Incident:
@@ -163,6 +187,7 @@ def remember(incident: Incident, kind: Kind, now_ns: int) -> Incident:
         severity=incident.severity if incident.closed_ns is None else told.severity,
         repeats=told.repeats + (kind is Kind.REPEAT),
         flapping=incident.flapping,
+        reminded=told.reminded or kind is Kind.REMINDER,
         recovered=told.recovered or kind is Kind.RECOVERED,
     )
     return replace(incident, told=told)
@@ -198,7 +223,8 @@ def recipients(incident: Incident, kind: Kind, estate: Estate, now_ns: int) -> l
 
     At once the operators and the engineer on call; the provider of an affected circuit where the fault may be outside;
     the contacts of affected tenants. While nobody acknowledges, the other engineers from the first repeat on and the
-    officers from the second. The digest goes to all engineers.
+    officers from the second. The digest goes to all engineers. A reminder of the second notice goes to those who must
+    write it: operators and engineers.
     """
     level = incident.told.repeats + (kind is Kind.REPEAT)
     first = first_called(estate, now_ns)
@@ -223,13 +249,19 @@ def recipients(incident: Incident, kind: Kind, estate: Estate, now_ns: int) -> l
             "tenant": contact.id in tenants and kind is not Kind.REPEAT,
             "supplier": on_service,
         }[contact.role] or (contact.id in tenants and kind is not Kind.REPEAT)
+        if kind is Kind.REMINDER:
+            concerned = contact.role == "operator" or (contact.role == "engineer" and concerned)
         if concerned and contact.email is not None and _wants(contact, incident, kind):
             chosen.append(contact)
     return chosen
 
 
+_BY_SEVERITY = frozenset({Kind.FIRST, Kind.RAISED, Kind.REPEAT, Kind.REMINDER, Kind.DIGEST})
+"""Notices for those who care for what the incident is now; the others go to whoever cared for its worst."""
+
+
 def _wants(contact: Contact, incident: Incident, kind: Kind) -> bool:
-    severity = incident.severity if kind in {Kind.FIRST, Kind.RAISED, Kind.REPEAT, Kind.DIGEST} else incident.worst
+    severity = incident.severity if kind in _BY_SEVERITY else incident.worst
     return severity in contact.severities
 
 

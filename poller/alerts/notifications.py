@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from poller.alerts.rules import EstateFacts, Judge, Lines, Verdict, Watch, all_match, compile_judge, selected_lines
 from poller.alerts.states import SECOND, Alert, Reading, State
 from poller.alerts.subjects import Subject
-from poller.estate import Estate, Rule, Severity
+from poller.estate import Estate, Rule, Runbook, Severity
 from poller.sample import Sample
 from poller.settings import Name
 
@@ -28,9 +28,14 @@ STORM: Final = Rule(
     equals=True,
     clear_for="0s",
     severity=Severity.MINOR,
-    runbook="通知の一覧（/notifications）で、どの機器から何の通知が来ているかを確認する\n"
-    "その機器の該当インターフェースや設定を確認し、原因を止める\n"
-    "集中している間も、ほかの機器の通知はふだんどおり扱われている",
+    runbook=Runbook(
+        ja="通知の一覧（/notifications）で、どの機器から何の通知が来ているかを確認する\n"
+        "その機器の該当インターフェースや設定を確認し、原因を止める\n"
+        "集中している間も、ほかの機器の通知はふだんどおり扱われている",
+        en="See in the list (/notifications) which device sends what\n"
+        "Look at that device's interface or settings, and stop the cause\n"
+        "Notifications of other devices are treated as ever meanwhile",
+    ),
 )
 CANARY_LOST: Final = Rule(
     id="notification-path-broken",
@@ -39,9 +44,27 @@ CANARY_LOST: Final = Rule(
     above=1,
     clear_for="0s",
     severity=Severity.SERIOUS,
-    runbook="受信口（UDP）が開いているか、受信バッファーがあふれていないかを確認する\n"
-    "ディスクの空きと、ジャーナルへの書込みを確認する",
+    runbook=Runbook(
+        ja="受信口（UDP）が開いているか、受信バッファーがあふれていないかを確認する\n"
+        "ディスクの空きと、ジャーナルへの書込みを確認する",
+        en="Check that the UDP port is open and that its receive buffer does not overflow\n"
+        "Check the room on the disk, and that the journal is written",
+    ),
 )
+ENGINE_REFUSED: Final = Rule(
+    id="notification-sender-refused",
+    name=Name(ja="時計の戻った機器からの通知（SNMPv3）を拒否中", en="an SNMPv3 sender is refused, its clock went back"),
+    on="daemon.refused_engines",
+    above=0,
+    raise_for="3m",
+    clear_for="0s",
+    severity=Severity.MINOR,
+    runbook="通知の一覧（/notifications）で、拒否している機器とエンジンIDを確認する\n"
+    "その機器を交換または初期化した場合は hinomi traps --accept ENGINE で受入れを再開する\n"
+    "心当たりがなければ、過去の通知の再送（なりすまし）を疑い、その機器とネットワークを調べる",
+)
+ACCEPT_ENGINE: Final = "accept_engine"
+"""Action of the command that believes such a sender again; its target is the engine id in hexadecimal digits."""
 
 
 class _Compiled(NamedTuple):

@@ -136,6 +136,10 @@ class Outbox:
         self._timeout = timeout
         self._failed_ns: dict[str, int] = {}
 
+    def follow(self, mail: Mail, secrets: Path, ways: Mapping[str, Way]) -> None:
+        """Send by other relays and ways from the next mail on; those that are leaving go as they began."""
+        self._mail, self._secrets, self._ways = mail, secrets, ways
+
     async def recover(self) -> int:
         """Put mails back that a crash left in "sending"; how many there were."""
         count = await asyncio.wrap_future(
@@ -297,8 +301,18 @@ def deliver_to_maildir(directory: str | None, mail: QueuedMail) -> Outcome:
     return Outcome(accepted=True, refused=False, relay=f"maildir:{directory}", answer="250 delivered")
 
 
+_SUPERSEDE: Final = """
+UPDATE outbox SET state = 'superseded', done_ns = ?, answer = 'a later repeat says it'
+WHERE state = 'waiting' AND kind = 'repeat' AND tries > 0 AND EXISTS (SELECT 1 FROM outbox AS later
+  WHERE later.state = 'waiting' AND later.kind = 'repeat' AND later.incident = outbox.incident
+  AND later.contact = outbox.contact AND later.id > outbox.id)
+"""
+"""After two hours without a relay people read the first mail and the latest repeat, and not eight of them."""
+
+
 def _claim(connection: sqlite3.Connection, now_ns: int) -> list[QueuedMail]:
-    """What is due, marked as being sent."""
+    """What is due, marked as being sent; repeats that a later one makes stale are left out, and marked so."""
+    connection.execute(_SUPERSEDE, (now_ns,))
     rows = connection.execute(
         "UPDATE outbox SET state = 'sending', tries = tries + 1 WHERE id IN"
         " (SELECT id FROM outbox WHERE state = 'waiting' AND due_ns <= ? ORDER BY id LIMIT 200)"

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from poller.alerts.headline import headline
+from poller.alerts.dependencies import redundancy_tells
+from poller.alerts.headline import ending, headline, sentence, wavering
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.notices import Kind, Why
-from poller.alerts.promises import due_lines, kept_lines, level_lines
+from poller.alerts.otherlines import OTHER_LINE, other_lines
+from poller.alerts.promises import due_lines, kept_lines, level_lines, second_due
 from poller.alerts.servicelevel import ServiceLevel
 from poller.alerts.states import SECOND
 from poller.alerts.subjects import Subject
@@ -78,15 +80,16 @@ class Page:
         """Severity, what, since when, who, which side: enough to decide whether to get up."""
         incident, mark = self.incident, self.mark
         what = headline(incident, self.estate, self.lang)
-        began = self.times.short(incident.begun_ns)
+        began = self.times.short_near(incident.begun_ns, mark.now_ns)
         if mark.kind is Kind.RECOVERED:
             ended = incident.ended_ns or mark.now_ns
             took = duration_text((ended - incident.begun_ns) / SECOND, self.lang)
-            until = self.times.short(ended)
+            until = self.times.short_near(ended, incident.begun_ns)
             return self.say(
                 f"【復旧】{what}（{began}〜{until}、{took}）{self._scope_short()}",
                 f"[Recovered] {what} ({began}-{until}, {took}){self._scope_short()}",
             )
+        due = second_due(incident, self.estate)
         act = "" if self.contact.role in OUTSIDERS else "・対応要"
         label = {
             Kind.FIRST: self.say(f"【重大{act}】", "[SERIOUS] "),
@@ -97,6 +100,7 @@ class Page:
             ),
             Kind.EASED: self.say("【一部復旧・軽微】", "[Partly over, now minor] "),
             Kind.FLAPPING: self.say("【重大・不安定】", "[SERIOUS, flapping] "),
+            Kind.REMINDER: self.say(f"【重大・二次通知の期限 {due}】", f"[SERIOUS, second notice due {due}] "),
             Kind.STEADY: self.say("【重大・安定、なお継続】", "[SERIOUS, steady, still so] "),
         }.get(mark.kind, "")
         since = self.say(f"（{began}〜）", f" (since {began})")
@@ -156,7 +160,7 @@ class Page:
         incident = self.incident
         lines = [self.say("■ 何が起きたか", "# What happened"), self._sentence()]
         began, found = self.times.full(incident.begun_ns), self.times.clock(incident.opened_ns)
-        now = self.times.clock(self.mark.now_ns)
+        now = self.times.near(self.mark.now_ns, incident.begun_ns)
         if incident.ended_ns is not None:
             took = duration_text((incident.ended_ns - incident.begun_ns) / SECOND, self.lang)
             ended = self.times.full(incident.ended_ns)
@@ -167,11 +171,13 @@ class Page:
                 )
             )
         else:
-            lag = duration_text((incident.opened_ns - incident.begun_ns) / SECOND, self.lang)
+            seconds = (incident.opened_ns - incident.begun_ns) / SECOND
+            lag = duration_text(seconds, self.lang)
+            later = self.say(f"（検知から{lag}）", f" (after {lag})") if seconds >= 1 else ""
             lines.append(
                 self.say(
-                    f"  発生 {began} ／ 確定 {found}（検知から{lag}） ／ この通知 {now}",
-                    f"  began {began} / confirmed {found} (after {lag}) / this notice {now}",
+                    f"  発生 {began} ／ 確定 {found}{later} ／ この通知 {now}",
+                    f"  began {began} / confirmed {found}{later} / this notice {now}",
                 )
             )
         if self.mark.kind is Kind.RAISED and incident.serious_since_ns is not None:
@@ -180,25 +186,28 @@ class Page:
         return lines
 
     def _sentence(self) -> str:
-        what = headline(self.incident, self.estate, self.lang)
         kind = self.mark.kind
         if kind is Kind.RECOVERED:
-            return self.say(f"{what}は復旧しました。", f"{what}: this is over.")
+            return ending(self.incident, self.estate, self.lang)
         redundancy = ""
         if self.incident.redundancy_left:
             redundancy = self.say("予備系で継続しています。", " The standby is in service.")
-        elif self.incident.anchor.startswith("group/") and self.incident.fault:
+        elif self.incident.anchor.startswith("group/") and self.rule is not None and redundancy_tells(self.rule):
             redundancy = self.say("冗長性は残っていません。", " No redundancy is left.")
         extra = {
             Kind.FLAPPING: self.say(
-                "状態が短時間に繰り返し変化しています。安定するまで個々の変化は通知しません。",
-                " It changes again and again; single changes are not told until it is calm.",
+                "安定するまで、個々の変化は通知しません。", " Single changes are not told until it is calm."
             ),
             Kind.STEADY: self.say(
                 "状態の繰り返し変化は収まりましたが、障害は続いています。", " Calm again, but still so."
             ),
             Kind.EASED: self.say(
-                "重大ではなくなりましたが、復旧は完了していません。", " No longer serious, but not over."
+                "重大ではなくなりましたが、復旧は完了していません。以後は軽微として、翌営業日のまとめでお知らせします。",
+                " No longer serious, but not over; from here on the digest of the next business day tells of it.",
+            ),
+            Kind.REMINDER: self.say(
+                "二次通知（対応状況の報告）がまだ記録されていません。",
+                " Nobody has noted yet that those in charge were told what is being done.",
             ),
             Kind.REPEAT: self.say("まだ確認（受領）されていません。", " Nobody has acknowledged it yet."),
         }.get(kind, "")
@@ -206,8 +215,8 @@ class Page:
             extra += self.say(
                 "計画作業または通知停止の終了後も続いています。", " Still so after the planned work or silence."
             )
-        state = "です" if what.endswith("断") else "の状態です"
-        return self.say(f"{what}{state}。{redundancy}{extra}", f"{what}.{redundancy}{extra}")
+        say = wavering if kind is Kind.FLAPPING else sentence
+        return f"{say(self.incident, self.estate, self.lang)}{redundancy}{extra}"
 
     def _reach(self) -> list[str]:
         tenants = self._tenants()
@@ -238,6 +247,8 @@ class Page:
                     f"Behind this fault and not to be judged: {len(children)}",
                 )
             )
+        if self.contact.role not in {"provider", "tenant"} and self.mark.kind is not Kind.RECOVERED:
+            lines += other_lines(self.incident, self.estate, self.lang)
         if not lines and self.incident.fault:
             lines.append(
                 self.say(
@@ -256,11 +267,15 @@ class Page:
         if self.contact.role in {"provider", "tenant"}:
             return lines
         for entry in self.incident.evidence:
+            if entry.field == OTHER_LINE:
+                continue
             subject = Subject.parse(entry.subject)
             name = subject_name(subject, self.estate, self.lang)
             value = value_text(subject.kind, entry.field, entry.value, self.lang)
             since = self.times.near(entry.at_ns, self.mark.now_ns)
-            lines.append(self.say(f"  {name}　{value}（{since} から）", f"  {name}: {value} (since {since})"))
+            when = {"notification": (f"{since} 受信", f"at {since}"), "path": (f"{since} 調査", f"at {since}")}
+            ja, en = when.get(entry.field, (f"{since} から", f"since {since}"))
+            lines.append(self.say(f"  {name}　{value}（{ja}）", f"  {name}: {value} ({en})"))
             if words := self.say(*entry.words):
                 lines.append(f"    {clean(words)}")
         return lines
@@ -285,7 +300,8 @@ class Page:
     def _todo(self) -> list[str]:
         if self.mark.kind is Kind.RECOVERED or self.contact.role == "tenant":
             return self._remarks()
-        title, lines = _steps("" if self.rule is None or self.contact.role == "provider" else self.rule.runbook)
+        ours = self.rule is not None and self.contact.role != "provider"
+        title, lines = _steps(self.rule.runbook.lang(self.lang) if self.rule is not None and ours else "")
         for circuit in self._circuits():
             provider = self.estate.contacts.get(circuit.provider or "")
             number = self.say(f"回線番号 {circuit.contract_number}", f"circuit number {circuit.contract_number}")
@@ -331,7 +347,9 @@ class Page:
 
     def _links(self) -> list[str]:
         if self.contact.role in {"tenant", "provider"}:
-            return [self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")]
+            more = self.say("状況が変わりましたら、続けてお知らせします。", "We will write again when this changes.")
+            number = self.say(f"受付番号：{self.incident.id}", f"Incident: {self.incident.id}")
+            return [number] if self.mark.kind is Kind.RECOVERED else [more, number]
         url = (
             f"{clean(self.estate.mail.wall_url).rstrip('/')}/incident/{self.incident.id}"
             if self.estate.mail.wall_url
@@ -342,11 +360,16 @@ class Page:
         lines = [self.say("■ この件を見る・受ける", "# See it, take it")]
         if url:
             lines.append(f"  {url}")
-        lines.append(
-            self.say(
-                f"  確認済みにする： hinomi ack {self.incident.id}", f"  acknowledge: hinomi ack {self.incident.id}"
-            )
-        )
+        taken = self.incident.acknowledged
+        if taken is None:
+            command = f"hinomi ack {self.incident.id}"
+            lines.append(self.say(f"  確認済みにする： {command}", f"  acknowledge: {command}"))
+        else:
+            when, who = self.times.near(taken.at_ns, self.mark.now_ns), clean(taken.who, 40)
+            lines.append(self.say(f"  確認済み： {who}（{when}）", f"  acknowledged by {who} at {when}"))
+        if self.mark.kind is Kind.REMINDER:
+            note = f"hinomi second-notice {self.incident.id}"
+            lines.append(self.say(f"  二次通知を記録する： {note}", f"  note the second notice: {note}"))
         if self.mark.next_ns is not None:
             when = self.times.short(self.mark.next_ns)
             names = join((clean(contact.name.lang(self.lang), 40) for contact in self.mark.joining), self.lang)

@@ -59,7 +59,9 @@ def shown_for(incident: Incident, estate: Estate) -> Shown | None:
     root = incident.root_member
     subject = Subject.parse(root.subject)
     rule = estate.rules.get(root.rule)
-    if rule is not None:
+    if subject.kind == "forecast":
+        return Shown(Subject("line_group", subject.id), (f"{subject.part}_bits_per_second",))
+    if rule is not None and subject.kind != "service_level":
         measurement, field = split_on(rule)
         if SCHEMA[measurement].field(field).kind is float and measurement == subject.kind:
             return Shown(subject, (field,), rule.above if rule.above is not None else rule.below)

@@ -87,7 +87,7 @@ def post(incident: Incident, estate: Estate, now_ns: int) -> bytes:
             {"kind": remark.kind, "who": remark.who, "text": remark.text, "at": at(remark.at_ns)}
             for remark in incident.remarks
         ],
-        "runbook": rule.runbook if rule is not None else "",
+        "runbook": rule.runbook.lang("ja") if rule is not None else "",
         "url": url,
     }
     return msgspec.json.encode(content)

@@ -19,10 +19,14 @@ class Programs:
     """Posts every change of an incident that matters, once; what waits is found again at a start."""
 
     def __init__(self, estate: Estate, book: IncidentBook, settle_seconds: float) -> None:
-        self._estate = estate
         self._book = book
         self._settle_ns = int(settle_seconds * SECOND)
         self._due = {incident.id for incident in book.open_incidents()}
+        self.follow(estate)
+
+    def follow(self, estate: Estate) -> None:
+        """Tell those whom another estate names, from the next change on."""
+        self._estate = estate
         self._topics = estate.storage.mqtt is not None and estate.storage.mqtt.alerts
 
     def tell(self, batch: Batch, now_ns: int) -> None:

@@ -23,9 +23,14 @@ def due_lines(incident: Incident, estate: Estate, lang: str) -> list[str]:
     ]
 
 
+def second_due(incident: Incident, estate: Estate) -> str:
+    """When the second notice is due, as 5:12."""
+    return Times(estate).short(incident.serious_from_ns + SECOND_NOTICE)
+
+
 def kept_lines(incident: Incident, estate: Estate, lang: str) -> list[str]:
     """Whether the notices came in time; the second one is what people noted."""
-    noted = next((each.at_ns for each in incident.remarks if each.kind == "second_notice"), None)
+    noted = None if incident.second_notice is None else incident.second_notice.at_ns
     parts = []
     for at_ns, allowed_ns, word in (
         (incident.told.first_ns, FIRST_NOTICE, pick(lang, "一次通知", "First notice")),

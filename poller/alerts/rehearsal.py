@@ -6,7 +6,8 @@ The very judges and states of the daemon, with the time of the samples as the cl
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from poller.alerts.rules import Key, RuleIndex, Verdict
+from poller.alerts.freshness import HOUR_SECONDS, HOURLY, held_ns
+from poller.alerts.rules import Key, RuleIndex, Verdict, value_of
 from poller.alerts.states import SECOND, Alert, Reading, State, advance, pass_time
 from poller.estate import Estate, Severity
 from poller.sample import FieldValue, Sample
@@ -68,7 +69,7 @@ class _Stage:
 
     def see(self, sample: Sample) -> None:
         for watch in self._index.watches(sample):
-            value = sample.fields.get(watch.field)
+            value = value_of(sample, watch.field)
             if value is None:
                 continue
             self.series.setdefault(watch.rule.id, set()).add(watch.key[1])
@@ -90,9 +91,11 @@ class _Stage:
         """The alert as the clock alone had left it just before now."""
         rule = self._estate.rules[alert.rule]
         due_ns = alert.since_ns + int(rule.raise_for * SECOND)
-        for moment in sorted({min(due_ns, now_ns), min(alert.seen_ns + self._stale_after_ns + 1, now_ns)}):
+        hourly = rule.on.partition(".")[0] in HOURLY
+        stale_after_ns = held_ns(HOUR_SECONDS) if hourly else self._stale_after_ns
+        for moment in sorted({min(due_ns, now_ns), min(alert.seen_ns + stale_after_ns + 1, now_ns)}):
             if moment > alert.seen_ns:
-                alert, _ = pass_time(alert, rule, self._stale_after_ns, moment)
+                alert, _ = pass_time(alert, rule, stale_after_ns, moment)
         return alert
 
     def _note(self, alert: Alert, value: FieldValue) -> None:

@@ -34,6 +34,8 @@ Lines: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 Key: TypeAlias = tuple[str, str]
 """An alert's identity: rule id and subject as text."""
 
+FAR_OFF_DAYS: Final = 1096.0
+"""What a forecast is worth that names no day for a share: the end of what is looked at (poller.forecast)."""
 UNKNOWN_WORD: Final = "unknown"
 """How a text field (state, ha_role) says that it does not know."""
 _WILD: Final = re.compile(r"[*?\[]")
@@ -47,6 +49,17 @@ class Judging:
     memory: Memory | None = None
 
 
+def value_of(sample: Sample, field: str) -> FieldValue | None:
+    """The value that a rule on the field judges; None where the sample is about something else.
+
+    A forecast without a day for a share says "not in three years" (poller.daybook), which is an answer, and clears.
+    """
+    value = sample.fields.get(field)
+    if value is None and sample.measurement == "forecast" and field.startswith("days_to_"):
+        return FAR_OFF_DAYS
+    return value
+
+
 def kind_of(rule: Rule) -> str:
     """Which setting says when the rule raises: a key of KINDS; ValueError where there is none."""
     for kind in KINDS:
@@ -54,6 +67,11 @@ def kind_of(rule: Rule) -> str:
         if given is not None and (kind != "changes" or given):
             return kind
     raise ValueError(f"rules.{rule.id}: one of {', '.join(KINDS)} is needed")
+
+
+def asks_alike(one: Rule, other: Rule) -> bool:
+    """Whether what was learned of a series under one rule holds under the other: same field, same kind of question."""
+    return (one.on, kind_of(one)) == (other.on, kind_of(other))
 
 
 def compile_judge(rule: Rule) -> Judging:
@@ -219,7 +237,8 @@ class RuleIndex:
 
     def save(self) -> list[list[Any]]:
         """What the rules remember of each series, as plain values; restore takes it over."""
-        return [[*key, memory.save()] for key, memory in self._memories.items()]
+        unclaimed = [[*key, memory] for key, memory in self._saved.items()]
+        return unclaimed + [[*key, memory.save()] for key, memory in self._memories.items()]
 
     def restore(self, saved: Iterable[Sequence[Any]]) -> None:
         """Go on from what save gave, before the first sample."""
@@ -231,7 +250,8 @@ class RuleIndex:
         Thousands of interfaces of one device differ in tags that no rule asks about.
         """
         told = tuple(tag for tag in sample.tags if tag[0] in self._asked[sample.measurement])
-        likeness = (sample.measurement, subject.id, subject.part if subject.kind == "tenant" else "", told)
+        part = subject.part if subject.kind in {"tenant", "service_level"} else ""
+        likeness = (sample.measurement, subject.id, part, told)
         chosen = self._chosen.get(likeness)
         if chosen is None:
             facts = self._facts.of(subject, sample.tags)
@@ -305,11 +325,15 @@ class EstateFacts:
         if subject.kind == "interface":
             facts.setdefault("device", set()).add(subject.id)
             facts["interface"] = {subject.part}
+        elif subject.kind == "forecast":
+            facts["line_group"] = {subject.id}
+        elif subject.kind == "service_level":
+            facts[subject.part] = {subject.id}
         device = self._estate.devices.get(next(iter(facts.get("device", ())), ""))
         if device is not None:
             facts.setdefault("role", set()).add(device.role.value)
             facts.setdefault("site", set()).add(device.site)
-        circuit = self._estate.circuits.get(subject.id) if subject.kind == "circuit" else None
+        circuit = self._estate.circuits.get(subject.id) if subject.id in facts.get("circuit", ()) else None
         if circuit is not None:
             facts.setdefault("kind", set()).add(circuit.kind.value)
             facts.setdefault("line_group", set()).update(self._lines_above(circuit.id))

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from poller.alerts.damage import move_aside_if_damaged
+from poller.alerts.forward import take_forward
 from poller.alerts.records import (
     PATIENCE,
-    SCHEMA,
     AuditEntry,
     Batch,
     OutboxState,
@@ -60,7 +60,7 @@ class Store:
         self._closing = threading.Event()
         move_aside_if_damaged(path, time.time_ns())
         with closing(connect(path)) as connection:
-            connection.executescript(SCHEMA)
+            take_forward(connection, path)
         self._reader = connect(path)
         self._writer = connect(path, patience)
         self._seen_version: int | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from poller.alerts.inquiry import Step, Story
+from poller.alerts.inquiry import MailRow, Step, Story
 from poller.alerts.notices import Kind, Why
 from poller.alerts.rules import split_on
 from poller.alerts.states import SECOND, Reason
@@ -49,6 +49,7 @@ _FATES: Final = {
     "sending": "送信中",
     "sent": "送信済み",
     "dead": "送信不能",
+    "superseded": "後の再通知にまとめた",
     "held": "保留",
     "told": "まとめて通知済み",
 }
@@ -59,6 +60,7 @@ _KINDS: Final[Mapping[str, str]] = {
     Kind.EASED: "一部復旧",
     Kind.FLAPPING: "不安定",
     Kind.STEADY: "安定",
+    Kind.REMINDER: "二次通知の催促",
     Kind.RECOVERED: "復旧",
     Kind.DIGEST: "まとめ",
     Kind.STORM: "多発のまとめ",
@@ -76,6 +78,7 @@ _WHYS: Final[Mapping[str, str]] = {
     Why.PARTLY_OVER: "重大ではなくなったが継続中",
     Why.TURNS_TOO_OFTEN: "変化を繰り返すため、落ち着くまで個々の変化は知らせない",
     Why.CALM_AGAIN: "落ち着いた",
+    Why.SECOND_DUE: "二次通知の期限が近く、まだ記録がない",
     Why.OVER: "復旧した",
     Why.BUSINESS_DAY: "軽微のため翌営業日まで保留",
     Why.TOO_MANY: "通知が上限を超えた",
@@ -119,11 +122,18 @@ def _evidence(story: Story, estate: Estate, lang: str, times: Times) -> list[str
 def _changes(story: Story, estate: Estate, lang: str, times: Times) -> list[str]:
     lines = [
         f"  {times.full(step.at_ns)}  {subject_name(Subject.parse(step.subject), estate, lang)}"
-        f"  {_rule_name(step, estate, lang)}  {_state(step.before, lang)} -> {_state(step.after, lang)}"
-        f"{pick(lang, '：', ': ')}{reason_text(step, estate.rules.get(step.rule), lang)}"
+        f"  {step_text(step, estate, lang)}"
         for step in story.steps
     ]
     return ["", pick(lang, "■ 状態の変化", "# Changes of state"), *lines] if lines else []
+
+
+def step_text(step: Step, estate: Estate, lang: str) -> str:
+    """By which rule, from which state to which, and why."""
+    return (
+        f"{_rule_name(step, estate, lang)}  {_state(step.before, lang)} -> {_state(step.after, lang)}"
+        f"{pick(lang, '：', ': ')}{reason_text(step, estate.rules.get(step.rule), lang)}"
+    )
 
 
 def _rule_name(step: Step, estate: Estate, lang: str) -> str:
@@ -152,20 +162,28 @@ def _state(state: str, lang: str) -> str:
     return pick(lang, _STATES.get(state, state), state)
 
 
+def mail_text(mail: MailRow, lang: str) -> str:
+    """What kind of notice it was, to whom, what became of it, and why it was written."""
+    fate = pick(lang, f"{_FATES.get(mail.state, mail.state)} {mail.tries}回", f"{mail.state} {mail.tries}x")
+    fate += f" {mail.answer}" if mail.answer else ""
+    kind = pick(lang, _KINDS.get(mail.kind, mail.kind), mail.kind)
+    why = pick(lang, _WHYS.get(mail.why, mail.why), mail.why)
+    return f"{kind} -> {mail.recipient}  [{clean(fate)}]  {why}"
+
+
+def action_text(action: str, lang: str) -> str:
+    """What somebody did, in a word."""
+    return pick(lang, _ACTIONS.get(action, action), action)
+
+
 def _mails(story: Story, lang: str, times: Times) -> list[str]:
-    lines = []
-    for mail in story.mails:
-        fate = pick(lang, f"{_FATES.get(mail.state, mail.state)} {mail.tries}回", f"{mail.state} {mail.tries}x")
-        fate += f" {mail.answer}" if mail.answer else ""
-        kind = pick(lang, _KINDS.get(mail.kind, mail.kind), mail.kind)
-        why = pick(lang, _WHYS.get(mail.why, mail.why), mail.why)
-        lines.append(f"  {times.full(mail.created_ns)}  {kind} -> {mail.recipient}  [{clean(fate)}]  {why}")
+    lines = [f"  {times.full(mail.created_ns)}  {mail_text(mail, lang)}" for mail in story.mails]
     return ["", pick(lang, "■ 通知", "# Notices"), *lines] if lines else []
 
 
 def _remarks(story: Story, lang: str, times: Times) -> list[str]:
     lines = [
-        f"  {times.full(entry.at_ns)}  {pick(lang, _ACTIONS.get(entry.action, entry.action), entry.action)}"
+        f"  {times.full(entry.at_ns)}  {action_text(entry.action, lang)}"
         f"  {clean(entry.who)} ({clean(entry.origin)})  {clean(entry.text)}".rstrip()
         for entry in story.audit
     ]

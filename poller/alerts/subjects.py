@@ -1,11 +1,12 @@
 """What an alert is about: one subject, named by the tags that identify a series."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from poller.estate import Estate
+from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
 from poller.sample import Sample
+from poller.tenants import UNATTRIBUTED
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "device": ("device",),
@@ -15,6 +16,8 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("tenant", "line"),
     "service": ("service",),
     "notification": ("device", "name"),
+    "forecast": ("line_group", "direction"),
+    "service_level": ("subject", "kind"),
     "daemon": ("node", "part"),
 }
 """The tags that name a subject, by measurement; the others only describe it. Alerts about alerts there are none."""
@@ -22,7 +25,10 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """kind is a measurement, id the entry of the estate, part what lies within it (interface, line, notification)."""
+    """kind is a measurement, id the entry of the estate, part what lies within it (interface, line, notification).
+
+    The part of a forecast is its direction, that of a service level the kind of what it is the level of.
+    """
 
     kind: str
     id: str
@@ -41,9 +47,12 @@ class Subject:
         return f"{self.kind}/{self.id}/{self.part}" if self.part else f"{self.kind}/{self.id}"
 
 
-def subject_names(estate: Estate) -> list[str]:
-    """The subjects that the estate names, as text; what lies within them (interfaces) only devices tell."""
-    parts = {
+Named: TypeAlias = Device | Circuit | LineGroup | Tenant | Service
+
+
+def entries_by_kind(estate: Estate) -> dict[str, Mapping[str, Named]]:
+    """The entries of the estate that a subject's id can be, by its kind."""
+    return {
         "device": estate.devices,
         "interface": estate.devices,
         "notification": estate.devices,
@@ -51,9 +60,32 @@ def subject_names(estate: Estate) -> list[str]:
         "line_group": estate.line_groups,
         "tenant": estate.tenants,
         "service": estate.services,
+        "forecast": estate.line_groups,
+    }
+
+
+def subject_names(estate: Estate) -> list[str]:
+    """The subjects that the estate names, as text; what lies within them (interfaces) only devices tell."""
+    parts: dict[str, Iterable[str]] = {
+        **entries_by_kind(estate),
+        "service_level": {**estate.devices, **estate.circuits, **estate.services, **estate.tenants},
         "daemon": ("self",),
     }
     return [f"{kind}/{id_}" for kind, ids in parts.items() for id_ in ids]
+
+
+def is_known(subject: Subject, estate: Estate) -> bool:
+    """Whether the estate still has what a subject is about; of ourselves, of strangers and of a line's rest it is."""
+    entries: Mapping[str, Mapping[str, object]] = {
+        "device": estate.devices,
+        "interface": estate.devices,
+        "circuit": estate.circuits,
+        "line_group": estate.line_groups,
+        "tenant": estate.tenants,
+        "service": estate.services,
+    }
+    found = entries.get(subject.kind)
+    return found is None or subject.id in found or subject.id == UNATTRIBUTED
 
 
 def subject_of(sample: Sample) -> Subject | None:

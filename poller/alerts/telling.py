@@ -62,6 +62,15 @@ class Teller:
         self._minute = 0
         self._announced: set[str] = set()
 
+    def follow(self, estate: Estate, dependencies: Dependencies) -> None:
+        """Tell by another estate; what was told, silenced, planned and witnessed stays."""
+        self._estate, self._dependencies = estate, dependencies
+        self._zone = ZoneInfo(estate.organisation.timezone)
+        self._down_rules = [rule for rule in estate.rules.values() if says_down(rule)]
+        self.windows.follow(estate)
+        self.witnesses.follow(estate, dependencies)
+        self._programs.follow(estate)
+
     def tell(self, now_ns: int) -> None:
         """Decide for every incident, and put what is to be told into the batch."""
         minute, sends = now_ns // (60 * SECOND), 0

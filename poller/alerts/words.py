@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from poller.alerts.incidents import Incident, Member
 from poller.alerts.rules import split_on
 from poller.alerts.states import SECOND
-from poller.alerts.subjects import Subject
+from poller.alerts.subjects import Subject, entries_by_kind
 from poller.estate import Estate, Rule, Severity
 from poller.sample import FieldValue
 from poller.schema import SCHEMA
@@ -68,6 +68,7 @@ _VALUES: Final[Mapping[tuple[str, FieldValue], tuple[str, str]]] = {
     ("beyond", "unknown"): ("その先 不明", "beyond unknown"),
 }
 _SEVERITIES: Final = {Severity.SERIOUS: "重大", Severity.MINOR: "軽微", Severity.NOTICE: "通知"}
+DIRECTIONS: Final[Mapping[str, tuple[str, str]]] = {"in": ("下り", "inward"), "out": ("上り", "outward")}
 EXCLUSIONS: Final[Mapping[str, tuple[str, str]]] = {
     "planned": ("計画作業", "planned"),
     "other_party": ("回線事業者など他者の障害", "another party's fault"),
@@ -106,20 +107,15 @@ def join(names: Iterable[str], lang: str) -> str:
 
 def subject_name(subject: Subject, estate: Estate, lang: str) -> str:
     """What people call the subject: its name in the estate, its id beside it where they differ."""
-    tables: Mapping[str, Mapping[str, object]] = {
-        "device": estate.devices,
-        "interface": estate.devices,
-        "notification": estate.devices,
-        "circuit": estate.circuits,
-        "line_group": estate.line_groups,
-        "tenant": estate.tenants,
-        "service": estate.services,
-    }
-    entry = tables.get(subject.kind, {}).get(subject.id)
-    name = clean(entry.name.lang(lang), 60) if entry is not None else subject.id  # type: ignore[attr-defined]
+    if subject.kind == "service_level":
+        return subject_name(Subject(subject.part, subject.id), estate, lang)
+    entry = entries_by_kind(estate).get(subject.kind, {}).get(subject.id)
+    name = clean(entry.name.lang(lang), 60) if entry is not None else subject.id
     if subject.kind == "tenant":
         line = estate.line_groups.get(subject.part) or estate.circuits.get(subject.part)
         return f"{name} {clean(line.name.lang(lang), 60)}" if line is not None else name
+    if subject.kind == "forecast":
+        return f"{name} {pick(lang, *DIRECTIONS.get(subject.part, (subject.part, subject.part)))}"
     if subject.part:
         return f"{name} {clean(subject.part, 60)}"
     return name
@@ -131,23 +127,25 @@ def condition(rule: Rule, lang: str) -> str:
     return pick(lang, *known) if known is not None else clean(rule.name.lang(lang), 80)
 
 
-def value_text(measurement: str, field: str, value: FieldValue | None, lang: str) -> str:  # noqa: PLR0911 - one a unit
+def value_text(measurement: str, field: str, value: FieldValue | None, lang: str) -> str:
     """A value with its unit, as people write it."""
     if value is None:
         return pick(lang, "値なし", "no value")
     worded = _worded(measurement, field, value, lang)
     if worded is not None:
         return worded
-    if isinstance(value, str | bool):
-        return clean(str(value), 80)
+    return clean(str(value), 80) if isinstance(value, str | bool) else amount_text(measurement, field, value, lang)
+
+
+def amount_text(measurement: str, field: str, value: float, lang: str) -> str:  # noqa: PLR0911 - one a unit
+    """A number with its unit."""
     unit = SCHEMA[measurement].field(field).unit
     if unit == "bits/s":
         return format_rate(value)
     if unit == "octets":
         return format_volume(int(value))
     if unit == "ratio":
-        percent = value * 100
-        return f"{percent:.1f}%" if percent < 10 and percent != int(percent) else f"{percent:.0f}%"  # noqa: PLR2004 - two significant digits
+        return _percent(value * 100)
     if unit == "days":
         return pick(lang, f"{value:.0f}日", f"{value:.0f} days")
     if unit == "s" and 0 < value < 1:
@@ -157,10 +155,26 @@ def value_text(measurement: str, field: str, value: FieldValue | None, lang: str
     return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
 
 
+def _percent(percent: float) -> str:
+    """Two significant digits, and as many more as tell an availability from 100 %."""
+    if 99 < percent < 100:  # noqa: PLR2004 - 99.95 % is not 100 %
+        return f"{percent:.3f}".rstrip("0").rstrip(".") + "%"
+    small = abs(percent) < 10 and percent != int(percent)  # noqa: PLR2004 - two significant digits
+    return f"{percent:.1f}%" if small else f"{percent:.0f}%"
+
+
 def _worded(measurement: str, field: str, value: FieldValue, lang: str) -> str | None:
     """A value that has words of its own; None for the others."""
     if field == "path":
         return path_text(str(value), lang)
+    if field == "other_line":
+        return _worded(measurement, "state", value, lang)
+    if field == "notification":
+        return pick(lang, f"トラップ {clean(str(value), 80)}", f"trap {clean(str(value), 80)}")
+    if measurement == "forecast" and field.startswith("days_to_"):
+        if value == 0:
+            return pick(lang, "既に到達", "reached already")
+        return pick(lang, f"あと{value:.0f}日", f"in {value:.0f} days")
     known = _VALUES.get((f"{measurement}.{field}", value)) or _VALUES.get((field, value))
     return pick(lang, *known) if known is not None else None
 
@@ -189,26 +203,34 @@ def threshold_text(rule: Rule, lang: str) -> str:
         times = f"{rule.above_median:g}"
         return pick(lang, f"平常値の{times}倍 超", f"more than {times} times its usual value")
     if rule.above is not None:
-        level = value_text(measurement, field, rule.above, lang)
+        level = amount_text(measurement, field, rule.above, lang)
         return pick(lang, f"しきい値 {level} 超", f"threshold above {level}")
     if rule.below is not None:
-        level = value_text(measurement, field, rule.below, lang)
+        level = amount_text(measurement, field, rule.below, lang)
         return pick(lang, f"しきい値 {level} 未満", f"threshold below {level}")
     return ""
 
 
-def reading_text(member: Member, rule: Rule, lang: str) -> str:
+def is_silent(member: Member, rule: Rule) -> bool:
+    """True where the alert was raised because nothing is heard, and not by a value."""
+    return member.value is None and rule.no_data == "raise"
+
+
+def reading_text(member: Member, rule: Rule, lang: str, *, level: bool = True) -> str:
     """The value that raised the alert with its threshold: "91%（しきい値 80% 超）"; empty for states.
 
-    Of a rule on changes, what it became.
+    Of a rule on changes, what it became; of one that raises on silence, that nothing is heard. level False: the value
+    alone.
     """
+    if is_silent(member, rule):
+        return pick(lang, "測定値なし", "no readings")
     if rule.changes and member.value is not None:
         return pick(lang, "→ ", "-> ") + value_text(*split_on(rule), member.value, lang)
-    level = threshold_text(rule, lang)
-    if not level or member.value is None:
+    threshold = threshold_text(rule, lang)
+    if not threshold or member.value is None:
         return ""
     value = value_text(*split_on(rule), member.value, lang)
-    return pick(lang, f"{value}（{level}）", f"{value} ({level})")
+    return pick(lang, f"{value}（{threshold}）", f"{value} ({threshold})") if level else value
 
 
 def scope_text(incident: Incident, lang: str) -> str:
@@ -260,6 +282,12 @@ class Times:
         """As 3:12, for a subject."""
         at = self._at(at_ns)
         return f"{at.hour}:{at.minute:02}"
+
+    def short_near(self, at_ns: int, now_ns: int) -> str:
+        """As 3:12, with the date where it is another day's: 11/20 18:01."""
+        at = self._at(at_ns)
+        same = at.date() == self._at(now_ns).date()
+        return self.short(at_ns) if same else f"{at.month}/{at.day} {self.short(at_ns)}"
 
     def day(self, at_ns: int, lang: str) -> str:
         """As 11月21日(土) 3:12 or Sat 21 Nov 03:12."""

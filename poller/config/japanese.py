@@ -15,6 +15,25 @@ _HINT: Final = re.compile(r"(?P<said>.*?)[.;]? Did you mean (?P<meant>.+)\?", re
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 _SENTENCES: Final[Mapping[str, str]] = {
+    # who may see the wall
+    "is missing: certificate and key go together": "書かれていません。証明書と鍵は両方が必要です",
+    "others can reach {listen}: that needs {lock}; 127.0.0.1 needs neither": (
+        "{listen} には他の端末からも接続できます。TLS（certificate と key、または trusted_proxies）と users を"
+        "設定してください（127.0.0.1 だけで使う場合は不要です）"
+    ),
+    "nobody could log in: the section users is missing": "users の区分がないため、誰もログインできません",
+    "belongs to the role tenant, and this is {role}": "役割が tenant の利用者だけに書けます（今は {role}）",
+    "is missing: a person needs a password, a program a token": (
+        "書かれていません。人には password、プログラムには token が必要です"
+    ),
+    "a user has a password or a token, not both": "password と token は、どちらか1つだけを書いてください",
+    "is missing: an administrator needs a second factor; hinomi user totp makes one": (
+        "書かれていません。管理者には二要素目の認証が必要です。hinomi user totp で作れます"
+    ),
+    "an administrator is a person, and has a password and a second factor": (
+        "管理者は人に限ります。password と二要素目の認証を設定してください"
+    ),
+    "a program has no second factor": "プログラムには二要素目の認証は使えません",
     # files and YAML
     "is no directory": "フォルダーがありません",
     "cannot be read: {why}": "読めません：{why}",
@@ -117,12 +136,54 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "{file} is open to others than its owner (mode {mode}); chmod 600 closes a file": (
         "{file} は所有者でない人も読めます（モード {mode}）。chmod 600 で閉じられます"
     ),
+    # services
+    "the authority's file {file} cannot be read: no certificate in it": (
+        "認証局のファイル {file} に証明書がありません。このサービスは確認できず「不明」になります"
+    ),
+    "the authority's file {file} cannot be read: {why}": (
+        "認証局のファイル {file} を読めません（{why}）。このサービスは確認できず「不明」になります"
+    ),
+    "belongs to {one} and {two} and {three}, and this is {kind}": (
+        "{one}、{two}、{three} の設定ですが、これは {kind} です"
+    ),
+    "belongs to {one} and {two}, and this is {kind}": "{one} と {two} の設定ですが、これは {kind} です",
+    "belongs to {kinds}, and this is {kind}": "{kinds} の設定ですが、これは {kind} です",
+    "the timeout ({timeout} s) must be shorter than the interval ({interval} s)": (
+        "timeout（{timeout} 秒）は interval（{interval} 秒）より短くしてください"
+    ),
+    "{written} is no target: write HOST, HOST:PORT or [IPv6]:PORT": (
+        "{written} は対象として読めません。HOST、HOST:PORT、[IPv6]:PORT のどれかで書いてください"
+    ),
+    "{written} is no IPv6 address": "{written} は IPv6 のアドレスではありません",
+    "{written} names no port, and there is no usual one: write HOST:PORT": (
+        "{written} にポート番号がありません。HOST:PORT と書いてください"
+    ),
+    "port {port} is not between 1 and {most}": "ポート番号 {port} は 1 から {most} の間ではありません",
+    "{written} is no URL: write http://HOST/ or https://HOST:PORT/PATH": (
+        "{written} は URL として読めません。http://HOST/ か https://HOST:PORT/PATH のように書いてください"
+    ),
+    "a login has no place in a URL; that of a proxy is proxy_user and proxy_password": (
+        "URL に利用者名やパスワードは書けません。プロキシの認証は proxy_user と proxy_password に書いてください"
+    ),
+    "is of use with a proxy only: write it as proxy": "認証するプロキシがありません。proxy に書いてください",
+    "a user of a proxy has no colon in its name (RFC 7617, 2)": (
+        "プロキシの利用者名にコロンは使えません（RFC 7617, 2）"
+    ),
+    "a DNS server is asked for a name: write it as query": "DNS サーバーに問い合わせる名前を query に書いてください",
+    "{written} is no type of DNS records, such as A, AAAA, MX": (
+        "{written} という DNS レコードの種類はありません（A、AAAA、MX など）"
+    ),
+    "{written} cannot be asked of a DNS server: {why}": "{written} は DNS で問い合わせられません（{why}）",
+    "{written} is no mail address": "{written} はメールアドレスとして読めません",
     # rules, calendars, maintenance
     "{on} is no measurement.field of the schema": "{on} という計測項目はありません（計測.項目 の形で書きます）",
     "{measurement} has no field {field}; there are {known}": (
         "{measurement} に {field} という項目はありません。項目は {known} です"
     ),
     "{measurement} has no field {field}": "{measurement} に {field} という項目はありません",
+    "rules do not look at {measurement}; they look at {known}": (
+        "規則は {measurement} を見ません。見るのは {known} です"
+    ),
     "needs exactly one of {kinds}, and has {given}": "{kinds} のうち1つだけを書いてください（今は {given}）",
     "{on} is true or false: use equals": "{on} は真偽の値です。equals で書いてください",
     "{on} is text: use equals": "{on} は文字の値です。equals で書いてください",

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from poller.config.filecheck import AuthorityUse, authority_uses
 from poller.config.places import Document, Path_, dotted, read_document
 from poller.config.problems import ConfigurationError, Place, Problem, did_you_mean
 from poller.config.references import check_references
@@ -23,7 +24,7 @@ from poller.estate import Estate
 from poller.share import share
 
 MAIN: Final = "hinomi.yaml"
-_SETTINGS: Final = ("organisation", "polling", "notifications", "mail", "storage", "wall")
+_SETTINGS: Final = ("organisation", "polling", "notifications", "mail", "storage", "wall", "heartbeat")
 _BY_ID: Final = tuple(name for name in Estate.model_fields if name not in _SETTINGS)
 
 
@@ -32,7 +33,8 @@ class Configuration:
     """A configuration that holds together.
 
     directory: where it lies; relative files in it are meant from there. files: every file read, the main one first.
-    warnings: what works but should not stay so. secrets: where one is named; none is read (check_secrets does).
+    warnings: what works but should not stay so. secrets, authorities: where one is named; none is read (check_secrets
+    and check_authorities do).
     """
 
     estate: Estate
@@ -40,6 +42,7 @@ class Configuration:
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
+    authorities: tuple[AuthorityUse, ...] = ()
 
     @property
     def state_directory(self) -> Path:
@@ -84,7 +87,8 @@ def load(directory: Path, profiles: Collection[str] | None = None) -> Configurat
     warnings = check_references(estate, tree, installed_profiles() if profiles is None else profiles)
     if tree.problems:
         raise ConfigurationError(tree.problems)
-    return Configuration(estate, directory, tuple(files), tuple(sorted(warnings)), secret_uses(estate, tree))
+    uses = secret_uses(estate, tree), authority_uses(estate, tree)
+    return Configuration(estate, directory, tuple(files), tuple(sorted(warnings)), *uses)
 
 
 def installed_profiles() -> frozenset[str]:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from poller.alerts.rules import KINDS
+from poller.alerts.subjects import IDENTITY
 from poller.config.places import Path_
 from poller.config.problems import did_you_mean
 from poller.estate import Estate, Rule, Selector
@@ -37,6 +38,9 @@ def _check_field(tree: "Tree", path: Path_, rule: Rule) -> bool:
     if not dot or measurement not in SCHEMA:
         names = [f"{entry.name}.{known.name}" for entry in SCHEMA.values() for known in entry.fields]
         tree.add((*path, "on"), f"{rule.on!r} is no measurement.field of the schema.{did_you_mean(rule.on, names)}")
+        return False
+    if measurement not in IDENTITY:
+        tree.add((*path, "on"), f"rules do not look at {measurement}; they look at {', '.join(IDENTITY)}")
         return False
     known = [entry.name for entry in SCHEMA[measurement].fields]
     if field not in known:

@@ -24,6 +24,9 @@ def check_services(estate: Estate, tree: "Tree") -> None:
         for setting in foreign:
             kinds = [kind for kind, probe in PROBES.items() if setting in probe.options]
             tree.add((*path, setting), f"belongs to {' and '.join(kinds)}, and this is {service.kind}")
+        if (service.proxy_user is None) != (service.proxy_password is None):
+            missing = "proxy_user" if service.proxy_user is None else "proxy_password"
+            tree.add((*path, missing), "is missing: proxy_user and proxy_password go together")
         if service.timeout >= service.interval:
             setting = "timeout" if "timeout" in service.model_fields_set else "interval"
             text = f"the timeout ({service.timeout:g} s) must be shorter than the interval ({service.interval:g} s)"

@@ -4,21 +4,79 @@ A row counts for rates when at least half of its five minutes was observed (R63)
 too (R33), because they went over the line whether somebody looked or not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from poller.percentiles import BIN_NS, OBSERVED_SHARE, PROVISIONAL_BELOW, Percentile, ceiling_rank
-from poller.reports.periods import Period
+from poller.reports.periods import Period, midnight_ns
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
 
 BUSY_RATIO: Final = 0.8
 """Of the limit, above which an hour is told as busy."""
 WAYS: Final = ("in", "out")
 DAYS_OF_WEEK: Final = 7
 HOURS: Final = 24
+HOUR_NS: Final = 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Five-minute rows of one series as arrays in order of time; NaN where a rate is not known.
+
+    means, maxima: bits per second, octets: counted, each by direction. coverage: part of the row that was observed.
+    """
+
+    time_ns: Integers
+    means: Mapping[str, Floats]
+    maxima: Mapping[str, Floats]
+    octets: Mapping[str, Integers]
+    coverage: Floats
+
+    def within(self, start_ns: int, end_ns: int) -> "Series":
+        """The rows with start_ns <= time < end_ns; nothing is copied."""
+        first, after = np.searchsorted(self.time_ns, (start_ns, end_ns))
+        return Series(
+            self.time_ns[first:after],
+            {way: self.means[way][first:after] for way in WAYS},
+            {way: self.maxima[way][first:after] for way in WAYS},
+            {way: self.octets[way][first:after] for way in WAYS},
+            self.coverage[first:after],
+        )
+
+    def known(self, way: str) -> npt.NDArray[np.bool_]:
+        """Which rows count for rates: at least half observed (R63)."""
+        return (self.coverage >= OBSERVED_SHARE) & ~np.isnan(self.means[way])
+
+
+def series_of(frames: Sequence[pl.DataFrame]) -> Series:
+    """The rows of one series, in frames in order of time.
+
+    Columns: time_ns, {in,out}_bits_per_second_{mean,max}, {in,out}_octets, coverage_ratio.
+    """
+
+    def floats(column: str) -> Floats:
+        return np.concatenate([frame[column].cast(pl.Float64).to_numpy() for frame in frames] or [np.empty(0)])
+
+    def integers(column: str) -> Integers:
+        whole = [frame[column].fill_null(0).to_numpy() for frame in frames]
+        return np.concatenate(whole or [np.empty(0, dtype=np.int64)])
+
+    return Series(
+        integers("time_ns"),
+        {way: floats(f"{way}_bits_per_second_mean") for way in WAYS},
+        {way: floats(f"{way}_bits_per_second_max") for way in WAYS},
+        {way: integers(f"{way}_octets") for way in WAYS},
+        floats("coverage_ratio"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,76 +138,97 @@ class DayLine:
     peak: float
 
 
-def traffic_of(rows: pl.DataFrame, period: Period, limit: int | None = None) -> Traffic:
-    """The figures of one series from its *_5m rows, those of other periods left out.
+@dataclass(frozen=True, slots=True)
+class HourLine:
+    """One hour of a series: when it began, and the mean bits per second of either direction, None where unknown."""
 
-    rows: time_ns, {in,out}_bits_per_second_{mean,max}, {in,out}_octets, coverage_ratio. limit: bits per second.
-    """
-    inside = rows.filter(pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left"))
-    counted = inside.filter(pl.col("coverage_ratio") >= OBSERVED_SHARE)
+    time_ns: int
+    means: Mapping[str, float | None]
+
+
+def traffic_of(series: Series, period: Period, limit: int | None = None) -> Traffic:
+    """The figures of one series in one period. limit: bits per second that busy hours are held against."""
+    inside = series.within(period.start_ns, period.end_ns)
     expected = (period.end_ns - period.start_ns) // BIN_NS
-    ways = {way: _way(inside, counted, way, expected, period, limit) for way in WAYS}
+    ways = {way: _way(inside, way, expected, period, limit) for way in WAYS}
     bins = max((each.percentile_95.bins for each in ways.values() if each.percentile_95 is not None), default=0)
     return Traffic(ways, bins, expected)
 
 
-def _way(  # noqa: PLR0913, PLR0917 - the parts of one computation, named at the only call
-    inside: pl.DataFrame, counted: pl.DataFrame, way: str, expected: int, period: Period, limit: int | None
-) -> WayFigures:
-    mean, highest = f"{way}_bits_per_second_mean", f"{way}_bits_per_second_max"
-    known = counted.filter(pl.col(mean).is_not_null())
-    busy = known.filter(pl.col(mean) > BUSY_RATIO * limit).height * 300.0 if limit else None
-    average = known[mean].mean()
+def _way(inside: Series, way: str, expected: int, period: Period, limit: int | None) -> WayFigures:
+    known = inside.known(way)
+    values = inside.means[way][known]
     return WayFigures(
-        percentile_95=percentile_95(known[mean], expected),
-        peak=_peak(inside, highest),
-        mean=average if isinstance(average, float) else None,
-        octets=int(inside[f"{way}_octets"].sum() or 0),
-        busy_seconds=busy,
-        profile=_profile(known, mean, period),
+        percentile_95=percentile_95(values, expected),
+        peak=_peak(inside, way),
+        mean=float(values.mean()) if values.size else None,
+        octets=int(inside.octets[way].sum()),
+        busy_seconds=float(np.count_nonzero(values > BUSY_RATIO * limit)) * 300.0 if limit else None,
+        profile=_profile(inside.time_ns[known], values, period),
     )
 
 
-def percentile_95(known: pl.Series, expected: int) -> Percentile | None:
+def percentile_95(known: Floats, expected: int) -> Percentile | None:
     """By ceiling rank over the known five-minute averages (R63)."""
-    if known.is_empty():
+    if not known.size:
         return None
-    rank = ceiling_rank(len(known))
-    return Percentile(float(known.sort()[rank - 1]), rank, len(known), expected)
+    rank = ceiling_rank(known.size)
+    return Percentile(float(np.partition(known, rank - 1)[rank - 1]), rank, known.size, expected)
 
 
-def _peak(rows: pl.DataFrame, column: str) -> Peak | None:
-    known = rows.filter(pl.col(column).is_not_null())
-    if known.is_empty():
+def _peak(inside: Series, way: str) -> Peak | None:
+    highest = inside.maxima[way]
+    if not highest.size or np.isnan(highest).all():
         return None
-    top = known.sort(column, "time_ns", descending=[True, False]).row(0, named=True)
-    return Peak(float(top[column]), int(top["time_ns"]))
+    at = int(np.nanargmax(highest))
+    return Peak(float(highest[at]), int(inside.time_ns[at]))
 
 
-def _profile(known: pl.DataFrame, column: str, period: Period) -> tuple[tuple[float | None, ...], ...]:
-    local = pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(period.zone))
-    cells = (
-        known.with_columns(local.dt.weekday().alias("weekday"), local.dt.hour().alias("hour"))
-        .group_by("weekday", "hour")
-        .agg(pl.col(column).mean())
-    )
-    found = {(weekday, hour): value for weekday, hour, value in cells.iter_rows()}
-    return tuple(tuple(found.get((weekday, hour)) for hour in range(HOURS)) for weekday in range(1, DAYS_OF_WEEK + 1))
+def _profile(times: Integers, values: Floats, period: Period) -> tuple[tuple[float | None, ...], ...]:
+    cells = _hours_of_week(period)[(times - period.start_ns) // HOUR_NS]
+    counts = np.bincount(cells, minlength=DAYS_OF_WEEK * HOURS)
+    sums = np.bincount(cells, weights=values, minlength=DAYS_OF_WEEK * HOURS)
+    means = [total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True)]
+    return tuple(tuple(means[day * HOURS : (day + 1) * HOURS]) for day in range(DAYS_OF_WEEK))
 
 
-def day_lines(rows: pl.DataFrame, way: str, period: Period) -> list[DayLine]:
+@lru_cache(maxsize=64)
+def _hours_of_week(period: Period) -> Integers:
+    """Of every hour of the period, counted from its begin, the hour of the week in local time (Monday 0:00 is 0)."""
+    begins = range(period.start_ns, period.end_ns, HOUR_NS)
+    local = (datetime.fromtimestamp(each // 10**9, period.zone) for each in begins)
+    return np.array([each.weekday() * HOURS + each.hour for each in local], dtype=np.int64)
+
+
+def day_lines(series: Series, way: str, period: Period) -> list[DayLine]:
     """95th percentile and peak of every day with data, in order."""
-    mean, highest = f"{way}_bits_per_second_mean", f"{way}_bits_per_second_max"
-    local = pl.from_epoch("time_ns", time_unit="ns").dt.replace_time_zone("UTC").dt.convert_time_zone(str(period.zone))
-    inside = rows.filter(pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left"))
-    known = inside.filter((pl.col("coverage_ratio") >= OBSERVED_SHARE) & pl.col(mean).is_not_null())
-    rank = (pl.len() * 95 + 99) // 100 - 1
-    days = (
-        known.group_by(local.dt.date().alias("day"))
-        .agg(pl.col(mean).sort().get(rank).alias("percentile"), pl.col(highest).max().alias("peak"))
-        .sort("day")
-    )
-    return [DayLine(*row) for row in days.iter_rows()]
+    days = [period.first + timedelta(days=number) for number in range((period.after - period.first).days)]
+    borders = [midnight_ns(day, period.zone) for day in (*days, period.after)]
+    inside = series.within(borders[0], borders[-1])
+    known = inside.known(way)
+    times, means, highest = inside.time_ns[known], inside.means[way][known], inside.maxima[way][known]
+    at = np.searchsorted(times, borders).tolist()
+    found: list[DayLine] = []
+    for day, first, after in zip(days, at, at[1:], strict=False):
+        if first < after:
+            rank = ceiling_rank(after - first)
+            percentile = float(np.partition(means[first:after], rank - 1)[rank - 1])
+            found.append(DayLine(day, percentile, float(np.fmax.reduce(highest[first:after]))))
+    return found
+
+
+def hour_lines(series: Series, period: Period) -> list[HourLine]:
+    """Means by the hour, of every hour with data, in order."""
+    inside = series.within(period.start_ns, period.end_ns)
+    means: dict[str, dict[int, float]] = {}
+    for way in WAYS:
+        known = inside.known(way)
+        hours = (inside.time_ns[known] - period.start_ns) // HOUR_NS
+        counts = np.bincount(hours)
+        sums = np.bincount(hours, weights=inside.means[way][known])
+        means[way] = {hour: float(sums[hour] / counts[hour]) for hour in np.flatnonzero(counts).tolist()}
+    every = sorted({hour for each in means.values() for hour in each})
+    return [HourLine(period.start_ns + hour * HOUR_NS, {w: means[w].get(hour) for w in WAYS}) for hour in every]
 
 
 def busiest_hour(profile: Iterable[tuple[float | None, ...]]) -> tuple[int, int, float] | None:

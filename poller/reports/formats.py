@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from poller.reports.document import Cell, Form, Mark
 from poller.units import format_rate, format_volume
 
+DAY: Final = 86_400
+HOUR: Final = 3600
 NOTHING: Final = "—"
 SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "○", Mark.WARNING: "△", Mark.BAD: "×"}
 """Read in black and white too."""
@@ -30,7 +32,7 @@ class Writer:
             text = f"{SIGNS[value.mark]} {text}"
         if value.coverage_ratio is not None:
             seen = percent(value.coverage_ratio, 1)
-            text += f"（暫定 {seen}）" if self.lang == "ja" else f" (provisional, {seen} seen)"
+            text += f"\n（暫定 {seen}）" if self.lang == "ja" else f"\n(provisional, {seen} seen)"
         return text
 
     def value(self, value: object, form: Form) -> str:
@@ -58,13 +60,14 @@ class Writer:
         return f"{day.year}年{day.month}月{day.day}日" if self.lang == "ja" else f"{day.day} {day:%B %Y}"
 
     def duration(self, seconds: float) -> str:
-        """2日3時間, 4時間5分, 6分, 7秒; the two largest units."""
-        days, rest = divmod(round(seconds), 86400)
-        hours, rest = divmod(rest, 3600)
+        """2日3時間10分, 4時間5分, 6分7秒; from an hour on rounded to minutes."""
+        unit = 60 if seconds >= HOUR else 1
+        days, rest = divmod(round(seconds / unit) * unit, DAY)
+        hours, rest = divmod(rest, HOUR)
         minutes, rest = divmod(rest, 60)
         units = ("日", "時間", "分", "秒") if self.lang == "ja" else (" d", " h", " min", " s")
-        parts = [f"{count}{unit}" for count, unit in zip((days, hours, minutes, rest), units, strict=True) if count]
-        return ("" if self.lang == "ja" else " ").join(parts[:2]) or f"0{units[3]}"
+        parts = [f"{count}{name}" for count, name in zip((days, hours, minutes, rest), units, strict=True) if count]
+        return ("" if self.lang == "ja" else " ").join(parts) or f"0{units[3]}"
 
     def weekday_hour(self, weekday: int, hour: int) -> str:
         """月曜日 10時台; Mon 10:00-11:00."""

@@ -10,17 +10,27 @@ from poller.alerts.servicelevel import ServiceLevel, service_level
 from poller.alerts.subjects import Subject
 from poller.estate import Circuit, Estate, LineGroup
 from poller.forecast import DayFigure, Forecast, Refusal, forecast
-from poller.percentiles import OBSERVED_SHARE, ceiling_rank
-from poller.reports.figures import WAYS, DayLine, Traffic, WayFigures, day_lines, traffic_of
+from poller.reports.equipment import DeviceFigures, ServiceFigures, device_figures, observed, service_figures
+from poller.reports.figures import (
+    WAYS,
+    DayLine,
+    HourLine,
+    Series,
+    Traffic,
+    WayFigures,
+    day_lines,
+    hour_lines,
+    series_of,
+    traffic_of,
+)
 from poller.reports.incidents import PastIncident, outages, past_incidents
 from poller.reports.periods import Kind, Period, add_months
 from poller.reports.reading import Records
+from poller.reports.standins import StandIn, stand_ins
+from poller.reports.tenantfigures import TenantFigures
 
 FORECAST_MONTHS: Final = 6
 """How far back the forecast looks."""
-SLOT_SECONDS: Final = 300
-TENANT_MONTHS: Final = 36
-"""Tenants times months that are read at once: about 100 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,68 +46,13 @@ class LineFigures:
     year_before: Traffic | None
     months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
-    hours: pl.DataFrame
+    hours: Sequence[HourLine]
     forecasts: Mapping[str, Forecast | Refusal]
 
     @property
     def limit(self) -> int:
         """What use is held against: the committed rate, else the ceiling rate."""
         return self.committed_rate or self.ceiling_rate
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A stretch of five-minute averages above a tenant's sustained cap; value is the highest of them."""
-
-    tenant: str
-    line: str
-    direction: str
-    since_ns: int
-    seconds: float
-    value: float
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class TenantFigures:
-    """One tenant on one line ("total": all); caps: sustained bits per second by direction; months: each by itself."""
-
-    tenant: str
-    line: str
-    now: Traffic
-    before: Traffic | None
-    months: tuple[Traffic, ...]
-    days: Mapping[str, list[DayLine]]
-    caps: Mapping[str, int]
-    monthly_cap: int | None
-    violations: tuple[Violation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFigures:
-    """One device: 95th percentile and highest of its ratios, None where nothing is known."""
-
-    device: str
-    cpu_95: float | None
-    cpu_max: float | None
-    memory_max: float | None
-    sessions_max: int | None
-    sessions_limit: int | None
-    coverage_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceFigures:
-    """One service: mean and 95th percentile of the response in seconds, and the part of checks within 3 s and 5 s."""
-
-    service: str
-    mean: float | None
-    percentile_95: float | None
-    within_3: float | None
-    within_5: float | None
-    certificate_days: float | None
-    level: ServiceLevel
-    coverage_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +66,11 @@ class Gathered:
     devices: tuple[DeviceFigures, ...]
     services: tuple[ServiceFigures, ...]
     levels: tuple[ServiceLevel, ...]
+    level_months: Mapping[str, tuple[ServiceLevel, ...]]
+    """Of a period of several months: month by month, by subject, of everything with a target."""
+    level_coverage: Mapping[str, tuple[float, ...]]
+    """By subject, the part of each of those months (or of the one there is) that was observed."""
+    stand_ins: tuple[StandIn, ...]
     incidents: tuple[PastIncident, ...]
     notifications: pl.DataFrame
 
@@ -127,21 +87,38 @@ def gather_shared(
 ) -> Gathered:
     """What every report of the period needs, a tenant's too: services, their level, incidents."""
     span = (period.start_ns, period.end_ns)
+    progress("services")
     incidents = past_incidents(records.alerts(span), records.incidents(span), span)
     down = outages(incidents, estate, period.end_ns)
 
-    def level(kind: str, id_: str) -> ServiceLevel:
-        return service_level(Subject(kind, id_), down.get(f"{kind}/{id_}", []), estate, span)
+    def level(kind: str, id_: str, of: Period = period) -> ServiceLevel:
+        outage = down.get(f"{kind}/{id_}", [])
+        return service_level(Subject(kind, id_), outage, estate, (of.start_ns, of.end_ns))
 
-    progress("services")
+    service_rows = records.services(list(estate.services), span)
+    service_coverage = {
+        id_: tuple(observed(rows, month) for month in period.months) for id_, rows in service_rows.items()
+    }
+    services = service_figures(estate, service_rows, period, level)
+    levels = tuple(level("circuit", id_) for id_ in estate.circuits)
+    promised = [each.subject for each in (*levels, *(each.level for each in services)) if each.target is not None]
+    months = period.months if len(period.months) > 1 else []
+
     return Gathered(
         estate=estate,
         period=period,
         lines=(),
         tenants=(),
         devices=(),
-        services=_services(estate, records, period, level),
-        levels=tuple(level("circuit", id_) for id_ in estate.circuits),
+        services=services,
+        levels=levels,
+        level_months={
+            subject: tuple(level(kind, id_, month) for month in months)
+            for subject in promised
+            for kind, _, id_ in [subject.partition("/")]
+        },
+        level_coverage={f"service/{id_}": parts for id_, parts in service_coverage.items()},
+        stand_ins=(),
         incidents=tuple(incidents),
         notifications=records.notifications(span),
     )
@@ -153,19 +130,34 @@ def gather(
     """Everything about the whole network in one period; tenants: the figures of all of them."""
     estate, period = shared.estate, shared.period
     progress("lines")
-    lines = tuple(_lines(estate, records, period))
+    lines, standing_in = _lines(estate, records, period)
     progress("devices")
-    return replace(shared, lines=lines, tenants=tuple(tenants), devices=_devices(estate, records, period))
+    return replace(
+        shared,
+        lines=tuple(lines),
+        level_coverage={
+            **shared.level_coverage,
+            **{
+                f"circuit/{line.id}": tuple(each.coverage_ratio for each in line.months)
+                for line in lines
+                if not line.is_group
+            },
+        },
+        stand_ins=tuple(standing_in),
+        tenants=tuple(tenants),
+        devices=device_figures(estate, records, period),
+    )
 
 
 # ---- lines
 
 
-def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures]:
+def _lines(estate: Estate, records: Records, period: Period) -> tuple[list[LineFigures], list[StandIn]]:
     first = min(add_months(period.after, -FORECAST_MONTHS), period.before.first)
     whole = (Period(Kind.MONTHLY, first, period.zone).start_ns, period.end_ns)
     year = (period.year_before.start_ns, period.year_before.end_ns)
     found: list[LineFigures] = []
+    standing_in: list[StandIn] = []
     for is_group, measurement, tag, entries in (
         (True, "line_group_5m", "line_group", estate.line_groups),
         (False, "circuit_5m", "circuit", estate.circuits),
@@ -176,21 +168,16 @@ def _lines(estate: Estate, records: Records, period: Period) -> list[LineFigures
             frame = rows.get(id_)
             line = _line(entry, frame if frame is not None else _EMPTY, old.get(id_), period, is_group=is_group)
             found.append(_with_peak_minutes(line, records, measurement.removesuffix("_5m"), tag))
-    return found
+        if not is_group:
+            standing_in = stand_ins(estate, rows, period)
+    return found, standing_in
 
 
-_EMPTY: Final = pl.DataFrame(
-    schema={
-        "time_ns": pl.Int64,
-        **{f"{way}_bits_per_second_{what}": pl.Float64 for way in WAYS for what in ("mean", "max")},
-        **{f"{way}_octets": pl.Int64 for way in WAYS},
-        "coverage_ratio": pl.Float64,
-    }
-)
+_EMPTY: Final = series_of(())
 
 
 def _line(
-    entry: Circuit | LineGroup, rows: pl.DataFrame, old: pl.DataFrame | None, period: Period, *, is_group: bool
+    entry: Circuit | LineGroup, rows: Series, old: Series | None, period: Period, *, is_group: bool
 ) -> LineFigures:
     limit = entry.committed_rate or entry.ceiling_rate
     history = Period(Kind.SEMIANNUAL, add_months(period.after, -FORECAST_MONTHS), period.zone)
@@ -207,25 +194,11 @@ def _line(
         year_before=year_before if year_before is not None and year_before.bins else None,
         months=tuple(traffic_of(rows, month, limit) for month in period.months),
         days=days,
-        hours=_hours(rows, period),
+        hours=hour_lines(rows, period),
         forecasts={
-            way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit) for way in WAYS
+            way: forecast([DayFigure(each.day, each.percentile_95) for each in days[way]], limit)
+            for way in (WAYS if is_group else ())
         },
-    )
-
-
-def _hours(rows: pl.DataFrame, period: Period) -> pl.DataFrame:
-    """Means and maxima by the hour, for a picture of a month."""
-    hour = 3600 * 10**9
-    inside = rows.filter(pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left"))
-    known = inside.filter(pl.col("coverage_ratio") >= OBSERVED_SHARE)
-    return (
-        known.group_by((pl.col("time_ns") // hour * hour).alias("time_ns"))
-        .agg(
-            *(pl.col(f"{way}_bits_per_second_mean").mean().alias(f"{way}_mean") for way in WAYS),
-            *(pl.col(f"{way}_bits_per_second_max").max().alias(f"{way}_max") for way in WAYS),
-        )
-        .sort("time_ns")
     )
 
 
@@ -246,151 +219,3 @@ def with_peak_minute(
         return figures
     minute = records.peak_minute(measurement, where, f"{way}_bits_per_second", peak.time_ns)
     return figures if minute is None else replace(figures, peak=replace(peak, time_ns=minute, seconds=60))
-
-
-# ---- tenants
-
-
-def in_parts(ids: list[str], period: Period) -> list[list[str]]:
-    """Tenants or devices in parts that fit in memory: some months of rows each, and those of the period before."""
-    size = max(1, TENANT_MONTHS // (2 * len(period.months)))
-    return [ids[at : at + size] for at in range(0, len(ids), size)]
-
-
-def tenant_figures(
-    estate: Estate, records: Records, period: Period, ids: list[str], *, with_before: bool
-) -> list[TenantFigures]:
-    """The figures of some tenants, line by line in the order of their attachments, "total" last.
-
-    with_before: those of the period before as well, which cost as much again.
-    """
-    rows = records.tenants(ids, (period.before.start_ns if with_before else period.start_ns, period.end_ns))
-    found: list[TenantFigures] = []
-    for id_ in ids:
-        tenant = estate.tenants[id_]
-        lines = [*dict.fromkeys(attachment.line for attachment in tenant.attachments), "total"]
-        for line in lines:
-            frame = rows.get((id_, line))
-            if frame is None:
-                continue
-            caps, monthly = caps_of(estate, id_, line)
-            before = traffic_of(frame, period.before)
-            found.append(
-                TenantFigures(
-                    tenant=id_,
-                    line=line,
-                    now=traffic_of(frame, period),
-                    before=before if before.bins else None,
-                    months=tuple(traffic_of(frame, month) for month in period.months),
-                    days={way: day_lines(frame, way, period) for way in WAYS},
-                    caps=caps,
-                    monthly_cap=monthly,
-                    violations=tuple(_violations(frame, id_, line, caps, period)),
-                )
-            )
-    return found
-
-
-def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int | None]:
-    """The sustained caps of a tenant on a line by direction, and its cap on a month's octets."""
-    sustained: dict[str, int] = {}
-    monthly: int | None = None
-    for cap in estate.tenants[tenant].caps:
-        if (cap.line or "total") != line:
-            continue
-        for way in WAYS if cap.direction == "each" else (cap.direction,):
-            if cap.sustained_rate is not None:
-                sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
-        if cap.monthly_volume is not None:
-            monthly = min(cap.monthly_volume, monthly or cap.monthly_volume)
-    return sustained, monthly
-
-
-def _violations(rows: pl.DataFrame, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:
-    found: list[Violation] = []
-    for way, limit in caps.items():
-        mean = pl.col(f"{way}_bits_per_second_mean")
-        above = rows.filter(
-            pl.col("time_ns").is_between(period.start_ns, period.end_ns, closed="left")
-            & (pl.col("coverage_ratio") >= OBSERVED_SHARE)
-            & (mean > limit)
-        ).sort("time_ns")
-        run = (pl.col("time_ns").diff().fill_null(0) != SLOT_SECONDS * 10**9).cum_sum()
-        runs = (
-            above.with_columns(run.alias("run"))
-            .group_by("run", maintain_order=True)
-            .agg(pl.col("time_ns").first(), pl.len().alias("slots"), mean.max().alias("value"))
-        )
-        found += [
-            Violation(tenant, line, way, row["time_ns"], row["slots"] * float(SLOT_SECONDS), row["value"], limit)
-            for row in runs.iter_rows(named=True)
-        ]
-    return sorted(found, key=lambda each: each.since_ns)
-
-
-# ---- devices and services
-
-
-def _devices(estate: Estate, records: Records, period: Period) -> tuple[DeviceFigures, ...]:
-    expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
-    found: list[DeviceFigures] = []
-    for ids in in_parts(list(estate.devices), period):
-        rows = records.devices(ids, (period.start_ns, period.end_ns))
-        found += [_device(id_, rows[id_], expected) for id_ in ids if id_ in rows]
-    return tuple(found)
-
-
-def _device(id_: str, rows: pl.DataFrame, expected: float) -> DeviceFigures:
-    known = rows.filter(pl.col("coverage_ratio") > 0)
-    return DeviceFigures(
-        device=id_,
-        cpu_95=_rank_95(known["cpu_ratio_mean"]),
-        cpu_max=_highest(known["cpu_ratio_max"]),
-        memory_max=_highest(known["memory_ratio_max"]),
-        sessions_max=_whole(known["sessions_max"]),
-        sessions_limit=_whole(known["sessions_limit_max"]),
-        coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
-    )
-
-
-def _services(
-    estate: Estate, records: Records, period: Period, level: Callable[[str, str], ServiceLevel]
-) -> tuple[ServiceFigures, ...]:
-    rows = records.services(list(estate.services), (period.start_ns, period.end_ns))
-    expected = (period.end_ns - period.start_ns) / (SLOT_SECONDS * 1e9)
-    return tuple(_service(id_, rows[id_], level("service", id_), expected) for id_ in estate.services if id_ in rows)
-
-
-def _service(id_: str, rows: pl.DataFrame, level: ServiceLevel, expected: float) -> ServiceFigures:
-    mean = rows["response_seconds_mean"].drop_nulls()
-    days = rows["certificate_days_max"].drop_nulls()
-    average = mean.mean()
-    return ServiceFigures(
-        service=id_,
-        mean=average if isinstance(average, float) else None,
-        percentile_95=_rank_95(mean),
-        within_3=_share_within(mean, 3.0),
-        within_5=_share_within(mean, 5.0),
-        certificate_days=None if days.is_empty() else float(days[-1]),
-        level=level,
-        coverage_ratio=min(1.0, float(rows["coverage_ratio"].sum()) / expected),
-    )
-
-
-def _share_within(values: pl.Series, limit: float) -> float | None:
-    return None if values.is_empty() else len(values.filter(values <= limit)) / len(values)
-
-
-def _rank_95(values: pl.Series) -> float | None:
-    known = values.drop_nulls().sort()
-    return None if known.is_empty() else float(known[ceiling_rank(len(known)) - 1])
-
-
-def _highest(values: pl.Series) -> float | None:
-    top = values.max()
-    return float(top) if isinstance(top, int | float) else None
-
-
-def _whole(values: pl.Series) -> int | None:
-    top = values.max()
-    return int(top) if isinstance(top, int | float) else None

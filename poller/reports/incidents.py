@@ -8,7 +8,7 @@ import polars as pl
 
 from poller.alerts.dependencies import Dependencies, says_down
 from poller.alerts.incident import RANK
-from poller.alerts.servicelevel import OTHER_PARTY, Outage
+from poller.alerts.servicelevel import COUNTS, OTHER_PARTY, Outage
 from poller.alerts.subjects import Subject
 from poller.estate import Estate, Severity
 from poller.reports.reading import Span
@@ -37,6 +37,8 @@ class Known:
     first_notice_seconds: float | None
     second_notice_seconds: float | None
     acknowledged_by: str | None
+    excluded: str | None = None
+    """Why the service level leaves it out, COUNTS where it does not, None where nobody noted it."""
 
     def title(self, lang: str) -> str:
         """What was broken and how."""
@@ -119,6 +121,7 @@ def _known(row: Mapping[str, Any] | None) -> Known | None:
         first_notice_seconds=row["first_notice_seconds"],
         second_notice_seconds=row["second_notice_seconds"],
         acknowledged_by=row["acknowledged_by"],
+        excluded=row["excluded"],
     )
 
 
@@ -130,10 +133,19 @@ def outages(incidents: Iterable[PastIncident], estate: Estate, until_ns: int) ->
             rule = estate.rules.get(alert.rule)
             if rule is not None and says_down(rule):
                 end_ns = until_ns if alert.until_ns is None else alert.until_ns
-                ours = alert.subject.startswith(("circuit/", "line_group/")) or incident.scope != "outside"
-                reason = "" if ours else OTHER_PARTY
+                reason = _left_out(incident)
+                if reason == OTHER_PARTY and alert.subject.startswith(("circuit/", "line_group/")):
+                    reason = ""  # a circuit's level is that other party's promise
                 found.setdefault(alert.subject, []).append(Outage((alert.since_ns, end_ns), incident.id, reason))
     return found
+
+
+def _left_out(incident: PastIncident) -> str:
+    """As people decided it, else by the side of the demarcation point on which its cause lay."""
+    noted = None if incident.known is None else incident.known.excluded
+    if noted is not None:
+        return "" if noted == COUNTS else noted
+    return OTHER_PARTY if incident.scope == "outside" else ""
 
 
 def touched_tenants(incident: PastIncident, tree: Dependencies) -> tuple[str, ...]:

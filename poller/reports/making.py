@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Final
 
 from poller.estate import Estate
+from poller.reports.changes import Settled, changes, settled
 from poller.reports.document import Document
-from poller.reports.gather import TenantFigures, gather, gather_shared, in_parts, tenant_figures
+from poller.reports.gather import gather, gather_shared
 from poller.reports.network import network_report
 from poller.reports.periods import Kind, Period
 from poller.reports.raw import raw_tables
 from poller.reports.reading import Records
 from poller.reports.rendering import render
 from poller.reports.telling import Teller
+from poller.reports.tenantfigures import TenantFigures, in_parts, tenant_figures
 from poller.reports.tenants import TenantReport, incidents_by_tenant, tenant_report
 
 _WORKERS: Final = 2
@@ -87,6 +89,20 @@ def manifest_name(order: Order) -> str:
     return f"manifest-{order.period.kind}-{order.period.key}.json"
 
 
+def settled_name(period: Period) -> str:
+    """What stood in the configuration when a network's report was made: what the next one tells changes of."""
+    return f"settled-{period.kind}-{period.key}.json"
+
+
+def read_settled(path: Path) -> Settled | None:
+    """What stood in an earlier report; None where there is none or it cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _manifest(order: Order, made: list[Made]) -> str:
     files = [{"file": each.path, "sha256": each.sha256, "octets": each.octets, "tenant": each.tenant} for each in made]
     content = {"kind": order.period.kind, "period": order.period.key, "lang": order.lang, "files": files}
@@ -102,6 +118,11 @@ def _make_in(
         names = {name: tenant for tenant, document in documents for name in render(document, order.formats, folder)}
     else:
         names = _render_side_by_side(documents, order, folder, lambda done: progress("rendering", done, total))
+    if order.network:
+        name = settled_name(order.period)
+        content = json.dumps(settled(estate), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        (folder / name).write_text(content, encoding="utf-8")
+        names[name] = ""
     return [_made(folder, name, names[name]) for name in sorted(names)]
 
 
@@ -156,14 +177,20 @@ def _documents(
             report = TenantReport(estate, period, tenant, own, shared.services, touched[tenant])
             yield tenant, _with_raw(tenant_report(report, order.lang), tenant, estate, records, order)
     if order.network:
-        yield "", network_report(gather(shared, records, all_figures, tell), order.lang)
+        before = read_settled(order.out / settled_name(period.before))
+        changed = None if before is None else changes(before, settled(estate))
+        document = network_report(gather(shared, records, all_figures, tell), order.lang, changed)
+        yield "", _with_raw(document, "", estate, records, order)
 
 
 def _with_raw(document: Document, tenant: str, estate: Estate, records: Records, order: Order) -> Document:
     if not order.raw:
         return document
-    rows = records.tenants([tenant], (order.period.start_ns, order.period.end_ns))
-    by_line = {line: frame for (_, line), frame in sorted(rows.items())}
+    span = (order.period.start_ns, order.period.end_ns)
+    if tenant:
+        by_line = {line: series for (_, line), series in sorted(records.tenants([tenant], span).items())}
+    else:
+        by_line = records.traffic("line_group_5m", "line_group", list(estate.line_groups), span)
     return replace(document, raw=raw_tables(by_line, order.period, Teller(estate, order.lang)))
 
 

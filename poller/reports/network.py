@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from poller.reports.document import Block, Document, Facts, Form, Heading, Mark, Paragraph, Points
+from poller.reports.changes import Change, change_blocks
+from poller.reports.coverage import coverage_blocks
+from poller.reports.document import Block, Document, Facts, Form, Heading, Mark, Points
 from poller.reports.figures import WAYS
 from poller.reports.findings import Finding, findings
 from poller.reports.gather import Gathered
-from poller.reports.lines import line_blocks, pair_blocks
+from poller.reports.levels import level_blocks
+from poller.reports.lines import line_blocks
+from poller.reports.pairs import pair_blocks
 from poller.reports.parties import (
     device_blocks,
     incident_blocks,
-    level_blocks,
     rule_blocks,
     service_blocks,
     tenant_blocks,
@@ -19,7 +22,7 @@ from poller.reports.parties import (
 from poller.reports.periods import Kind
 from poller.reports.telling import Teller
 
-_TITLES: Final = {
+TITLES: Final = {
     Kind.MONTHLY: ("月次報告書", "Monthly capacity review"),
     Kind.QUARTERLY: ("四半期報告書（アラート発生状況と改善提案）", "Quarterly summary of alerts"),
     Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
@@ -27,10 +30,17 @@ _TITLES: Final = {
 }
 
 
-def network_report(gathered: Gathered, lang: str) -> Document:
-    """The document of one period for the meeting of those who share the network."""
+def network_report(gathered: Gathered, lang: str, changed: list[Change] | None = None) -> Document:
+    """The document of one period for the meeting of those who share the network.
+
+    changed: since the report before; None where nothing is on record of it.
+    """
     teller = Teller(gathered.estate, lang)
     kind = gathered.period.kind
+
+    def changes_part(gathered: Gathered, teller: Teller) -> Iterator[Block]:
+        return change_blocks(changed, gathered.period, teller)
+
     parts: tuple[Callable[[Gathered, Teller], Iterator[Block]], ...] = (
         summary_blocks,
         line_blocks,
@@ -40,14 +50,15 @@ def network_report(gathered: Gathered, lang: str) -> Document:
         service_blocks,
         incident_blocks,
         level_blocks,
-        about_blocks,
+        changes_part,
+        coverage_blocks,
     )
     if kind is Kind.QUARTERLY:
-        parts = (summary_blocks, incident_blocks, rule_blocks, pair_blocks, level_blocks, about_blocks)
+        parts = (summary_blocks, incident_blocks, rule_blocks, pair_blocks, level_blocks, changes_part, coverage_blocks)
     organisation = gathered.estate.organisation
     return Document(
         key=f"{kind}-{gathered.period.key}",
-        title=teller.say(*_TITLES[kind]),
+        title=teller.say(*TITLES[kind]),
         period=gathered.period.label(lang),
         addressee="",
         organisation=organisation.name.lang(lang),
@@ -63,7 +74,7 @@ def summary_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
     """One page: the key figures, what is well, what is not, what to decide."""
     say = teller.say
     found = findings(gathered, teller)
-    yield Heading(say("要約", "Summary"))
+    yield Heading(say("要約", "Summary"), new_page=True)
     yield Facts(tuple(_facts(gathered, teller)))
     bad = [each for each in found if each.mark is not Mark.GOOD]
     yield Heading(say("良好な点", "What is well"), 2)
@@ -96,8 +107,8 @@ def _facts(gathered: Gathered, teller: Teller) -> Iterator[tuple[str, str, str]]
             teller.line(line.id),
             value(top[0], Form.RATE),
             teller.say(
-                f"95%値 {teller.short_way(top[1])}／{teller.limit(line)}の{share}",
-                f"p95 {teller.short_way(top[1])}, {share} of the {teller.limit(line)}",
+                f"95%値（{teller.short_way(top[1])}）、{teller.limit_word(line)}の{share}",
+                f"p95 {teller.short_way(top[1])}, {share} of the {teller.limit_word(line)}",
             ),
         )
     octets = sum(each.now.octets for each in gathered.tenants if each.line == "total")
@@ -112,24 +123,3 @@ def _facts(gathered: Gathered, teller: Teller) -> Iterator[tuple[str, str, str]]
         teller.say(f"{len(gathered.incidents)}件", str(len(gathered.incidents))),
         teller.say("期間中に発生または継続", "began or lasted in the period"),
     )
-
-
-def about_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
-    """How the figures were made, so that they can be checked."""
-    say = teller.say
-    yield Heading(say("この報告書の数値について", "About the figures"))
-    groups = [line for line in gathered.lines if line.is_group and line.now.bins]
-    seen = say("、", ", ").join(
-        f"{teller.line(line.id)} {teller.writer.value(line.now.coverage_ratio, Form.RATIO)}" for line in groups
-    )
-    yield Paragraph(
-        say(
-            "通信量は機器のカウンター（64ビット）の差分をオクテット単位で1分枠に配分して集計しています。95パーセンタイル値は"
-            "5分平均値（観測できた枠のみ）を小さい順に並べ、個数の95%を切り上げた順位の値です。1 Gbpsは10億ビット毎秒、"
-            "1 TBは1兆オクテットです。",
-            "Traffic is the difference of the devices' counters, shared octet by octet over aligned minutes. The 95th "
-            "percentile is the value at the ceiling rank of the observed five-minute averages. Units are decimal.",
-        )
-    )
-    if seen:
-        yield Paragraph(say(f"観測できた割合：{seen}。", f"Observed: {seen}."))

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from poller.alerts.dependencies import Dependencies
-from poller.alerts.servicelevel import ServiceLevel
-from poller.alerts.subjects import Subject
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Paragraph, Table
+from poller.reports.equipment import DeviceFigures, ServiceFigures
 from poller.reports.figures import WAYS, change_ratio
-from poller.reports.gather import DeviceFigures, Gathered, ServiceFigures, TenantFigures, Violation
+from poller.reports.gather import Gathered
 from poller.reports.incidents import PastIncident, touched_tenants
-from poller.reports.telling import Teller, mark_of, provisional
+from poller.reports.levels import level_cell
+from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
+from poller.reports.tenantfigures import TenantFigures, Violation
 
-_MOST_ROWS = 40
 SLOW_SECONDS, VERY_SLOW_SECONDS = 3.0, 5.0
 _CPU_DESIGN = 0.8
 
@@ -20,7 +20,7 @@ _CPU_DESIGN = 0.8
 def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
     """All tenants, most used first; then the violations of caps."""
     say = teller.say
-    yield Heading(say("接続団体の利用状況", "Use by tenants"))
+    yield Heading(say("接続団体の利用状況", "Use by tenants"), new_page=True)
     totals = [each for each in gathered.tenants if each.line == "total"]
     ranked = sorted(totals, key=lambda each: -each.now.octets)
     rows = []
@@ -34,7 +34,7 @@ def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
                 teller.tenant(total.tenant),
                 *(provisional(percentile_of(total, way), total.now) for way in WAYS),
                 total.now.octets,
-                change_ratio(total.now.octets, total.before.octets if total.before else None),
+                change_ratio(total.now.octets, total.octets_before),
                 None if ratio is None else Cell(ratio, mark=mark_of(ratio)),
                 seconds or None,
             )
@@ -97,7 +97,7 @@ def violation_table(found: list[Violation], teller: Teller, *, with_tenant: bool
             each.value,
             each.limit,
         )
-        for each in longest[:_MOST_ROWS]
+        for each in longest[:MOST_ROWS]
     )
     more = len(longest) - len(rows)
     return Table(
@@ -122,7 +122,7 @@ def device_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
     say = teller.say
     if not gathered.devices:
         return
-    yield Heading(say("機器の状況", "Devices"))
+    yield Heading(say("機器の状況", "Devices"), new_page=True)
     yield Table(
         "devices",
         say("機器の負荷", "Load of the devices"),
@@ -199,17 +199,10 @@ def _service_row(each: ServiceFigures, teller: Teller) -> tuple[object, ...]:
         each.percentile_95,
         each.within_3,
         each.within_5,
-        level_cell(each.level),
+        level_cell(each.level, each.coverage_ratio),
         each.level.target,
         days,
     )
-
-
-def level_cell(level: ServiceLevel) -> object:
-    """An availability with its mark where there is a target."""
-    if level.availability is None or level.target is None:
-        return level.availability
-    return Cell(level.availability, mark=Mark.GOOD if level.availability >= level.target else Mark.BAD)
 
 
 def incident_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
@@ -266,8 +259,10 @@ def incident_table(incidents: tuple[PastIncident, ...], gathered: Gathered, tell
             for incident in incidents
         ),
         say(
-            "一次通知・二次通知は、障害の確定からの時間です（目標は1時間以内、2時間以内）。",
-            "Notices: time from the confirmation of the fault (to be kept: 1 h and 2 h).",
+            "原因区分は、責任分界点のどちら側に原因があったかです。一次通知・二次通知は、障害の確定からの時間です"
+            "（目標は1時間以内、2時間以内）。",
+            "Scope: the side of the demarcation point. Notices: time from the confirmation of the fault (to be kept: "
+            "1 h and 2 h).",
         ),
     )
 
@@ -293,7 +288,7 @@ def rule_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
         say("ルール別のアラート件数", "Alerts by rule and month"),
         (
             Column(say("ルール", "rule"), wide=True),
-            *(Column(month.label(teller.lang), Form.COUNT) for month in months),
+            *(Column(month.short(teller.lang), Form.COUNT) for month in months),
             Column(say("合計", "total"), Form.COUNT),
             Column(say("最も多い対象", "most often"), wide=True),
         ),
@@ -316,7 +311,7 @@ def _title(incident: PastIncident, teller: Teller) -> str:
 
 def _notifications(gathered: Gathered, teller: Teller) -> Table:
     say = teller.say
-    rows = gathered.notifications.head(_MOST_ROWS).iter_rows()
+    rows = gathered.notifications.head(MOST_ROWS).iter_rows()
     return Table(
         "notifications",
         say("機器からの通知（トラップ）", "Notifications from devices (traps)"),
@@ -328,43 +323,3 @@ def _notifications(gathered: Gathered, teller: Teller) -> Table:
         ),
         tuple(rows),
     )
-
-
-def level_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
-    """The service level of everything that has a target, with what was left out and what may still be lost."""
-    say = teller.say
-    levels = [*gathered.levels, *(each.level for each in gathered.services)]
-    promised = [level for level in levels if level.target is not None]
-    if not promised:
-        return
-    yield Heading(say("サービスレベル（SLA）", "Service level"))
-    yield Table(
-        "service-level",
-        say("稼働率と目標", "Availability and target"),
-        (
-            Column(say("対象", "subject"), wide=True),
-            Column(say("稼働率", "availability"), Form.LEVEL),
-            Column(say("目標", "target"), Form.LEVEL),
-            Column(say("停止時間", "down for"), Form.DURATION),
-            Column(say("計画停止（除外）", "planned (excluded)"), Form.DURATION),
-            Column(say("他者要因（除外）", "others' fault (excluded)"), Form.DURATION),
-            Column(say("残りの許容停止時間", "allowance left"), Form.DURATION),
-        ),
-        tuple(
-            (
-                teller.subject(level.subject),
-                level_cell(level),
-                level.target,
-                level.down_seconds,
-                level.excluded_seconds["planned"],
-                level.excluded_seconds["other_party"],
-                max(0.0, level.allowance_left_seconds or 0.0),
-            )
-            for level in promised
-        ),
-    )
-
-
-def subject_of(kind: str, id_: str) -> str:
-    """The subject as text."""
-    return str(Subject(kind, id_))

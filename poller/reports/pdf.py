@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib_fontja
 import typst
 
 from poller.reports.document import (
@@ -30,8 +30,18 @@ from poller.reports.document import (
 from poller.reports.formats import SIGNS, Writer
 from poller.reports.pictures import draw
 
+_IN_A_ROW: Final = 2
+_SHORT_ROWS, _SHORT_TEXT = 16, 40
+"""A table of so few rows with so short texts is never cut in two."""
 _NUMERIC: Final = frozenset(Form) - {Form.TEXT, Form.MOMENT, Form.DAY}
-_FONTS: Final = Path(matplotlib_fontja.__file__).parent / "fonts"
+
+
+def _font_folder() -> Path:
+    """Where IPAexGothic lies; its package is found, not loaded, for it would load a plotting library as well."""
+    found = find_spec("matplotlib_fontja")
+    assert found is not None, "a dependency of this product"
+    assert found.origin is not None
+    return Path(found.origin).parent / "fonts"
 
 
 def pdf_of(document: Document) -> bytes:
@@ -49,7 +59,7 @@ def _compile(document: Document, folder: Path) -> bytes:
     made = typst.compile(
         folder / "report.typ",
         root=folder,
-        font_paths=[_FONTS],
+        font_paths=[_font_folder()],
         ignore_system_fonts=True,
         format="pdf",
         timestamp=moment,
@@ -72,14 +82,29 @@ def _content(document: Document, folder: Path) -> dict[str, Any]:
         "organisation": document.organisation,
         "lang": document.lang,
         "logo": logo,
-        "blocks": [_block(block, number, writer, folder) for number, block in enumerate(document.blocks)],
+        "blocks": _side_by_side(
+            [_block(block, number, writer, folder) for number, block in enumerate(document.blocks)]
+        ),
     }
+
+
+def _side_by_side(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Narrow pictures that follow one another become one row."""
+    found: list[dict[str, Any]] = []
+    for block in blocks:
+        if not block.get("narrow"):
+            found.append(block)
+        elif found and found[-1]["kind"] == "row" and len(found[-1]["items"]) < _IN_A_ROW:
+            found[-1]["items"].append(block)
+        else:
+            found.append({"kind": "row", "items": [block]})
+    return found
 
 
 def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str, Any]:
     match block:
-        case Heading(text, level):
-            return {"kind": "heading", "text": text, "level": level}
+        case Heading(text, level, new_page):
+            return {"kind": "heading", "text": text, "level": level, "page": new_page}
         case Paragraph(text):
             return {"kind": "paragraph", "text": text}
         case Points(items):
@@ -92,12 +117,24 @@ def _block(block: Block, number: int, writer: Writer, folder: Path) -> dict[str,
         case Chart() | HeatMap():
             name = f"picture-{number}.svg"
             (folder / name).write_bytes(draw(block, writer))
-            return {"kind": "picture", "file": name, "title": block.title, "alt": block.alt}
+            return {
+                "kind": "picture",
+                "file": name,
+                "title": block.title,
+                "alt": block.alt,
+                "narrow": isinstance(block, HeatMap),
+            }
 
 
 def _table(table: Table, writer: Writer) -> dict[str, Any]:
+    texts = [
+        [writer.cell(value, column.form) for value, column in zip(row, table.columns, strict=True)]
+        for row in table.rows
+    ]
+    longest = max((len(text) for row in texts for text in row), default=0)
     return {
         "kind": "table",
+        "whole": len(texts) <= _SHORT_ROWS and longest <= _SHORT_TEXT,
         "title": table.title,
         "note": table.note,
         "columns": [
@@ -105,12 +142,9 @@ def _table(table: Table, writer: Writer) -> dict[str, Any]:
         ],
         "rows": [
             [
-                {
-                    "text": writer.cell(value, column.form),
-                    "mark": value.mark if isinstance(value, Cell) else None,
-                }
-                for value, column in zip(row, table.columns, strict=True)
+                {"text": text, "mark": value.mark if isinstance(value, Cell) else None}
+                for text, value in zip(said, row, strict=True)
             ]
-            for row in table.rows
+            for said, row in zip(texts, table.rows, strict=True)
         ],
     }

@@ -63,6 +63,11 @@ class Period:
         return Period(self.kind, add_months(self.first, -_MONTHS[self.kind]), self.zone)
 
     @property
+    def following(self) -> "Period":
+        """The period after this one."""
+        return Period(self.kind, self.after, self.zone)
+
+    @property
     def year_before(self) -> "Period":
         """The same period one year ago."""
         return Period(self.kind, add_months(self.first, -12), self.zone)
@@ -101,6 +106,14 @@ class Period:
             Kind.ANNUAL: "",
         }[self.kind]
         return f"{era_year(date(year, APRIL, 1))}度{name}"
+
+    def short(self, lang: str) -> str:
+        """For the head of a column: as the label, in English October 2026, Q2 2026, H1 2026, FY 2026."""
+        year, month = fiscal(self.first)
+        if lang != "en" or self.kind is Kind.MONTHLY:
+            return self.label(lang)
+        part = {Kind.QUARTERLY: f"Q{month // 3 + 1}", Kind.SEMIANNUAL: f"H{month // 6 + 1}", Kind.ANNUAL: "FY"}
+        return f"{part[self.kind]} {year}"
 
     def span(self, lang: str) -> str:
         """Its months: 令和8年4月～令和8年9月; April 2026 to September 2026."""

@@ -1,12 +1,13 @@
 """What reports read from a store, whichever it is: five-minute rows by series, and the changes of alerts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import polars as pl
 
+from poller.reports.figures import Series, series_of
 from poller.storage.errors import HistoryError
-from poller.storage.history import History
+from poller.storage.history import History, Where
 
 DAY_NS: Final = 86400 * 10**9
 TRAFFIC: Final = (
@@ -20,20 +21,18 @@ TRAFFIC: Final = (
 DEVICE: Final = (
     "cpu_ratio_mean",
     "cpu_ratio_max",
-    "memory_ratio_mean",
     "memory_ratio_max",
     "sessions_max",
     "sessions_limit_max",
-    "sessions_ratio_max",
-    "round_trip_loss_ratio_mean",
 )
-SERVICE: Final = ("response_seconds_mean", "response_seconds_max", "certificate_days_max")
+SERVICE: Final = ("response_seconds_mean", "certificate_days_max")
 INCIDENT: Final = (
     "incident",
     "scope",
     "title_ja",
     "title_en",
     "tenants",
+    "excluded",
     "first_notice_seconds",
     "second_notice_seconds",
     "acknowledged_by",
@@ -41,6 +40,10 @@ INCIDENT: Final = (
 )
 _ALERTS_BEFORE_NS: Final = 62 * DAY_NS
 """How long before a period a fault may have begun that still lasted in it."""
+
+_LEAST_DAYS, _MOST_DAYS = 8, 64
+_SERIES_DAYS: Final = 300
+"""How much is read at once: days times things asked for, each of which may have three series; about 100 MB."""
 
 Span = tuple[int, int]
 """Half-open, UTC unix nanoseconds."""
@@ -52,26 +55,42 @@ class Records:
     def __init__(self, history: History) -> None:
         self._history = history
 
-    def traffic(self, measurement: str, tag: str, ids: Collection[str], span: Span) -> dict[str, pl.DataFrame]:
-        """Rows (time_ns, TRAFFIC, coverage_ratio) of circuits or line groups by id; an id without rows is absent."""
-        rows = self._read(measurement, TRAFFIC, {tag: ids}, span)
-        return {str(key[0]): frame for key, frame in rows.partition_by(tag, as_dict=True).items()}
+    def traffic(self, measurement: str, tag: str, ids: Collection[str], span: Span) -> dict[str, Series]:
+        """Rows of circuits or line groups by id; an id without rows is absent."""
+        return {key[0]: series for key, series in self._series(measurement, {tag: ids}, (tag,), span)}
 
-    def tenants(self, ids: Collection[str], span: Span) -> dict[tuple[str, str], pl.DataFrame]:
+    def tenants(self, ids: Collection[str], span: Span) -> dict[tuple[str, str], Series]:
         """Rows of tenants by (tenant, line); line "total" is all lines together."""
-        rows = self._read("tenant_5m", TRAFFIC, {"tenant": ids}, span)
-        groups = rows.partition_by("tenant", "line", as_dict=True)
-        return {(str(tenant), str(line)): frame for (tenant, line), frame in groups.items()}
+        found = self._series("tenant_5m", {"tenant": ids}, ("tenant", "line"), span)
+        return {(key[0], key[1]): series for key, series in found}
+
+    def _series(
+        self, measurement: str, where: Where, tags: Sequence[str], span: Span
+    ) -> Iterator[tuple[tuple[str, ...], Series]]:
+        found = self._by_series(measurement, TRAFFIC, where, tags, span)
+        while found:  # what was taken over is let go, so that nothing is held twice
+            key, frames = found.popitem()
+            yield key, series_of(frames)
+
+    def tenants_octets(self, ids: Collection[str], span: Span) -> dict[str, int]:
+        """Octets of tenants over all lines and both directions; a tenant without rows is absent."""
+        octets: dict[str, int] = {}
+        where = {"tenant": ids, "line": ["total"]}
+        for rows in self._in_order("tenant_5m", ("in_octets", "out_octets"), where, span):
+            both = rows.group_by("tenant").agg(pl.col("in_octets", "out_octets").sum())
+            for tenant, in_octets, out_octets in both.iter_rows():
+                octets[tenant] = octets.get(tenant, 0) + in_octets + out_octets
+        return octets
 
     def devices(self, ids: Collection[str], span: Span) -> dict[str, pl.DataFrame]:
         """Rows (time_ns, DEVICE, coverage_ratio) by device."""
-        rows = self._read("device_5m", DEVICE, {"device": ids}, span)
-        return {str(key[0]): frame for key, frame in rows.partition_by("device", as_dict=True).items()}
+        found = self._by_series("device_5m", DEVICE, {"device": ids}, ("device",), span)
+        return {key[0]: pl.concat(frames) for key, frames in found.items()}
 
     def services(self, ids: Collection[str], span: Span) -> dict[str, pl.DataFrame]:
         """Rows (time_ns, SERVICE, coverage_ratio) by service."""
-        rows = self._read("service_5m", SERVICE, {"service": ids}, span)
-        return {str(key[0]): frame for key, frame in rows.partition_by("service", as_dict=True).items()}
+        found = self._by_series("service_5m", SERVICE, {"service": ids}, ("service",), span)
+        return {key[0]: pl.concat(frames) for key, frames in found.items()}
 
     def alerts(self, span: Span) -> pl.DataFrame:
         """Changes of alerts (time_ns, rule, subject, severity, state, incident) that may touch the span, by time."""
@@ -84,11 +103,13 @@ class Records:
         return rows.sort("time_ns")
 
     def notifications(self, span: Span) -> pl.DataFrame:
-        """Number of notifications by device, name and severity (columns device, name, severity, count)."""
-        rows = self._history.read("notification", ("text",), start_ns=span[0], end_ns=span[1])
-        return (
-            rows.group_by("device", "name", "severity").len("count").sort("count", "device", descending=[True, False])
-        )
+        """Number of notifications by device, name and severity (columns device, name, severity, count).
+
+        What one stands for is counted too: repeats within seconds are kept as one with their number (R47).
+        """
+        rows = self._history.read("notification", ("text", "count"), start_ns=span[0], end_ns=span[1])
+        known = rows.group_by("device", "name", "severity").agg(pl.col("count").fill_null(1).sum())
+        return known.sort("count", "device", descending=[True, False])
 
     def peak_minute(self, measurement: str, where: dict[str, str], field: str, window_ns: int) -> int | None:
         """The minute of the highest value within a five-minute window, where raw rows are still kept."""
@@ -103,12 +124,26 @@ class Records:
 
     def has_rows(self, span: Span) -> bool:
         """Whether anything at all is kept of the span."""
-        for measurement in ("line_group_5m", "circuit_5m", "tenant_5m", "device_5m"):
-            if not self._history.read(measurement, ("coverage_ratio",), start_ns=span[0], end_ns=span[1]).is_empty():
-                return True
-        return False
+        return any(
+            not rows.is_empty()
+            for measurement in ("line_group_5m", "circuit_5m", "tenant_5m", "device_5m")
+            for rows in self._in_order(measurement, ("coverage_ratio",), {}, span)
+        )
 
-    def _read(
-        self, measurement: str, fields: Sequence[str], where: dict[str, Collection[str]], span: Span
-    ) -> pl.DataFrame:
-        return self._history.read(measurement, fields, where, start_ns=span[0], end_ns=span[1])
+    def _by_series(
+        self, measurement: str, fields: Sequence[str], where: Where, tags: Sequence[str], span: Span
+    ) -> dict[tuple[str, ...], list[pl.DataFrame]]:
+        """The rows of every series in frames in order of time."""
+        found: dict[tuple[str, ...], list[pl.DataFrame]] = {}
+        for rows in self._in_order(measurement, fields, where, span):
+            for key, frame in rows.partition_by(tags, as_dict=True, include_key=False).items():
+                found.setdefault(tuple(map(str, key)), []).append(frame.select("time_ns", *fields, "coverage_ratio"))
+        return found
+
+    def _in_order(self, measurement: str, fields: Sequence[str], where: Where, span: Span) -> Iterator[pl.DataFrame]:
+        """The span in parts that fit in memory; a part holds every series, so that each file is opened once."""
+        things = max((len(values) for values in where.values()), default=1)
+        part_ns = min(_MOST_DAYS, max(_LEAST_DAYS, _SERIES_DAYS // max(1, things))) * DAY_NS
+        for start_ns in range(span[0], span[1], part_ns):
+            end_ns = min(span[1], start_ns + part_ns)
+            yield self._history.read(measurement, fields, where, start_ns=start_ns, end_ns=end_ns)

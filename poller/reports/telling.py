@@ -11,6 +11,8 @@ from poller.reports.formats import Writer
 from poller.reports.gather import LineFigures
 from poller.reports.incidents import subject_name
 
+MOST_ROWS: Final = 40
+"""Of a list of single events; the longest are shown."""
 FULL_RATIO: Final = 0.8
 """Of a limit, from which a figure is marked."""
 
@@ -78,10 +80,14 @@ class Teller:
     def scope(self, scope: str) -> str:
         """Which side of the demarcation point."""
         return {
-            "inside": self.say("分界点の内側", "inside"),
-            "outside": self.say("分界点の外側", "outside"),
+            "inside": self.say("内側", "inside"),
+            "outside": self.say("外側", "outside"),
             "none": self.say("対象外", "no fault"),
         }.get(scope, self.say("未確定", "undetermined"))
+
+    def limit_word(self, line: LineFigures) -> str:
+        """What a line is held against, without the rate."""
+        return self.say("帯域確保", "committed rate") if line.committed_rate else self.say("上限", "ceiling")
 
     def limit(self, line: LineFigures) -> str:
         """What a line is held against, such as 帯域確保 1.00 Gbps."""

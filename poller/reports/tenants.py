@@ -2,17 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from poller.alerts.dependencies import Dependencies
 from poller.estate import Estate
+from poller.reports.coverage import missing_sentence
 from poller.reports.document import Block, Column, Document, Facts, Form, Heading, Paragraph, Table
+from poller.reports.equipment import ServiceFigures
 from poller.reports.figures import WAYS
-from poller.reports.gather import ServiceFigures, TenantFigures
 from poller.reports.incidents import PastIncident, touched_tenants
+from poller.reports.levels import level_cell
 from poller.reports.lines import days_chart, months_table
-from poller.reports.parties import level_cell, percentile_of, violation_table
+from poller.reports.parties import percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
+from poller.reports.tenantfigures import TenantFigures
+
+TENANT_TITLES: Final = {
+    Kind.MONTHLY: ("月次通信量報告書", "Monthly traffic report"),
+    Kind.QUARTERLY: ("四半期通信量報告書", "Quarterly traffic report"),
+    Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
+    Kind.ANNUAL: ("年間通信量報告書", "Yearly traffic report"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +52,9 @@ def tenant_report(report: TenantReport, lang: str) -> Document:
     """The document."""
     teller = Teller(report.estate, lang)
     organisation = report.estate.organisation
-    title = {
-        Kind.MONTHLY: ("月次通信量報告書", "Monthly traffic report"),
-        Kind.QUARTERLY: ("四半期通信量報告書", "Quarterly traffic report"),
-        Kind.SEMIANNUAL: ("半期通信量報告書", "Half-yearly traffic report"),
-        Kind.ANNUAL: ("年間通信量報告書", "Yearly traffic report"),
-    }[report.period.kind]
     return Document(
         key=f"{report.period.kind}-{report.period.key}-{report.tenant}",
-        title=teller.say(*title),
+        title=teller.say(*TENANT_TITLES[report.period.kind]),
         period=report.period.label(lang),
         addressee=teller.say(f"{teller.tenant(report.tenant)} 御中", teller.tenant(report.tenant)),
         organisation=organisation.name.lang(lang),
@@ -70,7 +75,7 @@ def tenant_report(report: TenantReport, lang: str) -> Document:
 def _summary(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say, value = teller.say, teller.writer.value
     name = teller.tenant(report.tenant)
-    yield Heading(say("要約", "Summary"))
+    yield Heading(say("要約", "Summary"), new_page=True)
     yield Paragraph(
         say(
             f"{name}の{report.period.span('ja')}の通信量をご報告します。",
@@ -97,6 +102,9 @@ def _summary(report: TenantReport, teller: Teller) -> Iterator[Block]:
         for way in WAYS
     ]
     yield Facts(tuple(facts))
+    missing = missing_sentence(total.months, total.now, report.period, teller)
+    if missing:
+        yield Paragraph(missing)
     yield _use(report, teller)
     seconds = sum(violation.seconds for each in report.lines for violation in each.violations)
     lasted = value(seconds, Form.DURATION)
@@ -148,7 +156,7 @@ def _lines(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say = teller.say
     for each in report.lines:
         name = teller.line(each.line)
-        yield Heading(say(f"{name}の通信量", f"Traffic: {name}"))
+        yield Heading(say(f"{name}の通信量", f"Traffic: {name}"), new_page=True)
         for way in WAYS:
             cap = each.caps.get(way)
             limits = () if cap is None else ((say("上限", "cap"), float(cap)),)
@@ -164,7 +172,7 @@ def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
     say = teller.say
     if not report.services:
         return
-    yield Heading(say("共同利用サービスの状況", "Shared services"))
+    yield Heading(say("共同利用サービスの状況", "Shared services"), new_page=True)
     yield Table(
         "services",
         say("応答と稼働率", "Response and availability"),
@@ -176,7 +184,13 @@ def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:
             Column(say("目標", "target"), Form.LEVEL),
         ),
         tuple(
-            (teller.service(each.service), each.mean, each.percentile_95, level_cell(each.level), each.level.target)
+            (
+                teller.service(each.service),
+                each.mean,
+                each.percentile_95,
+                level_cell(each.level, each.coverage_ratio),
+                each.level.target,
+            )
             for each in report.services
         ),
     )

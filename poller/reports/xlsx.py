@@ -38,6 +38,7 @@ _UNITS: Final = {
 _COLOURS: Final = {Mark.GOOD: "#2E6B34", Mark.WARNING: "#8A5A00", Mark.BAD: "#A01818"}
 _FONT: Final = "Yu Gothic"
 _SHEET_NAME: Final = 31
+_NOT_IN_SHEET_NAMES: Final = str.maketrans("[]:*?/\\", "()     ")
 
 
 def xlsx_of(document: Document) -> bytes:
@@ -83,10 +84,11 @@ class _Book:
             self._table(table)
 
     def _sheet(self, name: str) -> Worksheet:
-        short = name[:_SHEET_NAME]
+        allowed = name.translate(_NOT_IN_SHEET_NAMES).strip("' ")
+        short = allowed[:_SHEET_NAME]
         number = 2
         while short.lower() in self._names:
-            short = f"{name[: _SHEET_NAME - 3]} {number}"
+            short = f"{allowed[: _SHEET_NAME - 3]} {number}"
             number += 1
         self._names.add(short.lower())
         sheet = self._book.add_worksheet(short)
@@ -104,7 +106,7 @@ class _Book:
         row = 3
         for block in document.blocks:
             match block:
-                case Heading(text, _):
+                case Heading(text):
                     sheet.write_string(row, 0, text, self._head)
                     row += 1
                 case Paragraph(text):

@@ -18,7 +18,7 @@ class Store(Protocol):
 
     @property
     def delivery(self) -> "DeliverySettings":
-        """How this store likes its batches."""
+        """How this store likes its batches; asked before each."""
 
     async def write(self, records: Sequence[Record]) -> None:
         """Durable in the store when it returns; the same records again change nothing. StoreUnavailable: later."""
@@ -94,13 +94,13 @@ async def run_reader(
 
     settings: where not those of the store. What was not acknowledged at the end comes again at the next start.
     """
-    settings = settings or store.delivery
     state = state or DeliveryState()
     collector = _Collector(reader)
     try:
         while True:
-            records = await collector.batch(settings)
-            await _write_until_taken(reader.name, store, records, settings, state)
+            wanted = settings or store.delivery
+            records = await collector.batch(wanted)
+            await _write_until_taken(reader.name, store, records, wanted, state)
             reader.acknowledge(records[-1].number)
             state.done_total += sum(record.sample_count for record in records)
             state.last_number = records[-1].number

@@ -6,7 +6,8 @@ StorageError
 |  +- JournalInUse         another process has it open; two daemons on one state directory would spoil it
 |  +- JournalTooNew        the file was written by a newer version; it is left as it is
 |  +- UnreadableRecord     one record's bytes are damaged or of an unknown version
-+- StoreUnavailable        a store cannot take the batch now; the same batch is right later (run_reader tries again)
++- AlertsTooNew            the alerts' file was written by a newer version; it is left as it is
+- StoreUnavailable        a store cannot take the batch now; the same batch is right later (run_reader tries again)
 +- HistoryError            a question to the past that cannot be answered (unknown name, no server)
 
 A store that will never take a sample raises nothing: the sample goes to the dead letters with the reason.
@@ -31,6 +32,10 @@ class JournalInUse(JournalError):  # noqa: N818 - the name is the outcome
 
 class JournalTooNew(JournalError):  # noqa: N818 - the name is the outcome
     """The file's format is newer than this program; it is neither read nor touched."""
+
+
+class AlertsTooNew(StorageError):  # noqa: N818 - the name is the outcome
+    """The alerts' file is newer than this program; it is neither read nor touched."""
 
 
 class UnreadableRecord(JournalError):  # noqa: N818 - the name is the outcome

@@ -41,6 +41,10 @@ from poller.storage.reader import Record
 _LEVEL: Final = 1
 _LEAST_BATCH: Final = 100
 _LANES: Final = 2
+_LEAST_SAMPLES: Final = 100_000
+_MOST_SAMPLES: Final = 200_000
+"""In memory at once after an outage: 2 KB each while they are made into lines."""
+_POINTS_A_SERIES: Final = 4
 _SERIES: Final = re.compile(r"(?:[^ \\]+|\\.)*")
 """The beginning of a line, to the first space that is not escaped."""
 _REASONS: Final = {401: "refused", 403: "refused", 404: "missing", 408: "timeout", 429: "busy", 503: "busy"}
@@ -88,9 +92,6 @@ class Endpoint(Protocol):
 class InfluxSink:
     """A store (poller.storage.delivery) over one endpoint; open_influx makes one from settings."""
 
-    delivery = DeliverySettings(max_samples=100_000, max_seconds=2.0)
-    """Two seconds of what comes now, or after an outage a minute or more of it: then a series has several points."""
-
     def __init__(self, endpoint: Endpoint, dead_letters: DeadLetters, encoder: LineEncoder, batch: int = 5_000) -> None:
         self.dead_letters = dead_letters
         self._endpoint = endpoint
@@ -98,6 +99,13 @@ class InfluxSink:
         self._batch = batch
         self._begun: Sequence[Record] | None = None
         self._lanes: list[list[str]] = []
+        self._series = 0
+
+    @property
+    def delivery(self) -> DeliverySettings:
+        """Two seconds of what comes now, or after an outage so much of it that a series has several points."""
+        samples = min(max(_LEAST_SAMPLES, _POINTS_A_SERIES * self._series), _MOST_SAMPLES)
+        return DeliverySettings(max_samples=samples, max_seconds=2.0)
 
     async def write(self, records: Sequence[Record]) -> None:
         """All lines of the records, those of each series in order, in batches; the module says what can happen to one.
@@ -129,6 +137,7 @@ class InfluxSink:
             return [lines]
         for line in lines:
             series.setdefault(line[: _SERIES.match(line).end()], []).append(line)  # type: ignore[union-attr] # it matches
+        self._series = len(series)
         grouped = list(series.values())
         return [list(itertools.chain.from_iterable(grouped[lane::_LANES])) for lane in range(_LANES)]
 

@@ -5,6 +5,7 @@ Sources: InfluxQL schema and authentication (1.x), /api/v2 buckets, dbrps and au
 such API: make the database with its own tool, the rest of this product needs no setup there.
 """
 
+import http
 import secrets
 import urllib.error
 import urllib.parse
@@ -109,6 +110,9 @@ def _set_up_2(settings: InfluxSettings, retention_days: int | None) -> list[Step
             made = None if description in known else _token(client, description, bucket, action)
             steps.append(Step(f"token {description!r} ({action} only)", "made" if made else "kept", made))
     except InfluxDBError as error:
+        if getattr(error, "status", None) == http.HTTPStatus.NOT_FOUND:
+            text = f"make the database with the server's own tool: influxdb3 create database {settings.bucket}"
+            raise SetupRefused(f"{settings.url} has no buckets, as InfluxDB 3 has none; {text}") from error
         raise SetupRefused(f"{settings.url} answers: {error.message}") from error
     except urllib3.exceptions.HTTPError as error:
         raise SetupRefused(f"{settings.url} cannot be reached: {error}") from error

@@ -104,6 +104,7 @@ class Journal:
             self._lock_file.close()
             raise
         self._readers: dict[str, Reader] = {}
+        self._wanted: tuple[str, ...] | None = None
         self._inbox: deque[tuple[Sample, ...]] = deque()
         self._inbox_samples = 0
         self._waiting: deque[PackedRecord] = deque()
@@ -155,6 +156,17 @@ class Journal:
         self._wake.set()
         await future
 
+    async def follow(self, readers: Collection[str], limits: JournalLimits) -> None:
+        """Hold records for these readers and no others, within these limits; a new reader gets all that is still here.
+
+        Close the task of a reader that is gone before. Returns when it is so, on the disk; JournalUnavailable else.
+        """
+        self._limits = limits
+        if set(readers) == self._acknowledged.keys():
+            return
+        self._wanted = tuple(readers)
+        await self.flush()
+
     def reader(self, name: str) -> Reader:
         """The one reader of that name; KeyError where the journal was not opened with it."""
         if name not in self._readers:
@@ -191,7 +203,7 @@ class Journal:
 
     def acknowledge(self, name: str, number: int) -> None:
         """Move a reader's cursor (Reader.acknowledge is the way to call it); on disk with the next commit."""
-        if number > self._acknowledged[name]:
+        if number > self._acknowledged.get(name, number):
             self._acknowledged[name] = number
             self._cursors_moved = True
 
@@ -226,6 +238,7 @@ class Journal:
             self._pack()
             if self._damaged:
                 self._salvage()
+            self._take_readers()
             self._commit()
         except sqlite3.Error as error:
             self._damaged = self._damaged or is_damage(error)
@@ -241,6 +254,14 @@ class Journal:
             _log.log(logging.WARNING if text else logging.INFO, "journal state error=%s", text)
         self._last_error = text
         return JournalUnavailable(text) if text else None
+
+    def _take_readers(self) -> None:
+        wanted = self._wanted
+        if wanted is None:
+            return
+        kept = self._file.set_readers(wanted)
+        self._acknowledged = {name: self._acknowledged.get(name, number) for name, number in kept.items()}
+        self._wanted = None
 
     def _pack(self) -> None:
         with self._lock:

@@ -59,7 +59,7 @@ class Retention:
 
     raw_days: int = 90
     life_days: int | None = None
-    for_life: frozenset[str] = frozenset({"alert", "incident"})
+    for_life: frozenset[str] = frozenset({"alert", "incident", "notification", "service_level", "forecast"})
 
     def days(self, measurement: str) -> int | None:
         """The number of days for one measurement."""

@@ -20,7 +20,7 @@ def show_findings(live: LiveState, circuits: Circuits, tenants: Tenants) -> None
     held: dict[str, list[Entry]] = {}
     for status in tenants.caps():
         held.setdefault(status.tenant, []).append(cap_entry(status))
-    live.show("tenants", "caps", held.get, [])
+    live.show_caps(held)
     rests = {rest.line: rest_entry(rest) for rest in tenants.rests()}
     live.show("line_groups", "rest", rests.get, None)
     live.show("circuits", "rest", rests.get, None)

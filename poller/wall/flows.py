@@ -39,12 +39,18 @@ class Flows:
     """The latest intervals of every interface that an account counts."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
+        self._latest: dict[tuple[str, str], deque[_Interval]] = {}
+        self.follow(accounts)
+
+    def follow(self, accounts: Iterable[Account]) -> None:
+        """Sum for these accounts and no others; what is remembered of interfaces that still count stays."""
         self._members = {account.id: account.members for account in accounts}
         self._accounts_of: dict[str, dict[str, list[str]]] = {}
         for account, members in self._members.items():
             for member in members:
                 self._accounts_of.setdefault(member.device, {}).setdefault(member.interface, []).append(account)
-        self._latest: dict[tuple[str, str], deque[_Interval]] = {}
+        counted = {(member.device, member.interface) for members in self._members.values() for member in members}
+        self._latest = {series: each for series, each in self._latest.items() if series in counted}
 
     def update(self, rates: DeviceRates) -> list[Flow]:
         """Take a device's rates; the flows that they bring forward."""

@@ -13,7 +13,10 @@ def incident_entry(incident: Incident, estate: Estate) -> dict[str, Any]:
     return {
         "id": incident.id,
         "severity": incident.severity.value,
-        "title": {lang: headline(incident, estate, lang) for lang in ("ja", "en")},
+        "title": {
+            "ja": incident.title_ja or headline(incident, estate, "ja"),  # alerting knows the rules about ourselves too
+            "en": incident.title_en or headline(incident, estate, "en"),
+        },
         "since_ns": incident.begun_ns,
         "scope": incident.scope,
         "acknowledged_by": acknowledged.who if acknowledged is not None else None,

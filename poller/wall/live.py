@@ -9,15 +9,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
-from poller.sample import FieldValue, Quality, Sample
-from poller.settings import Name
-from poller.tenants import TOTAL
+from poller.circuit_state import reason_ja
+from poller.estate import Estate
+from poller.sample import FieldValue, Sample
+from poller.wall.entries import (
+    CONFIGURED,
+    DEVICE_FIELDS,
+    SERVICE_FIELDS,
+    SLOT_SECONDS,
+    TENANT_FIELDS,
+    TRAFFIC_FIELDS,
+    Entry,
+    entries_of,
+    names,
+    show_tenant,
+)
 from poller.wall.flows import Flow
 
 HISTORY_SECONDS: Final = 6 * 3600
 """How much of each line group's past the wall draws."""
-SLOT_SECONDS: Final = 60
 UNREAD_RATIO: Final = 0.05
 """Where more of the devices have no data, nobody knows whether all is well."""
 _GAP_NS: Final = 660 * 10**9
@@ -25,33 +35,41 @@ _GAP_NS: Final = 660 * 10**9
 _TENTH_NS: Final = 6 * 10**9
 """Notifications are counted by tenths of a minute: enough for "per minute", whatever a trap storm brings."""
 
-Entry = dict[str, Any]
-
 
 class LiveState:
     """What is known now. Sections are the keys of a snapshot; each has a version that grows when it changes."""
 
     def __init__(self, estate: Estate) -> None:
-        self._estate = estate
         self._version = 0
         self._versions: dict[str, int] = {}
-        self._sections: dict[str, dict[str, Entry]] = {
-            "devices": {key: _device_entry(device, estate) for key, device in estate.devices.items()},
-            "circuits": {key: _circuit_entry(circuit) for key, circuit in estate.circuits.items()},
-            "line_groups": {key: _line_group_entry(group) for key, group in estate.line_groups.items()},
-            "tenants": {key: _tenant_entry(tenant) for key, tenant in estate.tenants.items()},
-            "services": {key: _service_entry(service) for key, service in estate.services.items()},
-        }
-        self._changed: dict[str, dict[str, int]] = {key: dict.fromkeys(each, 1) for key, each in self._sections.items()}
+        self._sections: dict[str, dict[str, Entry]] = {}
+        self._changed: dict[str, dict[str, int]] = {}
         self._told: deque[tuple[int, int]] = deque(maxlen=10)
-        self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {
-            group: deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS) for group in estate.line_groups
-        }
+        self._history: dict[str, deque[tuple[int, float | None, float | None]]] = {}
         self._incidents: list[Entry] = []
         self._daemon: Entry = {}
         self._newest_ns = 0
+        self.follow(estate)
+
+    def follow(self, estate: Estate) -> None:
+        """Show what this estate names and nothing else, with what is known of it; walls are told everything anew."""
+        self._estate = estate
+        before, self._sections = self._sections, entries_of(estate)
+        for section, entries in self._sections.items():
+            for key, entry in entries.items():
+                known = before.get(section, {}).get(key, {})
+                entry.update((word, value) for word, value in known.items() if word not in CONFIGURED)
+        self._changed = {section: {} for section in self._sections}
+        self._history = {
+            group: self._history.get(group) or deque(maxlen=HISTORY_SECONDS // SLOT_SECONDS)
+            for group in estate.line_groups
+        }
+        for section, entries in self._sections.items():
+            for key in entries:
+                self._touch(section, key)
         for section in (*self._sections, "history", "incidents", "daemon"):
             self._touch(section)
+        self._renewed = self._version
 
     def observe(self, samples: Iterable[Sample]) -> None:
         """Take samples in; measurements that the wall does not show are passed over."""
@@ -80,8 +98,9 @@ class LiveState:
 
     def show_states(self, states: Mapping[str, tuple[str, str]]) -> None:
         """The state of every circuit as known now, with the sentence behind it; unchanged ones cost nothing."""
-        for place, word in enumerate(("state", "reason")):
-            self.show("circuits", word, {circuit: said[place] for circuit, said in states.items()}.get, None)
+        self.show("circuits", "state", {circuit: state for circuit, (state, _) in states.items()}.get, None)
+        reasons = {circuit: {"ja": reason_ja(reason), "en": reason} for circuit, (_, reason) in states.items()}
+        self.show("circuits", "reason", reasons.get, None)
 
     def show_faults(self, faults: Mapping[str, str]) -> None:
         """Whose fault the probe points say it is, by circuit; absent: no point is known."""
@@ -103,6 +122,15 @@ class LiveState:
                 entry[word] = value
                 self._touch(section, key)
 
+    def show_caps(self, caps: Mapping[str, list[Entry]]) -> None:
+        """Every cap of every tenant held against its use; unchanged ones cost nothing."""
+        for tenant, entry in self._sections["tenants"].items():
+            held = caps.get(tenant, [])
+            if entry["caps"] != held:
+                entry["caps"] = held
+                show_tenant(entry)
+                self._touch("tenants", tenant)
+
     def show_incidents(self, incidents: Sequence[Entry]) -> None:
         """The open incidents, as alerting tells them; unchanged lists cost nothing."""
         if list(incidents) != self._incidents:
@@ -110,7 +138,11 @@ class LiveState:
             self._touch("incidents")
 
     def snapshot(self, now_ns: int, since: int = 0) -> Entry:
-        """The entries that changed after version `since` (0: all), with the state of the whole and the clock."""
+        """The entries that changed after version `since` (0: all), with the state of the whole and the clock.
+
+        All of them too where another estate has been followed since.
+        """
+        since = since if since >= self._renewed else 0
         changed: Entry = {
             "version": self._version,
             "now_ns": now_ns,
@@ -129,7 +161,7 @@ class LiveState:
         if self._versions["daemon"] > since:
             changed["daemon"] = self._daemon
         if since == 0:
-            changed["organisation"] = _names(self._estate.organisation.name)
+            changed["organisation"] = names(self._estate.organisation.name)
             changed["lang"] = self._estate.organisation.lang
         return changed
 
@@ -142,6 +174,11 @@ class LiveState:
     def newest_ns(self) -> int:
         """When the newest reading was taken, in UTC unix nanoseconds; 0 before the first."""
         return self._newest_ns
+
+    @property
+    def incidents(self) -> Sequence[Entry]:
+        """The open incidents, as they were shown last."""
+        return self._incidents
 
     def entry(self, section: str, key: str) -> Entry | None:
         """One device, circuit, line group, tenant, service or open incident; None where there is none of that id."""
@@ -202,14 +239,14 @@ class LiveState:
                     entry[field] = sample.fields[field]
             self._touch("devices", entry["id"])
             return
-        self._put("devices", sample.tags[0][1], sample, _DEVICE_FIELDS)
+        self._put("devices", sample.tags[0][1], sample, DEVICE_FIELDS)
 
     def _take_circuit(self, sample: Sample) -> None:
-        self._put("circuits", sample.tags[0][1], sample, _TRAFFIC_FIELDS)
+        self._put("circuits", sample.tags[0][1], sample, TRAFFIC_FIELDS)
 
     def _take_line_group(self, sample: Sample) -> None:
         group = sample.tags[0][1]
-        self._put("line_groups", group, sample, _TRAFFIC_FIELDS)
+        self._put("line_groups", group, sample, TRAFFIC_FIELDS)
         points = self._history.get(group)
         if points is None:
             return
@@ -226,13 +263,13 @@ class LiveState:
         if entry is None:
             return
         lines: dict[str, Entry] = entry["lines"]
-        lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in _TENANT_FIELDS}
-        _show_tenant(entry)
+        lines[line] = {"time_ns": sample.time_ns} | {name: sample.fields.get(name) for name in TENANT_FIELDS}
+        show_tenant(entry)
         self._newest_ns = max(self._newest_ns, sample.time_ns)
         self._touch("tenants", tenant)
 
     def _take_service(self, sample: Sample) -> None:
-        self._put("services", sample.tags[0][1], sample, _SERVICE_FIELDS)
+        self._put("services", sample.tags[0][1], sample, SERVICE_FIELDS)
         entry = self._sections["services"].get(sample.tags[0][1])
         if entry is not None:
             entry["text"] = {lang: sample.fields.get(f"text_{lang}") for lang in ("ja", "en")}
@@ -258,132 +295,9 @@ _TAKERS: Final = {
     "daemon": LiveState._take_daemon,  # noqa: SLF001
     "notification": LiveState._take_notification,  # noqa: SLF001
 }
-_DEVICE_FIELDS: Final = {
-    "up": "up",
-    "cpu_ratio": "cpu",
-    "memory_ratio": "memory",
-    "sessions": "sessions",
-    "sessions_ratio": "sessions_ratio",
-    "ha_role": "ha_role",
-    "quality": "quality",
-    "reason": "reason",
-}
-_TRAFFIC_FIELDS: Final = {
-    "in_bits_per_second": "in",
-    "out_bits_per_second": "out",
-    "in_committed_ratio": "in_committed_ratio",
-    "out_committed_ratio": "out_committed_ratio",
-    "in_ceiling_ratio": "in_ceiling_ratio",
-    "out_ceiling_ratio": "out_ceiling_ratio",
-    "coverage_ratio": "coverage",
-}
-_SERVICE_FIELDS: Final = {
-    name: name for name in ("up", "response_seconds", "certificate_days", "in_service_hours", "quality", "reason")
-}
 _FLOWING: Final = frozenset(("in", "out"))
 """Shown as of the last polls; a slot that closes later does not take them back."""
 _SECTION_OF_ACCOUNT: Final = {"circuit": "circuits", "line_group": "line_groups", "tenant": "tenants"}
-_TENANT_FIELDS: Final = (
-    "in_bits_per_second",
-    "out_bits_per_second",
-    "in_cap_ratio",
-    "out_cap_ratio",
-    "month_octets",
-    "coverage_ratio",
-)
-
-
-def _names(name: Name) -> Entry:
-    return {"ja": name.ja, "en": name.en}
-
-
-def _device_entry(device: Device, estate: Estate) -> Entry:
-    interval = device.interval or estate.polling.interval
-    return {
-        "id": device.id,
-        "name": _names(device.name),
-        "role": device.role,
-        "site": device.site,
-        "group": device.redundancy_group,
-        "asked": device.credentials is not None,
-        "interval": interval,
-        "time_ns": 0,
-        "quality": Quality.NEVER_SEEN,
-        **dict.fromkeys(("up", "cpu", "memory", "sessions", "sessions_ratio", "ha_role", "reason")),
-        **dict.fromkeys(("round_trip_delay_seconds", "round_trip_loss_ratio")),
-    }
-
-
-def _circuit_entry(circuit: Circuit) -> Entry:
-    return {
-        "id": circuit.id,
-        "name": _names(circuit.name),
-        "kind": circuit.kind,
-        "group": circuit.redundancy_group,
-        "preferred": circuit.preferred,
-        "committed": circuit.committed_rate,
-        "ceiling": circuit.ceiling_rate,
-        "interval": SLOT_SECONDS,
-        "time_ns": 0,
-        **dict.fromkeys((*_TRAFFIC_FIELDS.values(), "state", "reason", "active", "fault")),
-    }
-
-
-def _line_group_entry(group: LineGroup) -> Entry:
-    return {
-        "id": group.id,
-        "name": _names(group.name),
-        "members": list(group.members),
-        "committed": group.committed_rate,
-        "ceiling": group.ceiling_rate,
-        "interval": SLOT_SECONDS,
-        "time_ns": 0,
-        **dict.fromkeys(_TRAFFIC_FIELDS.values()),
-    }
-
-
-def _tenant_entry(tenant: Tenant) -> Entry:
-    return {
-        "id": tenant.id,
-        "name": _names(tenant.name),
-        "kind": tenant.kind,
-        "capped": bool(tenant.caps),
-        "interval": SLOT_SECONDS,
-        "time_ns": 0,
-        "lines": {},
-        **dict.fromkeys(("in", "out", "cap_ratio", "cap_direction", "month_octets")),
-    }
-
-
-def _service_entry(service: Service) -> Entry:
-    return {
-        "id": service.id,
-        "name": _names(service.name),
-        "kind": service.kind,
-        "limit": service.response_seconds,
-        "interval": service.interval,
-        "time_ns": 0,
-        "quality": Quality.NEVER_SEEN,
-        **dict.fromkeys(("up", "response_seconds", "certificate_days", "in_service_hours", "reason", "text")),
-    }
-
-
-def _show_tenant(entry: Entry) -> None:
-    """A tenant's tile: its total, the highest cap ratio of any line with its direction, the age of the total."""
-    lines = entry["lines"].values()
-    total = entry["lines"].get(TOTAL)
-    if total is not None:
-        if total["time_ns"] >= entry["time_ns"]:
-            entry["time_ns"] = total["time_ns"]
-            entry["in"], entry["out"] = total["in_bits_per_second"], total["out_bits_per_second"]
-        entry["month_octets"] = total["month_octets"] or entry["month_octets"]
-    ratios = [
-        (line[f"{way}_cap_ratio"], way)
-        for line in lines
-        for way in ("in", "out")
-        if line[f"{way}_cap_ratio"] is not None
-    ]
-    entry["cap_ratio"], entry["cap_direction"] = max(ratios) if ratios else (None, None)
 
 
 def _old(entry: Entry, now_ns: int) -> bool:

@@ -89,6 +89,10 @@ class Login:
         """Of a wall on loopback that asks for no login."""
         return cls(Wall(), {}, b"", lambda _entry: None)
 
+    def follow(self, wall: Wall, users: Mapping[str, Known]) -> None:
+        """Let these users in from now on; who is in stays in, unless the user or the secret is another."""
+        self._wall, self._users = wall, users
+
     def routes(self) -> list[web.RouteDef]:
         """Logging in and out, and who one is."""
         return [

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from poller.estate import Estate
 from poller.notified import Entry, Notified
+from poller.wall.live import LiveState
 from poller.wall.work import answer
 from probes.snmp.oid import format_oid
 from traps.words import text_of
@@ -21,9 +22,9 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class NotificationPages:
     """The routes; notified is None in a daemon that receives nothing."""
 
-    def __init__(self, notified: Notified | None, estate: Estate, clock_ns: Callable[[], int], page: Page) -> None:
+    def __init__(self, notified: Notified | None, live: LiveState, clock_ns: Callable[[], int], page: Page) -> None:
         self._notified = notified
-        self._estate = estate
+        self._live = live
         self._clock_ns = clock_ns
         self._page = page
 
@@ -38,11 +39,11 @@ class NotificationPages:
         since = request.query.get("since", "0")
         if not (since.isascii() and since.isdigit() and len(since) < 19):  # noqa: PLR2004 - digits of 64 bits
             return answer({"error": "since is the number of a notification"}, status=400)
-        return answer(view(self._notified, self._estate, int(since), self._clock_ns()))
+        return answer(view(self._notified, self._live.estate, int(since), self._clock_ns()))
 
 
 def view(notified: Notified | None, estate: Estate, since: int, now_ns: int) -> dict[str, Any]:
-    """Everything to show: receiving, funnel, latest (newest first), sources, strangers, gaps, storm, canary."""
+    """Everything to show: receiving, funnel, latest (newest first), sources, what is odd, storm, canary."""
     if notified is None:
         return {"now_ns": now_ns, "receiving": [], "latest": [], "number": 0}
     intake, funnel = notified.intake, notified.intake.funnel
@@ -68,6 +69,7 @@ def view(notified: Notified | None, estate: Estate, since: int, now_ns: int) -> 
             {"oid": format_oid(gap.oid) or "*", "device": gap.device, "count": gap.count, "last_ns": gap.last_ns}
             for gap in sorted(intake.oddities.gaps.values(), key=lambda gap: -gap.count)
         ],
+        "refused": _refused(notified, now_ns),
         "storm": notified.storms.text(),
         "engines": intake.security.engines,
         "canary": {
@@ -123,6 +125,22 @@ def _sources(notified: Notified) -> list[dict[str, Any]]:
 
 
 _AUTHENTICATION_FAILURE: Final = (1, 3, 6, 1, 6, 3, 1, 1, 5, 5)
+
+
+def _refused(notified: Notified, now_ns: int) -> list[dict[str, Any]]:
+    """Senders by SNMPv3 whose clock went back: what they told, what was expected, and when (R44)."""
+    return [
+        {
+            "engine": reset.engine_id.hex(),
+            "device": reset.device,
+            "address": reset.address,
+            "boots": reset.boots,
+            "seen_boots": reset.seen_boots,
+            "count": reset.count,
+            "last_ns": min(now_ns, int(reset.at * 1e9)),
+        }
+        for reset in notified.intake.security.resets
+    ]
 
 
 def _silent(notified: Notified, estate: Estate) -> list[str]:

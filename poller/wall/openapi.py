@@ -3,9 +3,8 @@
 from typing import Any, Final
 
 from poller.wall.access import Route, is_open
-from poller.wall.work import GRAPHS, SPANS
+from poller.wall.work import GRAPHS, KINDS, SPANS
 
-KINDS: Final = ("device", "circuit", "tenant", "incident")
 _NULLABLE_NUMBER: Final = {"type": ["number", "null"]}
 _TIME_NS: Final = {"type": "integer", "description": "UTC, unix nanoseconds"}
 
@@ -59,6 +58,13 @@ def _description() -> dict[str, Any]:
                     "The past of one thing, as its page draws it",
                     _json({"type": "object", "required": ["from", "to", "graphs"], "properties": _PAST}),
                     {"400": "no such span", "404": "there is no such thing", "503": "no history is kept"},
+                ),
+            },
+            "/api/v1/search": {
+                "parameters": [{"name": "q", "in": "query", "schema": {"type": "string", "default": ""}}],
+                "get": _operation(
+                    "What has every word of q in its name, id, address, number or kind; at most 100",
+                    _json(_listing("found")),
                 ),
             },
             "/api/v1/notifications": {
@@ -196,9 +202,12 @@ _PEOPLE: Final[dict[str, Any]] = {
         "parameters": [_path("id")],
         "get": _operation(
             "Everything that is known of an incident, also when it is over",
-            _json({"type": "object", "required": ["incident", "steps", "mails", "audit"]}),
+            _json({"type": "object", "required": ["entry", "words", "timeline", "mails", "audit"]}),
             {"404": "there is no such incident", **_STORE},
         ),
+    },
+    "/api/v1/incidents": {
+        "get": _operation("The latest 500 incidents that are over, the latest first", _json(_listing("closed")), _STORE)
     },
     "/api/v1/silences": _asking(
         "No mails about something for a while",

@@ -20,14 +20,17 @@ from poller.alerts.engine import Alerting
 from poller.alerts.inquiry import Inquiry, NoStore
 from poller.alerts.records import AuditEntry
 from poller.alerts.servicereport import BadPeriod, parse_period, service_report
+from poller.alerts.subjects import Subject
+from poller.alerts.words import subject_name
 from poller.estate import Estate
 from poller.units import parse_duration
 from poller.wall.login import address_of
+from poller.wall.stories import closed_entries, told_story
 from poller.wall.work import answer
 
 Body: TypeAlias = Mapping[str, Any]
 _LATEST: Final = 500
-"""Entries of the audit log that are told."""
+"""Entries of the audit log, and incidents that are over, that are told."""
 _REMARKS: Final = "acknowledge|comment|second_notice|exclude"
 
 
@@ -49,11 +52,16 @@ class People:
         self._clock_ns = clock_ns
         self._identify = identify or _named_in_the_body
 
+    def follow(self, estate: Estate) -> None:
+        """Judge by another estate what people ask for."""
+        self._estate = estate
+
     def routes(self) -> list[web.RouteDef]:
         """Everything that people may ask for."""
         return [
             web.post(f"/api/v1/incident/{{id}}/{{action:{_REMARKS}}}", self._remark),
             web.get("/api/v1/incident/{id}/story", self._story),
+            web.get("/api/v1/incidents", self._over),
             web.post("/api/v1/silences", self._silence),
             web.get("/api/v1/maintenance", self._windows),
             web.post("/api/v1/maintenance", self._plan),
@@ -124,7 +132,16 @@ class People:
 
         def read() -> dict[str, Any] | None:
             story = Inquiry(self._state).story(id_)
-            return None if story is None else dict(msgspec.to_builtins(story))
+            if story is None:
+                return None
+            return dict(msgspec.to_builtins(story)) | told_story(story, self._estate) | {"now_ns": self._clock_ns()}
+
+        return await self._read(read)
+
+    async def _over(self, _request: web.Request) -> web.Response:
+        def read() -> dict[str, Any]:
+            over = [each for each in Inquiry(self._state).incidents(closed=_LATEST) if each.closed_ns is not None]
+            return {"now_ns": self._clock_ns(), "closed": closed_entries(over)}
 
         return await self._read(read)
 
@@ -151,7 +168,8 @@ class People:
 
         def read() -> dict[str, Any]:
             report = service_report(Inquiry(self._state), self._estate, period, now_ns)
-            return dict(msgspec.to_builtins(report))
+            names = {each.subject: _names(Subject.parse(each.subject), self._estate) for each in report.levels}
+            return dict(msgspec.to_builtins(report)) | {"names": names}
 
         return await self._read(read)
 
@@ -164,6 +182,10 @@ class People:
         if found is None:
             raise web.HTTPNotFound
         return answer(found)
+
+
+def _names(subject: Subject, estate: Estate) -> dict[str, str]:
+    return {lang: subject_name(subject, estate, lang) for lang in ("ja", "en")}
 
 
 def _text(body: Body) -> str:

@@ -5,10 +5,12 @@ this server only, and data is JSON that the page puts in place as text, never as
 """
 
 import asyncio
+import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Self
 
@@ -27,11 +29,17 @@ _STATIC: Final = resources.files("poller.wall") / "static"
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+}
+_PAGES: Final = {
+    "/": "wall.html",
+    "/login": "login.html",
+    "/search": "search.html",
+    "/service-level": "level.html",
 }
 _TYPES: Final = {
     ".html": "text/html",
@@ -46,6 +54,17 @@ PUSH_SECONDS: Final = 0.5
 """How often changes are sent: twice in the second within which a change must be on the wall."""
 DEAF_SECONDS: Final = 1.0
 """A wall that does not take an event in this time is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a wall is listened for: as configured, with the socket."""
+
+    address: str
+    port: int
+    secure: bool
+    listening: socket.socket
+    site: web.SockSite
 
 
 class WallServer:
@@ -69,11 +88,11 @@ class WallServer:
         self._pusher: asyncio.Task[None] | None = None
         self._login = Login.none()
         self._tls: ssl.SSLContext | None = None
+        self._place: Place | None = None
         application = web.Application(middlewares=[_secure, self._guard])
         application.add_routes(
             [
-                web.get("/", self._page),
-                web.get("/login", self._login_page),
+                *(web.get(path, _page(name)) for path, name in _PAGES.items()),
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
@@ -81,8 +100,8 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
-                *NotificationPages(notified, live.estate, clock_ns, self._notifications_page).routes(),
-                *Work(live, history, clock_ns, self._work_page).routes(),
+                *NotificationPages(notified, live, clock_ns, _page("notifications.html")).routes(),
+                *Work(live, history, clock_ns, _page("work.html")).routes(),
             ]
         )
         self._application = application
@@ -100,11 +119,7 @@ class WallServer:
     async def __aenter__(self) -> Self:
         self._application.add_routes(self._login.routes())
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address, self._port, ssl_context=self._tls)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        host = f"[{self._address}]" if ":" in self._address else self._address
-        self.url = f"http{'s' if self._tls else ''}://{host}:{port}/"
+        await self.settle(await self.open(self._address, self._port, self._tls))
         self._pusher = asyncio.create_task(self._push(), name="wall pusher")
         return self
 
@@ -117,21 +132,32 @@ class WallServer:
             await self._pusher
         await self._runner.cleanup()
 
-    async def _page(self, _request: web.Request) -> web.Response:
-        return _static_file("wall.html")
+    async def open(self, address: str, port: int, tls: ssl.SSLContext | None) -> "Place":
+        """Listen there too, until settle() ends all other places; stop of its site takes it back. Raises OSError.
 
-    async def _login_page(self, _request: web.Request) -> web.Response:
-        return _static_file("login.html")
+        At the same address and port it is the same socket, with another certificate perhaps: nobody is turned away.
+        """
+        before = self._place
+        if before is not None and (before.address, before.port) == (address, port):
+            listening = before.listening.dup()
+        else:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listening = socket.create_server((address, port), family=family, backlog=128)
+        site = web.SockSite(self._runner, listening, ssl_context=tls)
+        await site.start()
+        return Place(address, port, tls is not None, listening, site)
+
+    async def settle(self, place: "Place") -> None:
+        """Listen there and nowhere else; walls that are open stay open."""
+        before, self._place = self._place, place
+        if before is not None:
+            await before.site.stop()
+        host, port = place.listening.getsockname()[:2]
+        self.url = f"http{'s' if place.secure else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         return await self._login.guard(request, handler)
-
-    async def _work_page(self, _request: web.Request) -> web.Response:
-        return _static_file("work.html")
-
-    async def _notifications_page(self, _request: web.Request) -> web.Response:
-        return _static_file("notifications.html")
 
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])
@@ -205,6 +231,13 @@ class WallServer:
 
 def _event(snapshot: dict[str, Any]) -> bytes:
     return b"data: " + encode(snapshot) + b"\n\n"
+
+
+def _page(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(_request: web.Request) -> web.StreamResponse:
+        return _static_file(name)
+
+    return serve
 
 
 def _static_file(name: str) -> web.Response:

@@ -17,10 +17,23 @@ from aiohttp import web
 
 from poller.storage.history import History
 from poller.wall.live import LiveState
+from poller.wall.related import related
+from poller.wall.search import found
+from poller.wall.stories import incident_words
 
-_SECTIONS: Final = {"device": "devices", "circuit": "circuits", "tenant": "tenants", "incident": "incidents"}
+_SECTIONS: Final = {
+    "device": "devices",
+    "circuit": "circuits",
+    "line_group": "line_groups",
+    "tenant": "tenants",
+    "service": "services",
+    "incident": "incidents",
+}
+KINDS: Final = tuple(_SECTIONS)
+"""What has a page."""
 _NS: Final = 10**9
 _DAY: Final = 86_400
+_FIVE_MINUTES_NS: Final = 300 * _NS
 _JAPAN_NS: Final = -9 * 3_600 * _NS
 """Days of a graph begin at midnight in Japan."""
 
@@ -60,26 +73,38 @@ GRAPHS: Final = {
         Graph("seconds", ("round_trip_delay_seconds",)),
     ),
     "circuit": (Graph("bits/s", ("in_bits_per_second", "out_bits_per_second")),),
+    "line_group": (Graph("bits/s", ("in_bits_per_second", "out_bits_per_second")),),
     "tenant": (Graph("bits/s", ("in_bits_per_second", "out_bits_per_second"), by="line"),),
+    "service": (Graph("seconds", ("response_seconds",)),),
 }
 
 
 def past(history: History, kind: str, key: str, span: Span, now_ns: int) -> list[dict[str, Any]]:
     """The graphs of one thing: unit, which (its splitting tag's value), time in unix seconds, series by field.
 
-    A value that is not known is None, never zero.
+    A value that is not known is None, never zero. Of what is drawn raw, the time before the first raw reading is drawn
+    from means of five minutes: those that were made before this daemon or its store began.
     """
-    measurement, suffix = (f"{kind}_5m", "_mean") if span.rolled_up else (kind, "")
     fields = [field for graph in GRAPHS[kind] for field in graph.fields]
-    frame = history.read(
-        measurement,
-        [f"{field}{suffix}" for field in fields],
-        {kind: key},
-        start_ns=now_ns - span.seconds * _NS,
-        end_ns=now_ns,
-        step_seconds=span.step_seconds,
-        origin_ns=_JAPAN_NS,
-    )
+    start_ns = now_ns - span.seconds * _NS
+
+    def read(measurement: str, suffix: str) -> pl.DataFrame:
+        frame = history.read(
+            measurement,
+            [f"{field}{suffix}" for field in fields],
+            {kind: key},
+            start_ns=start_ns,
+            end_ns=now_ns,
+            step_seconds=span.step_seconds,
+            origin_ns=_JAPAN_NS,
+        )
+        return frame.rename({f"{field}{suffix}": field for field in fields if suffix}).with_columns(
+            rolled_up=pl.lit(bool(suffix))
+        )
+
+    frame = read(f"{kind}_5m", "_mean")
+    if not span.rolled_up:
+        frame = pl.concat([frame, read(kind, "")], how="diagonal_relaxed")
     drawn: list[dict[str, Any]] = []
     for graph in GRAPHS[kind]:
         parts = (
@@ -87,7 +112,7 @@ def past(history: History, kind: str, key: str, span: Span, now_ns: int) -> list
             if graph.by is None
             else [(k[0], v) for k, v in frame.group_by(graph.by, maintain_order=True)]
         )
-        drawn.extend(_drawn(graph, which, rows, suffix) for which, rows in parts)
+        drawn.extend(_drawn(graph, which, rows) for which, rows in parts)
     gap_seconds = 2.5 * (span.step_seconds or 300)
     return [_with_gaps(graph, gap_seconds) for graph in drawn if graph["time"]]
 
@@ -103,17 +128,19 @@ def _with_gaps(graph: dict[str, Any], gap_seconds: float) -> dict[str, Any]:
     return graph
 
 
-def _drawn(graph: Graph, which: object, rows: pl.DataFrame, suffix: str) -> dict[str, Any]:
-    """One graph's columns; moments at which none of its fields is known are left out."""
-    columns = [f"{field}{suffix}" for field in graph.fields]
-    known = rows.filter(pl.any_horizontal(pl.col(column).is_not_null() for column in columns)).sort("time_ns")
+def _drawn(graph: Graph, which: object, rows: pl.DataFrame) -> dict[str, Any]:
+    """One graph's columns; moments at which none of its fields is known are left out, and means once raw ones begin."""
+    known = rows.filter(pl.any_horizontal(pl.col(field).is_not_null() for field in graph.fields)).sort("time_ns")
+    raw_ns = min(known.filter(~pl.col("rolled_up"))["time_ns"], default=None)
+    if raw_ns is not None:
+        known = known.filter(~pl.col("rolled_up") | (pl.col("time_ns") <= raw_ns - _FIVE_MINUTES_NS))
     return {
         "unit": graph.unit,
         "which": which,
         "time": [time_ns // _NS for time_ns in known["time_ns"]],
         "series": {
-            field: [None if value is None or math.isnan(value) else value for value in known[column]]
-            for field, column in zip(graph.fields, columns, strict=True)
+            field: [None if value is None or math.isnan(value) else value for value in known[field]]
+            for field in graph.fields
         },
     }
 
@@ -137,6 +164,7 @@ class Work:
         """A page, the last readings and the past of every kind of thing."""
         kinds = "|".join(_SECTIONS)
         return [
+            web.get("/api/v1/search", self._search),
             web.get(f"/{{kind:{kinds}}}/{{id}}", self._known_page),
             web.get(f"/api/v1/{{kind:{kinds}}}/{{id}}", self._entry),
             web.get(f"/api/v1/{{kind:{'|'.join(GRAPHS)}}}/{{id}}/history", self._past),
@@ -149,7 +177,18 @@ class Work:
         return await self._page(request)
 
     async def _entry(self, request: web.Request) -> web.Response:
-        return answer({"now_ns": self._clock_ns(), "entry": self._find(request)})
+        kind, key, entry = request.match_info["kind"], request.match_info["id"], self._find(request)
+        estate = self._live.estate
+        more: dict[str, Any] = {"related": related(estate, kind, key)}
+        if kind == "incident":
+            more = {"words": incident_words(entry, estate)}
+        elif kind == "tenant":
+            lines = ((line, estate.line_groups.get(line) or estate.circuits.get(line)) for line in entry["lines"])
+            more["lines"] = {id_: {"ja": each.name.ja, "en": each.name.en} for id_, each in lines if each is not None}
+        return answer({"now_ns": self._clock_ns(), "entry": entry, **more})
+
+    async def _search(self, request: web.Request) -> web.Response:
+        return answer({"found": found(self._live.estate, self._live.incidents, request.query.get("q", ""))})
 
     async def _past(self, request: web.Request) -> web.Response:
         self._find(request)

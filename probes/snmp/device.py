@@ -57,6 +57,10 @@ class Device:
     engine_changed: bool = False
     privacy_proved: bool = False
     """Whether it has ever answered a request as it was configured, encryption included."""
+    packets: int = 0
+    """Requests sent since it is known, retries included; retries and timeouts likewise."""
+    retries: int = 0
+    timeouts: int = 0
     max_size: int = 65507
     """msgMaxSize of the agent (v3)."""
 

@@ -81,6 +81,7 @@ class Exchange(Generic[T]):
             self._fail(error)
             return
         self._sent_ids.append(request_id)
+        self._device.packets += 1
 
     def on_reply(self, index: int, datagram: bytes, request_id: int, sent_at: float) -> bool:
         """Read an answer to any try."""
@@ -110,10 +111,12 @@ class Exchange(Generic[T]):
         del index
         if self.future.done() or request_id != self._sent_ids[-1]:
             return
+        self._device.timeouts += 1
         deadline = self._question.deadline
         if len(self._sent_ids) < self._question.tries and (deadline is None or self._transport.clock() < deadline):
             self._timeout *= 2
             self._transport.statistics.retries += 1
+            self._device.retries += 1
             if self._question.shrink is not None:
                 self._question.shrink()
             self._start()

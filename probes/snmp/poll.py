@@ -91,6 +91,8 @@ class PollRun:
             raise
         finally:
             self._end()
+            device.packets += self._requests
+            device.retries += self._retries
             device.slots.free(target.in_flight)
         return self._finished(clock() - began)
 
@@ -274,6 +276,7 @@ class PollRun:
         self._simple = False
         if request_id != tries[-1]:
             return
+        self._device.timeouts += 1
         now, target = self._transport.clock(), self._prepared.target
         if self._deadline is not None and now >= self._deadline:
             self._give_up(DeadlinePassed(f"{target} did not answer everything before its time was used up."))

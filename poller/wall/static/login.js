@@ -1,6 +1,6 @@
 // The door: asks who it is and leads on to the page that was wanted.
 import { fill } from "/static/words.js";
-import { language, words } from "/static/page.js";
+import { dress, language, words } from "/static/page.js";
 
 const lang = language() ?? "ja";
 const messages = await words(lang);
@@ -14,6 +14,7 @@ function wanted(home) {
   return target.origin === location.origin ? target.href : home;
 }
 
+dress(matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
 document.documentElement.lang = lang;
 document.title = t("brand");
 for (const place of document.querySelectorAll("[data-text]")) place.textContent = t(place.dataset.text);

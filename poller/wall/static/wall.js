@@ -1,6 +1,6 @@
 // The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
 import { rate, shortRate, percent, age, duration, response, SIGNS, fill } from "/static/words.js";
-import { element, link } from "/static/page.js";
+import { address, colour, dress, element, link } from "/static/page.js";
 
 const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
 const $ = (id) => document.getElementById(id);
@@ -25,13 +25,14 @@ function drawHead(whole) {
     element("span", "", t("watching", { asked: whole.asked })), element("span", "", t("answering", { ratio })),
     ...["serious", "minor", "notice"].map((word) =>
       element("span", whole[word] ? word : "", `${SIGNS[word]} ${t(`${word}_count`, { count: whole[word] })}`)),
-    notificationsLink(), ownHealth(),
+    pageLink("notifications", t("notifications", { count: state.sections.notifications_per_minute ?? "–" })), pageLink("service-level", t("page_service-level")),
+    pageLink("search", t("page_search")), ownHealth(),
   ]);
 }
 
-function notificationsLink() {
-  const made = element("a", "", t("notifications", { count: state.sections.notifications_per_minute ?? "–" }));
-  made.href = `/notifications?lang=${state.lang === "en" ? "en" : "ja"}`;
+function pageLink(page, text) {
+  const made = element("a", "", text);
+  made.href = address(`/${page}`);
   return made;
 }
 
@@ -76,8 +77,9 @@ function drawLines() {
 function limitLines(group) {
   const lines = [[group.ceiling, t("ceiling")]];
   const committed = (state.sections.line_groups ?? []).filter((other) => group.members.includes(other.id)).map((other) => other.committed);
-  const own = group.committed ?? (committed.length && committed.every((value) => value === committed[0]) ? committed[0] : null);
-  if (own) lines.push([own, t("committed")]);
+  const each = committed.length > 1 && committed.every((value) => value && value === committed[0]) ? committed[0] : null;
+  if (each) lines.push([each, t("committed_each")]);
+  else if (group.committed) lines.push([group.committed, t("committed")]);
   return lines;
 }
 
@@ -95,6 +97,7 @@ function drawChart() {
   if (box.clientHeight < 40) return;
   const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 10;
   const limits = limitLines(group);
+  const [soft, edge, into, out] = ["soft", "edge", "in", "out"].map(colour);
   const font = `${20 * scale}px sans-serif`;
   const data = [history.time, history.in, history.out];
   if (state.chart?.box === `${box.clientWidth}x${box.clientHeight}` && Math.max(...data[1], ...data[2]) <= state.chart.top) { state.chart.plot.setData(data); return; }
@@ -107,7 +110,7 @@ function drawChart() {
     ctx.textBaseline = "bottom";
     for (const [value, label] of limits) {
       const y = plot.valToPos(value, "y", true);
-      ctx.strokeStyle = ctx.fillStyle = "#a9b4bd";
+      ctx.strokeStyle = ctx.fillStyle = soft;
       ctx.setLineDash([12 * scale, 8 * scale]);
       ctx.beginPath(); ctx.moveTo(plot.bbox.left, y); ctx.lineTo(plot.bbox.left + plot.bbox.width, y); ctx.stroke();
       ctx.fillText(`${label} ${shortRate(value)}`, plot.bbox.left + 12 * scale, y - 6 * scale);
@@ -120,10 +123,10 @@ function drawChart() {
     hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
-      { stroke: "#a9b4bd", font, size: 36 * scale, space: 80 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
-      { stroke: "#a9b4bd", font, size: 64 * scale, space: 30 * scale, grid: { stroke: "#2a333c", width: 2 * scale }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
+      { stroke: soft, font, size: 36 * scale, space: 80 * scale, grid: { stroke: edge, width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
+      { stroke: soft, font, size: 64 * scale, space: 30 * scale, grid: { stroke: edge, width: 2 * scale }, splits: () => steps(top), values: (_, ticks) => ticks.map((tick) => (tick ? shortRate(tick) : "0")) },
     ],
-    series: [{}, { stroke: "#62b0e8", width: 3 * scale, fill: "rgba(98,176,232,.16)", points: { show: false }, spanGaps: false }, { stroke: "#e0a64a", width: 3 * scale, dash: [9 * scale, 5 * scale], points: { show: false }, spanGaps: false }],
+    series: [{}, { stroke: into, width: 3 * scale, fill: `${into}28`, points: { show: false }, spanGaps: false }, { stroke: out, width: 3 * scale, dash: [9 * scale, 5 * scale], points: { show: false }, spanGaps: false }],
   };
   state.chart = { box: `${box.clientWidth}x${box.clientHeight}`, top, plot: new window.uPlot(options, data, box) };
 }
@@ -131,15 +134,17 @@ function drawChart() {
 function tenantTile(tenant) {
   const old = isOld(tenant);
   const tile = link("tenant", tenant.id, old ? "tenant old" : "tenant");
-  const ratio = tenant.cap_ratio;
-  const bar = element("span", `bar ${ratio === null ? "" : level(ratio)}`);
+  const [ratio, look] = [tenant.cap_ratio, tenant.cap_level ?? ""];
+  const bar = element("span", `bar ${look}`);
   const fillBar = element("i");
   fillBar.style.width = `${Math.min(100, (ratio ?? 0) * 100)}%`;
   bar.append(fillBar);
-  let figure = ratio === null ? rate(tenant.in) : `${percent(ratio)} ${tenant.cap_direction === "in" ? "↓" : "↑"}`;
-  if (ratio !== null && level(ratio) !== "normal") figure = `${SIGNS[level(ratio)]} ${figure}`;
+  const way = { in: "↓", out: "↑" }[tenant.cap_direction] ?? "";
+  const kind = ["monthly_volume", "percentile_95"].includes(tenant.cap_kind) ? t(`short_${tenant.cap_kind}`) : "";
+  let figure = ratio === null ? rate(tenant.in) : `${percent(ratio)} ${kind}${way}`;
+  if (look && look !== "normal") figure = `${SIGNS[look]} ${figure}`;
   if (old) figure = tenant.time_ns ? age(now() - tenant.time_ns / 1e6, t) : t("never_seen");
-  tile.append(element("span", "name", name(tenant)), element("span", `figure ${ratio === null || old ? "" : level(ratio)}`, figure), bar);
+  tile.append(element("span", "name", name(tenant)), element("span", `figure ${old ? "" : look}`, figure), bar);
   tile.title = `${name(tenant)} ${t("in")} ${rate(tenant.in)} ${t("out")} ${rate(tenant.out)}`;
   return tile;
 }
@@ -158,13 +163,14 @@ function incidentTile(incident) {
 function circuitTile(circuit) {
   const old = isOld(circuit);
   const tile = link("circuit", circuit.id, old ? "circuit old" : "circuit");
-  if (circuit.reason) tile.title = circuit.reason;
+  if (circuit.reason) tile.title = circuit.reason[state.lang];
   const word = old ? "state_unknown" : circuit.state === "up" ? ((circuit.active ?? circuit.preferred === "active") ? "active" : "standby") : circuit.state ?? "state_unknown";
   const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
   const sign = { active: "●", standby: "○", degraded: "▲", down: "✕" }[word] ?? "？";
   const rates = element("div", "rates");
   const base = circuit.committed ?? circuit.ceiling;
   if (old) rates.append(element("span", "", ageOf(circuit)));
+  else if (word === "down" && circuit.reason) rates.append(element("span", "why", circuit.reason[state.lang])); // not what flowed before
   else rates.append(
     element("span", "", `↓ ${shortRate(circuit.in)}　↑ ${shortRate(circuit.out)}`),
     element("span", "", `${t(circuit.committed ? "committed" : "ceiling")} ${shortRate(base)}`));
@@ -212,7 +218,7 @@ function serviceChip(service) {
   const down = service.up === false;
   const slow = service.limit && service.response_seconds > service.limit;
   const look = old ? "unknown" : down ? "serious" : slow ? "minor" : "normal";
-  const chip = element("span", old ? "device old" : "device");
+  const chip = link("service", service.id, old ? "device old" : "device");
   chip.append(element("span", `sign ${look}`, old ? "？" : down ? "✕" : slow ? SIGNS.minor : "●"), element("span", "", service.id),
     element("span", down && !old ? "values serious" : "values", isOld(service) ? ageOf(service) : old ? t("unknown") : down ? t("down") : response(service.response_seconds, t)));
   chip.title = [name(service), service.text?.[state.lang]].filter(Boolean).join(" ");
@@ -257,13 +263,13 @@ function drawClock() {
   const moment = new Date(now());
   const parts = Object.fromEntries(new Intl.DateTimeFormat("ja-JP-u-ca-gregory", { timeZone: "Asia/Tokyo", year: "numeric", month: "numeric", day: "numeric", weekday: "short" }).formatToParts(moment).map(({ type, value }) => [type, value]));
   $("date").textContent = state.lang === "ja" ? `${parts.year}年${parts.month}月${parts.day}日(${parts.weekday})` : moment.toLocaleDateString("en-GB", { timeZone: "Asia/Tokyo", weekday: "short", year: "numeric", month: "long", day: "numeric" });
-  $("time").textContent = moment.toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour12: false });
+  $("time").textContent = moment.toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
   const newest = state.newest ? now() - state.newest / 1e6 : null;
   $("age").textContent = newest === null ? t("no_data") : t("data_age", { age: age(newest, t) });
   $("age").classList.toggle("old", newest === null || newest > 125000);
   const lost = state.lastMessage !== 0 && Date.now() - state.lastMessage > 5000;
   $("lost").hidden = !lost;
-  if (lost) $("lost-since").textContent = t("lost_since", { time: new Date(state.lastMessage + state.skew).toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour12: false }) });
+  if (lost) $("lost-since").textContent = t("lost_since", { time: new Date(state.lastMessage + state.skew).toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }) });
 }
 
 async function learnWords(lang) {
@@ -306,6 +312,30 @@ function connect() {
   stream.onmessage = (message) => take(JSON.parse(message.data));
   stream.onerror = () => { stream.close(); setTimeout(connect, 1000); askForLogin(); };
 }
+
+// Where asked (?rotate=30&pages=/service-level,/circuit/int-1), the panels and those pages take turns. The head, the figures
+// and the cry that the daemon is lost stay; a serious incident that nobody took holds the wall.
+function rotate(seconds, pages) {
+  let at = 0;
+  setInterval(() => {
+    const held = (state.sections.incidents ?? []).some((incident) => incident.severity === "serious" && !incident.acknowledged_by);
+    at = held ? 0 : (at + 1) % (pages.length + 1);
+    $("turn").replaceChildren();
+    $("turn").hidden = at === 0;
+    if (at === 0) return;
+    const frame = element("iframe");
+    const scale = (parseFloat(getComputedStyle(document.documentElement).fontSize) / 10) * 1.6;
+    frame.style.transform = `scale(${scale})`;
+    frame.style.width = frame.style.height = `${100 / scale}%`;
+    frame.title = t("turning");
+    frame.src = address(pages[at - 1], asked.has("theme") ? {} : { theme: "dark" });
+    $("turn").append(frame);
+  }, seconds * 1000);
+}
+
+const asked = new URLSearchParams(location.search);
+dress("dark");
+if (Number(asked.get("rotate")) >= 5) rotate(Number(asked.get("rotate")), (asked.get("pages") ?? "/service-level,/notifications").split(",").filter((page) => /^\/[a-z]/.test(page)));
 
 // What grows old between messages is drawn anew every five seconds, so that a silent tile turns grey by itself.
 setInterval(drawClock, 1000);

@@ -53,3 +53,21 @@ export function duration(milliseconds, t) {
   if (minutes < 1440) return `${Math.floor(minutes / 60)}${t("hour")}${minutes % 60}${t("minute")}`;
   return `${Math.floor(minutes / 1440)}${t("day")}${Math.floor(minutes / 60) % 24}${t("hour")}`;
 }
+
+// A moment in Japan: "2026年11月21日 10:42:07"; dates alone without the clock.
+export function moment(ns, lang, clock = true) {
+  if (!ns) return "–";
+  const when = new Date(ns / 1e6);
+  const plain = { timeZone: "Asia/Tokyo", year: "numeric", month: lang === "en" ? "short" : "numeric", day: "numeric" };
+  const day = lang === "en" ? when.toLocaleDateString("en-GB", plain) : when.toLocaleDateString("ja-JP-u-ca-gregory", { ...plain, month: "long" });
+  return clock ? `${day} ${when.toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false })}` : day;
+}
+
+// Octets as people say them: "9.52 TB", decimal, as contracts count.
+export function volume(octets) {
+  if (octets === null || octets === undefined) return "–";
+  for (const [factor, unit] of [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (octets >= factor) return `${(octets / factor).toFixed(octets / factor >= 100 ? 0 : octets / factor >= 10 ? 1 : 2)} ${unit}`;
+  }
+  return `${octets} B`;
+}
