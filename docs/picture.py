@@ -5,6 +5,7 @@ line fails and one tenant runs over its cap. Needs Debian's chromium and the por
 """
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -15,17 +16,19 @@ from typing import Final
 
 from playwright.async_api import async_playwright
 
+from poller.cli_lab import AUTHORITY
 from poller.config import load
 from poller.daemon import Daemon
 from poller.free_ports import free_port
 from poller.lab.history import Wish, invent
 from poller.lab.server import Lab, LabOptions, simulated
+from poller.lab.service_ports import free_shift, shifted
 from poller.share import share
 from poller.storage.parquet import ParquetStore
 
 PICTURE: Final = Path(__file__).resolve().parent / "images" / "wall.png"
 BEGIN_NS: Final = int(datetime(2026, 11, 20, 1, 28, tzinfo=UTC).timestamp()) * 10**9
-SETTLED_SECONDS, TROUBLE_SECONDS = 100, 260
+SETTLED_SECONDS, TROUBLE_SECONDS = 80, 190
 """Until all traffic is there, and until slots with the trouble are closed."""
 
 
@@ -37,18 +40,19 @@ async def main() -> None:
         return BEGIN_NS + time.time_ns() - started_ns
 
     with tempfile.TemporaryDirectory() as folder:
-        found = load(share("config/examples/prefecture"))
-        estate = found.estate
+        found = load(shutil.copytree(share("config/examples/prefecture"), Path(folder) / "config"))
+        estate = shifted(found.estate, free_shift(found.estate))
         here = {
             "wall": estate.wall.model_copy(update={"port": 0}),
             "polling": estate.polling.model_copy(update={"port": free_port(), "interval": 20.0}),
             "notifications": estate.notifications.model_copy(update={"port": free_port()}),
-            "storage": estate.storage.model_copy(update={"directory": folder}),
         }
         configuration = replace(found, estate=estate.model_copy(update=here))
-        estate = configuration.estate
-        await asyncio.to_thread(invent, simulated(estate), ParquetStore(Path(folder) / "store"), Wish(20, BEGIN_NS, 1))
+        estate, state = configuration.estate, configuration.state_directory
+        await asyncio.to_thread(invent, simulated(estate), ParquetStore(state / "store"), Wish(20, BEGIN_NS, 1))
         async with Lab(estate, found.directory, LabOptions(port=estate.polling.port, services=True), clock) as lab:
+            assert lab.services is not None
+            (state / AUTHORITY).write_bytes(lab.services.certificate)
             daemon = Daemon(configuration, clock_ns=clock)
             ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             running = asyncio.create_task(daemon.run(ready.set_result))
