@@ -141,7 +141,9 @@ class Watch:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith(b"wall: "), f"the daemon did not begin, see {self.log}"
+        if not line.startswith(b"wall: "):
+            said = self.log.read_text(errors="replace").splitlines()[-20:]
+            raise RuntimeError("\n".join(["the daemon did not begin:", *said]))
         return time.monotonic() - begun
 
     def end(self, number: int = signal.SIGTERM) -> None:

@@ -1,6 +1,6 @@
 """kill -9 of the whole daemon at fifty random moments, under load and a scenario of faults (R73).
 
-    python -m benchmarks.kill [--kills 50] [--devices 100] [--interval 5] [--life 12]
+    python -m benchmarks.kill [--kills 50] [--devices 100] [--interval 5] [--life 30]
 
 The lab, an SMTP server and this process live on; the daemon is killed after a random time of at most --life seconds and
 started again at once. One device is down all the time; five others fall silent for a while, one after the other. Then:
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--interval", type=int, default=5)
-    parser.add_argument("--life", type=float, default=12.0)
+    parser.add_argument("--life", type=float, default=30.0)
     given = parser.parse_args()
     inbox = Inbox()
     server = Controller(inbox, hostname="127.0.0.1", port=_tcp_port())
@@ -88,7 +88,9 @@ def main() -> None:
         scenario.write_text(_scenario(device(given.devices - 2), faults, span))
         with lab(folder, port, "--scenario", str(scenario)):
             watch = Watch(folder, Path(name) / "log")
+            over = time.monotonic() + 60 + 1.2 * span  # the last fault, and its end
             lives = live(watch, given.kills, given.life)
+            time.sleep(max(0.0, over - time.monotonic()))
             left = until_calm(watch)
             watch.end()
             lives.ended_ns.append(time.time_ns())
@@ -122,6 +124,7 @@ def live(watch: Watch, kills: int, longest: float) -> Lives:
         watch.end(signal.SIGKILL)
     lives.start_seconds.append(watch.start())
     lives.begun_ns.append(time.time_ns())
+    lives.open_at_begin.append({each["id"] for each in watch.until_answers()["incidents"]})
     return lives
 
 
@@ -158,6 +161,7 @@ def report(
     print(f"readings {readings} of {len(watched)} devices; missing beside the gaps {missing} (0)")
     print(f"rates that the counters contradict {wrong} (0), worst {worst:.1%}")
     print(f"mails {len(inbox.mails)}, sent again under their own Message-ID {len(inbox.mails) - len(identities)}")
+    print("mails by subject: " + "; ".join(f"{count} {subject}" for subject, count in sorted(kinds.items())))
     print(f"faults without both mails {lost} ([]), with more than both {doubled} ([])")
     print(
         f"the incident of the device that is down is open at the begin of {len(known)} lives, the same in all: {always}"

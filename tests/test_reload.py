@@ -20,6 +20,7 @@ import aiohttp
 import pytest
 from typer.testing import CliRunner
 
+from poller import control
 from poller.alerts.engine import Alerting
 from poller.alerts.store import Store
 from poller.cli import app
@@ -27,6 +28,7 @@ from poller.config import load
 from poller.contracts import contracts_of
 from poller.daemon import Daemon
 from poller.estate import Estate
+from poller.free_ports import free_port
 from poller.lab.server import Lab, LabOptions
 from poller.pipeline import Pipeline
 from poller.readings import DeviceReading, FailedPoll, InterfaceLayout
@@ -350,8 +352,8 @@ async def test_five_kinds_of_changes_leave_no_trace_in_what_did_not_change(
     for device in ("sw-1", "sw-2"):
         while len(seconds := await asyncio.to_thread(kept, state, device)) < 8:  # noqa: ASYNC110 - files of a thread
             await asyncio.sleep(0.2)
-        lost = [re.search(rf"polls_missed device={device} count=(\d+)", each.message) for each in caplog.records]
-        missed = sum(int(each[1]) for each in lost if each)  # by a machine that stood still, and said so
+        lost = re.findall(rf"(?:overrun|poll_failed|polls_missed) device={device} (?:count=(\d+))?", caplog.text)
+        missed = sum(int(count or 1) for count in lost)  # by a machine that stood still, and said so
         assert seconds[-1] - seconds[0] + 1 - missed <= len(seconds)
 
 
@@ -403,3 +405,56 @@ async def test_a_secret_that_is_gone_and_a_port_that_is_taken_are_refused_before
 def test_without_a_daemon_reload_says_so(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["reload", "-c", str(tmp_path)])
     assert (1, f"no daemon runs by the configuration in {tmp_path}\n") == (told.exit_code, told.stderr)
+
+
+@pytest.mark.timeout(120)
+async def test_sockets_and_stores_move_when_their_settings_do_and_stay_open_when_they_do_not(watched: Watched) -> None:
+    """Another place for the wall and for notifications, a broker more and less; one stream stays open (R72)."""
+    told: list[dict[str, Any]] = []
+    stream = asyncio.create_task(follow_stream(watched.url, told))
+    await watched.polled(1)
+    before = watched.url
+    wall_port, told_port = free_port(), free_port()
+    watched.write("hinomi.yaml", "wall: {port: 0}", f"wall: {{port: {wall_port}}}")
+    with (watched.folder / "more.yaml").open("a", encoding="utf-8") as more:
+        more.write(f"notifications: {{listen: 127.0.0.1, port: {told_port}}}\n")
+    assert () == tuple(await watched.daemon.reload())
+    watched.url = f"http://127.0.0.1:{wall_port}/"
+    assert (await watched.wall())["devices"]
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{watched.url}api/v1/notifications") as answer:
+            assert [f"127.0.0.1:{told_port}"] == (await answer.json())["receiving"]
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(f"{before}api/v1/wall")
+
+    parquet = (await control.ask(watched.folder, "GET", "/status"))["parts"]["parquet"]["done_total"]
+    mqtt = f"{{directory: state, mqtt: {{host: 127.0.0.1, port: {free_port()}}}}}"
+    watched.write("hinomi.yaml", "{directory: state}", mqtt)
+    assert () == tuple(await watched.daemon.reload())
+    status = await control.ask(watched.folder, "GET", "/status")
+    assert "mqtt" in status["parts"]
+    assert status["parts"]["parquet"]["done_total"] >= parquet  # the same task goes on
+    watched.write("hinomi.yaml", mqtt, "{directory: state}")
+    assert () == tuple(await watched.daemon.reload())
+    assert "mqtt" not in (await control.ask(watched.folder, "GET", "/status"))["parts"]
+    assert told
+    assert not stream.done()
+    stream.cancel()
+
+
+@pytest.mark.timeout(120)
+async def test_a_device_that_goes_is_asked_no_more_and_one_at_another_address_is_met_anew(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await watched.polled(1)
+    watched.write("hinomi.yaml", "sw-2: {addresses: [127.16.72.2]", "sw-2: {addresses: [127.16.72.4]")
+    lines = (watched.folder / "hinomi.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept_lines = [line for line in lines if not line.startswith("  sw-3:")]
+    (watched.folder / "hinomi.yaml").write_text("".join(kept_lines), encoding="utf-8")
+    assert () == tuple(await watched.daemon.reload())
+    caplog.clear()
+    shown = await watched.until(lambda _: "discovered device=sw-2" in caplog.text)
+    assert {"sw-1", "sw-2", "gone"} == {each["id"] for each in shown["devices"]}
+    await watched.polled(1)
+    assert "sw-3" not in caplog.text
