@@ -121,7 +121,7 @@ function drawChart() {
   const top = Math.max(group.ceiling * 1.12, ...data[1], ...data[2]);
   const options = {
     width: box.clientWidth, height: box.clientHeight, cursor: { show: false }, legend: { show: false },
-    hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
+    hooks: { draw: [mark] }, padding: [16 * scale, 30 * scale, 0, 0],
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
       { stroke: soft, font, size: 36 * scale, space: 80 * scale, grid: { stroke: edge, width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
