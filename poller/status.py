@@ -7,6 +7,7 @@ from typing import Any, Final
 from poller import __version__
 from poller.parts import Parts
 from poller.selfwatch import SelfWatch
+from poller.wall.incidents import incident_entry
 
 DEVICES: Final = 10
 """The costliest devices that are told."""
@@ -34,8 +35,8 @@ def status(parts: Parts, watch: SelfWatch, begun_ns: int, now_ns: int) -> dict[s
         "newest_ns": snapshot["newest_ns"] or None,
         "late_seconds": parts.rounds.late_seconds(now_ns),
         "incidents": [
-            {word: each[word] for word in ("id", "severity", "title", "since_ns", "acknowledged_by")}
-            for each in snapshot.get("incidents", ())
+            {word: entry[word] for word in ("id", "severity", "title", "since_ns", "acknowledged_by")}
+            for entry in (incident_entry(each, estate) for each in parts.alerting.open_incidents())
         ],
         "parts": {name: dict(fields) for name, fields in watch.parts(now_ns).items()},
         "devices": [_device(key, devices[key]) for key in sorted(devices, key=lambda key: -devices[key][0])[:DEVICES]],
