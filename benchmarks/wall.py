@@ -261,13 +261,13 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         options = ["--no-sandbox", "--disable-gpu"]
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         pages = await page_seconds(browser, url, 4 if quick else 20)
-        delays = await update_seconds(browser, url, 10 if quick else 140)
+        delays = await update_seconds(browser, url, 8 if quick else 140)
         version = browser.version
         grown = await growth(browser, url, 500 if quick else 20_000)
         resident = resident_mb(pid)
-        eight, page_cpu = await screens(browser, url, 6 if quick else 60)
+        eight, page_cpu = await screens(browser, url, 5 if quick else 60)
         await browser.close()
-        alone, together = await cpu_ratio(url, pid, 4 if quick else 60)
+        alone, together = await cpu_ratio(url, pid, 3 if quick else 60)
         resident_after = resident_mb(pid)
     return {
         "page_seconds": round(statistics.median(pages), 3),
