@@ -4,8 +4,9 @@ import re
 import socket
 from typing import Final
 
-from poller.estate import Estate, Service
+from poller.estate import Estate
 from poller.lab.services import where_served
+from poller.service import Service
 
 _SHIFTS: Final = range(0, 20_000, 500)
 
