@@ -3,7 +3,7 @@
 python -m benchmarks.wall [--quick] [--json]: 1,000 devices of 48 interfaces polled once a minute, 33 tenants, served
 by a process of its own and fed as the pipeline feeds it. The page runs in Debian's chromium; the fifty walls are
 readers of the stream. CPU is what the serving process used with them, less what it used without. Growth: a page that
-took 20,000 updates (--quick: 500) against the same page after its first 200. Eight screens: as many pages at once, how
+took 20,000 updates (--quick: 300) against the same page after its first 200. Eight screens: as many pages at once, how
 soon an update is on them, and what one page costs the machine that shows it.
 """
 
@@ -261,13 +261,13 @@ async def measure(*, quick: bool) -> dict[str, Any]:
         options = ["--no-sandbox", "--disable-gpu"]
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         pages = await page_seconds(browser, url, 4 if quick else 20)
-        delays = await update_seconds(browser, url, 10 if quick else 140)
+        delays = await update_seconds(browser, url, 8 if quick else 140)
         version = browser.version
-        grown = await growth(browser, url, 500 if quick else 20_000)
+        grown = await growth(browser, url, 300 if quick else 20_000)
         resident = resident_mb(pid)
-        eight, page_cpu = await screens(browser, url, 6 if quick else 60)
+        eight, page_cpu = await screens(browser, url, 5 if quick else 60)
         await browser.close()
-        alone, together = await cpu_ratio(url, pid, 4 if quick else 60)
+        alone, together = await cpu_ratio(url, pid, 3 if quick else 60)
         resident_after = resident_mb(pid)
     return {
         "page_seconds": round(statistics.median(pages), 3),

@@ -17,6 +17,7 @@ from poller.cli_options import load_or_exit
 from poller.cli_run import run_daemon
 from poller.config import Configuration
 from poller.free_ports import free_port
+from poller.lab.service_ports import free_shift, shifted
 from poller.log import start_logging
 
 _START_SECONDS = 60.0
@@ -43,13 +44,14 @@ def demo(
     signal.signal(signal.SIGHUP, lambda _number, _frame: os.kill(os.getpid(), signal.SIGTERM))
     configuration = load_or_exit(laid.config)
     _invent_past(laid, days)
-    configuration = on_free_ports(configuration)
+    services_by = free_shift(configuration.estate)
+    configuration = on_free_ports(configuration, services_by)
     start_logging()
     with ExitStack() as stack:
         stack.callback(typer.echo, "The demo has stopped.")
         _start(
             stack,
-            laid.lab(configuration.estate.polling.port, configuration.estate.notifications.port),
+            laid.lab(configuration.estate.polling.port, configuration.estate.notifications.port, services_by),
             "the simulated network",
         )
         if laid.snmpd is not None:
@@ -73,9 +75,12 @@ def _invent_past(laid: layout.Demo, days: int) -> None:
     laid.mark_past()
 
 
-def on_free_ports(configuration: Configuration) -> Configuration:
-    """The same configuration with wall and agents on ports that nobody else has, and mails that lead to that wall."""
-    estate = configuration.estate
+def on_free_ports(configuration: Configuration, services_by: int = 0) -> Configuration:
+    """The same configuration with wall and agents on ports that nobody else has, and mails that lead to that wall.
+
+    services_by: how many ports higher the services are.
+    """
+    estate = shifted(configuration.estate, services_by)
     wall = estate.wall.model_copy(update={"port": free_port(estate.wall.port)})
     wall_url = f"http://{wall.listen}:{wall.port}"
     mail = estate.mail.model_copy(update={"wall_url": wall_url})

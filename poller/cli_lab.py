@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from poller.lab.history import Wish, invent
 from poller.lab.scenario import Notifications, Scenario, Step
 from poller.lab.scenario_file import load_scenario
 from poller.lab.server import CannotSimulate, Lab, LabOptions, simulated
+from poller.lab.service_ports import shifted
 from poller.secrets import SecretUnavailable
 from poller.storage.parquet import ParquetStore
 
@@ -45,6 +47,9 @@ def lab(
         str | None, typer.Option("--community", help="Answered by every agent, besides the estate's credentials.")
     ] = None,
     notify: Annotated[str | None, typer.Option("--notify", help="ADDRESS:PORT that traps are sent to.")] = None,
+    service_ports_by: Annotated[
+        int, typer.Option("--service-ports-by", min=0, max=50_000, help="Serve every service so many ports higher.")
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other noise in the traffic.")] = 0,
 ) -> None:
     """Run agents for every device of the estate until interrupted; one line says that they are ready."""
@@ -66,7 +71,8 @@ def lab(
     recordings = {device: folder / file for device, file in play.recordings.items()}
     options = LabOptions(port, community, seed, recordings, notifications=to, services=True)
     try:
-        uvloop.run(_run(configuration, options, play, speed))
+        served = replace(configuration, estate=shifted(configuration.estate, service_ports_by))
+        uvloop.run(_run(served, options, play, speed))
     except (CannotSimulate, SecretUnavailable, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from poller.cli_options import JsonOption, LangOption, language, load_or_exit
-from poller.estate import Service
 from poller.questions import ask_service
 from poller.secrets import SecretReference, SecretUnavailable
+from poller.service import Service
 from probes.errors import BadQuestion
 from probes.result import ProbeResult, Question, ServiceState
 from probes.sentences import PHASES

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
+from poller.cli_options import ConfigurationOption, JsonOption, language, load_or_exit
 from poller.config import Configuration
 from poller.failover import FailoverRecord, Recorder
 from poller.failover_page import FailoverPage
@@ -43,7 +43,7 @@ def rehearse(  # noqa: PLR0917 - a command has as many options as its users need
         Path | None, typer.Option("--out", "-o", help="File of the record: .md, .html (to print) or .json.")
     ] = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    lang: Annotated[str | None, typer.Option("--lang", help="Of the record: ja, unless it is en.")] = None,
 ) -> None:
     """Watch a redundant group at ten echoes a second while it is switched, and record what its users lost."""
     words = "ja" if lang is None else language(lang)

@@ -15,6 +15,7 @@ from poller.alerts.records import AuditEntry
 from poller.cli_incidents import inquiry_of, login, origin
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.wall.address import wall_url
 
 _PERIOD_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
@@ -39,7 +40,7 @@ def traps(
     estate = configuration.estate
     words = language(lang)
     zone = ZoneInfo(estate.organisation.timezone)
-    base = (url or f"http://{estate.wall.listen}:{estate.wall.port}").rstrip("/")
+    base = (url or wall_url(estate.wall)).rstrip("/")
     since = 0
     while True:
         try:

@@ -62,12 +62,16 @@ class Demo:
     snmpd: tuple[str, ...] | None
     lock: IO[bytes]
 
-    def lab(self, port: int, notifications_port: int) -> tuple[str, ...]:
-        """The command that simulates the network, every agent on this UDP port; its notifications go to the other."""
+    def lab(self, port: int, notifications_port: int, services_by: int) -> tuple[str, ...]:
+        """The command that simulates the network, every agent on this UDP port; its notifications go to the other.
+
+        services_by: how many ports higher than configured its services are.
+        """
         scenario = self.config / "scenario.yaml"
         extra = ("--scenario", str(scenario)) if scenario.is_file() else ()
         command = (sys.executable, "-m", "poller.cli", "lab", "-c", str(self.config), "--port", str(port))
-        return (*command, *extra, "--notify", f"127.0.0.1:{notifications_port}")
+        services = ("--service-ports-by", str(services_by))
+        return (*command, *extra, "--notify", f"127.0.0.1:{notifications_port}", *services)
 
     def history(self, days: int) -> tuple[str, ...]:
         """The command that invents so many days of the past, the same ones at every call."""

@@ -91,7 +91,7 @@ class FailoverPage:
 
     def _result(self) -> Section:
         record = self._record
-        members = self._say("、", ", ").join(self._names(member) for member in record.members)
+        members = self._say("、", "; ").join(self._names(member) for member in record.members)
         start, end = self._clock(record.started_ns, "%Y-%m-%d %H:%M:%S"), self._clock(record.ended_ns, "%H:%M:%S")
         rows: list[tuple[str, ...]] = [
             (self._say("項目", "item"), self._say("結果", "result")),

@@ -12,8 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from poller.alerts.subjects import Subject
-from poller.estate import Estate, Service
+from poller.estate import Estate
 from poller.log import tell
+from poller.service import Service
 from probes.errors import LocalError
 from probes.path import HTTPS_PORT, TRACEROUTE_PORT, Path, PathQuestion, trace_path
 

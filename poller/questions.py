@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from poller.estate import Service
 from poller.secrets import SecretUnavailable
+from poller.service import Service
 from probes.result import ProbeResult, Question, ServiceState, Trace
 from probes.services import probe_service
 

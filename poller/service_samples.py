@@ -5,9 +5,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from poller.alerts.calendar import is_open
-from poller.estate import Calendar, Service
+from poller.estate import Calendar
 from poller.readings import MAINTENANCE
 from poller.sample import FieldValue, Quality, Sample
+from poller.service import Service
 from poller.service_states import Told
 from probes.result import ServiceState
 

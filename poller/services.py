@@ -15,12 +15,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from poller.alerts.subjects import Subject
-from poller.estate import Calendar, Estate, Service
+from poller.estate import Calendar, Estate
 from poller.log import tell
 from poller.questions import ask_service, not_asked, question_of
 from poller.rounds import nap
 from poller.sample import Sample
 from poller.schedule import SECOND_NS, Due, Schedule
+from poller.service import Service
 from poller.service_samples import service_sample, suppressed_sample
 from poller.service_states import Check, Decision, Reason, Standing, Told, advance, repeat_ns
 from probes.result import ProbeResult, ServiceState

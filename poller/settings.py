@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 from poller.secrets import SecretReference
-from poller.units import Duration, Volume
+from poller.units import Duration, Ratio, Volume
 
 Id: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """Lower case romanised: "tsu", "fw-1"; it is a tag in every store, so it should outlive names."""
@@ -76,6 +76,8 @@ Whole: TypeAlias = Annotated[int, BeforeValidator(parse_number)]
 Positive: TypeAlias = Annotated[float, Field(gt=0), BeforeValidator(parse_number)]
 Period: TypeAlias = Annotated[Duration, Field(gt=0)]
 """A duration that is not nothing."""
+Share: TypeAlias = Annotated[Ratio, Field(le=1)]
+"""A ratio that cannot be above the whole."""
 Port: TypeAlias = Annotated[Whole, Field(ge=1, le=65535)]
 
 

@@ -19,7 +19,6 @@ SMALLEST_PAYLOAD: Final = TOKEN_OCTETS + 4
 
 _HEADER_OCTETS: Final = 8
 _SHORTEST: Final = _HEADER_OCTETS + SMALLEST_PAYLOAD
-_SEQUENCE_AT: Final = _HEADER_OCTETS + TOKEN_OCTETS
 _IPV4_SMALLEST: Final = 20
 _IPV6_HEADER: Final = 40
 
@@ -28,8 +27,8 @@ _REQUEST_V6, _REPLY_V6 = 128, 129
 _REFUSALS_V4: Final = frozenset({3, 11})  # destination unreachable, time exceeded
 _REFUSALS_V6: Final = frozenset({1, 3})  # the same of RFC 4443
 
-_pack_sequences: Final = struct.Struct("!HHH").pack_into
-_pack_long: Final = struct.Struct("!I").pack_into
+_pack_changes: Final = struct.Struct(f"!HHH{TOKEN_OCTETS}sI").pack_into
+"""Sum, identifier, sequence, token, sequence: what changes, and what stands between, in one call."""
 _unpack_echo: Final[Callable[[bytes, int], tuple[bytes, int]]] = struct.Struct(f"!{TOKEN_OCTETS}sI").unpack_from
 
 
@@ -65,13 +64,14 @@ class PreparedEcho:
     payload_octets: what follows the 8-octet ICMP header, at least SMALLEST_PAYLOAD.
     """
 
-    __slots__ = ("_identifier", "_octets", "_sum")
+    __slots__ = ("_identifier", "_octets", "_sum", "_token")
 
     def __init__(self, *, ipv6: bool, identifier: int, token: bytes, payload_octets: int) -> None:
         padding = bytes(index & 0xFF for index in range(payload_octets - SMALLEST_PAYLOAD))
         request = _REQUEST_V6 if ipv6 else _REQUEST_V4
         self._octets = bytearray(struct.pack("!BBHHH", request, 0, 0, identifier, 0) + token + bytes(4) + padding)
         self._identifier = identifier
+        self._token = token
         self._sum = _sum_of_words(self._octets)
 
     def numbered(self, sequence: int) -> bytearray:
@@ -84,8 +84,7 @@ class PreparedEcho:
         total = (total & 0xFFFF) + (total >> 16)
         total = (total & 0xFFFF) + (total >> 16)
         octets = self._octets
-        _pack_sequences(octets, 2, total ^ 0xFFFF, self._identifier, low)
-        _pack_long(octets, _SEQUENCE_AT, sequence)
+        _pack_changes(octets, 2, total ^ 0xFFFF, self._identifier, low, self._token, sequence)
         return octets
 
 

@@ -112,6 +112,7 @@ async def test_minutes_of_one_target_follow_one_another_without_gap():
 
 @needs_ipv6
 async def test_both_families_of_one_device_are_probed_apart():
+    """(R38)"""
     both = [EchoTarget("fw-1", IPv4Address("127.0.0.1")), EchoTarget("fw-1-v6", IPv6Address("::1"))]
     async with probing(both) as (_, told):
         await told.until(EchoUp, 2)

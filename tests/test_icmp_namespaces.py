@@ -142,7 +142,7 @@ async def probing(
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("chance_in_1000", [0, 10, 100])
 async def test_every_request_that_the_far_side_lost_is_counted_and_no_other(pair, version, chance_in_1000):
-    """A loss in a row of six at 10 % is one in a million: nothing is declared down."""
+    """Lost is exactly what was dropped (R36); six in a row at 10 % is one in a million: nothing is declared down."""
     async with probing(pair, targets(40, version)) as told:
         with pair.losing(chance_in_1000) as end_loss:
             await told.slots(4)
@@ -188,6 +188,7 @@ async def test_a_source_address_that_is_not_ours_is_a_failure_to_send(pair):
 
 
 async def test_a_dead_target_is_declared_down_within_15_s_by_the_default_plan_and_its_return_is_told(pair):
+    """(R37)"""
     async with probing(pair, targets(3), EchoPlan()) as told:
         with pair.losing(1000):
             died_ns = time.time_ns()
@@ -250,7 +251,7 @@ async def test_losing_everything_is_a_ratio_of_one(pair):
 
 
 async def test_a_router_that_refuses_is_told_apart_from_silence(pair):
-    """Linux refuses five in a row and one a second from then on; the others go unanswered."""
+    """Lost and refused are two outcomes (R36). Linux refuses five in a row, and one a second from then on."""
     pair.far.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
     pair.far.ip("route", "add", "unreachable", "10.10.0.0/24")
     pair.near.ip("route", "add", "10.10.0.0/24", "via", "10.9.0.2")
@@ -267,6 +268,7 @@ async def test_a_router_that_refuses_is_told_apart_from_silence(pair):
 
 
 async def test_our_own_cable_gone_is_a_failure_to_send_and_accuses_no_target(pair):
+    """(R36)"""
     async with probing(pair, targets(2)) as told:
         pair.near.ip("link", "set", "cable", "down")
         await told.slots(6)

@@ -221,6 +221,7 @@ def test_a_doubt_before_the_first_answer_still_tells_that_it_is_up():
 
 
 def test_one_lost_echo_in_a_hundred_never_declares_anything():
+    """(R37)"""
     assert events(("a" * 99 + "l") * 200) == [EchoUp("fw-1", 0, 0)]
 
 

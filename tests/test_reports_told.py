@@ -22,10 +22,13 @@ from poller.reports.figures import series_of, traffic_of
 from poller.reports.formats import Writer
 from poller.reports.gather import gather, gather_shared
 from poller.reports.making import Order, make, settled_name
+from poller.reports.monthcaps import month_cap_tables, month_uses
 from poller.reports.network import network_report
+from poller.reports.parties import burst_table
 from poller.reports.periods import Kind, Period
 from poller.reports.reading import Records
 from poller.reports.telling import Teller
+from poller.reports.tenantfigures import bursts_of
 from poller.schema import SCHEMA
 from poller.storage.history import open_history
 from poller.storage.parquet import ParquetStore
@@ -70,7 +73,7 @@ tenants:
   kou:
     name: {ja: 甲市, en: Kou City}
     attachments: [{line: internet, device: fw-1, interface: vlan1}]
-    caps: [{line: internet, sustained_rate: 100M}]
+    caps: [{line: internet, sustained_rate: 100M, burst_rate: 480M, monthly_volume: 50TB, percentile_95: 400M}]
 services:
   web: {name: {ja: 閲覧, en: web}, kind: http, target: "http://127.0.0.1/", availability: 99.9%}
 rules:
@@ -292,6 +295,38 @@ def test_changes_since_the_report_before_are_told_and_a_renamed_interface_keeps_
 )
 def test_how_long_something_lasted_is_rounded_to_minutes_from_an_hour_on(seconds: float, ja: str, en: str) -> None:
     assert (ja, en) == tuple(Writer(lang, "Asia/Tokyo").duration(seconds) for lang in ("ja", "en"))
+
+
+def test_caps_of_a_month_are_held_against_each_month(estate: Estate) -> None:
+    """(R64)"""
+    total = [growing(slot) for slot in range(DAYS * SLOTS_A_DAY)]
+    series = series_of((rows("tenant_5m", {"tenant": "kou", "line": "internet"}, total),))
+    uses = month_uses(estate, ("kou", "internet"), [traffic_of(series, month) for month in HALF.months], HALF)
+    volumes = [use for use in uses if not use.way]
+    june = range(61 * SLOTS_A_DAY, 91 * SLOTS_A_DAY)
+    assert sum(2 * growing(slot) * MBPS * 300 // 8 for slot in june) == volumes[2].value
+    assert [50_000_000_000_000] * 6 == [use.limit for use in volumes]
+    percentiles = {(use.month.first.month, use.way): use for use in uses if use.way}
+    assert [389 * MBPS, False] == [percentiles[6, "in"].value, percentiles[6, "in"].ratio > 1]
+    assert [420 * MBPS, True] == [percentiles[7, "out"].value, percentiles[7, "out"].ratio > 1]
+    tables = list(month_cap_tables(uses, Teller(estate, "ja"), with_tenant=True))
+    assert ["volume-caps", "percentile-caps"] == [each.name for each in tables if isinstance(each, Table)]
+    assert [6, 12] == [len(each.rows) for each in tables if isinstance(each, Table)]
+
+
+def test_minutes_above_a_burst_cap_are_counted_with_the_highest(estate: Estate) -> None:
+    """(R64)"""
+    total = [growing(slot) for slot in range(DAYS * SLOTS_A_DAY)]
+    series = series_of((rows("tenant_5m", {"tenant": "kou", "line": "internet"}, total),))
+    into, out = bursts_of(estate, ("kou", "internet"), series, HALF)
+    assert ("in", "out") == (into.direction, out.direction)
+    above = [slot for slot, rate in enumerate(total) if rate > 480]
+    assert (len(above), 482 * MBPS) == (into.windows, into.value)
+    assert HALF.start_ns + 182 * SLOTS_A_DAY * SLOT_NS == into.time_ns
+    assert [] == bursts_of(estate, ("kou", "internet"), series, MAY)
+    assert ("甲市", "インターネット", "下り", 576, 482 * MBPS) == burst_table(
+        [into], Teller(estate, "ja"), with_tenant=True
+    ).rows[0][:5]
 
 
 def test_the_logo_lies_beside_the_configuration_and_comes_on_the_cover(folder: Path, tmp_path: Path) -> None:

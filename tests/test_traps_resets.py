@@ -1,5 +1,13 @@
 """What is remembered of senders whose clock went back: bounded, and no longer than it matters."""
 
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from poller.alerts.inquiry import Inquiry
+from poller.alerts.store import Store
+from poller.cli import app
 from traps.resets import FORGOTTEN_SECONDS, RESETS_MOST, Resets
 
 
@@ -36,3 +44,26 @@ def test_memory_is_bounded() -> None:
         resets.note(b"%d" % number, (1, 10), (5, 1000), 100.0)
     assert RESETS_MOST == len(resets)
     assert b"5" == next(iter(resets)).engine_id
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A configuration whose daemon has run."""
+    (tmp_path / "hinomi.yaml").write_text("organisation: {name: Ours}\nstorage: {directory: state}\n", encoding="utf-8")
+    (tmp_path / "state").mkdir()
+    Store(tmp_path / "state" / "alerts.sqlite").close()
+    return tmp_path
+
+
+def test_accepting_an_engine_is_a_command_in_the_audit(network: Path) -> None:
+    done = CliRunner().invoke(app, ["traps", "-c", str(network), "--accept", "80001F88"])
+    assert (0, "80001f88: its next authentic message sets its clock\n") == (done.exit_code, done.output)
+    (entry,) = Inquiry(network / "state").audit(5)
+    assert ("accept_engine", "80001f88") == (entry.action, entry.target)
+
+
+@pytest.mark.parametrize("engine", ["80001f8", "engine", ""])
+def test_what_is_no_engine_id_is_said_in_one_sentence(network: Path, engine: str) -> None:
+    done = CliRunner().invoke(app, ["traps", "-c", str(network), "--accept", engine])
+    said = f"{engine!r} is no engine id: write its hexadecimal digits as the page shows them\n"
+    assert (2, said) == (done.exit_code, done.stderr)

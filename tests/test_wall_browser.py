@@ -270,3 +270,24 @@ async def test_on_a_busy_day_nothing_is_cut(browser: Browser, live: LiveState, s
         bottom = await wall.page.evaluate("document.querySelector('#chart').getBoundingClientRect().bottom")
         canvas = await wall.page.evaluate("document.querySelector('#chart canvas').getBoundingClientRect().bottom")
         assert canvas <= bottom + 1
+
+
+async def test_of_seventy_circuits_and_forty_four_sites_nothing_is_cut_and_the_broken_one_is_first(
+    browser: Browser,
+) -> None:
+    """The city hall's wall; of a crowd the well are counted, and whatever is not well is drawn."""
+    live = LiveState(load(PREFECTURE.parent / "cityhall").estate)
+    broken = list(live.estate.circuits)[-1]
+    async with shown(browser, live) as wall:
+        busy(live, wall.now_ns())
+        live.show_states(
+            {key: ("down" if key == broken else "up", "its interface is down") for key in live.estate.circuits}
+        )
+        await expect(wall.page.locator("#circuit-row a").first).to_have_attribute("href", f"/circuit/{broken}")
+        await expect(wall.page.locator("#circuit-row .count")).to_contain_text("正常 69／全 70 回線")
+        await expect(wall.page.locator(".circuit .why")).to_have_text("インターフェースがダウンしています")
+        assert (44, 12) == (await wall.page.locator(".tenant").count(), await wall.page.locator(".circuit").count())
+        await expect(wall.page.locator("#chart canvas")).to_have_count(1)
+        if artefacts := os.environ.get("WALL_SCREENSHOTS"):
+            await wall.page.screenshot(path=f"{artefacts}/wall-cityhall.png")
+        assert [] == await wall.page.evaluate(CUT)

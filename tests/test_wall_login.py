@@ -23,6 +23,7 @@ from poller.secrets import Secret, SecretUnavailable
 from poller.settings import Name
 from poller.storage.history import open_history
 from poller.wall.access import ROUTES
+from poller.wall.address import wall_url
 from poller.wall.live import LiveState
 from poller.wall.login import COOKIE, TOKEN_HEADER, Login
 from poller.wall.passwords import hash_password, totp, totp_key
@@ -168,6 +169,19 @@ async def test_without_a_login_there_is_nothing_but_the_door(behind: Behind, cli
     for open_ in ("/login", "/static/login.js", "/healthz"):
         assert 200 == (await visit.ask("GET", open_)).status
     assert (401, 401) == tuple([(await visit.ask(m, "/api/v1/nothing")).status for m in ("GET", "DELETE")])
+
+
+async def test_whoever_watches_the_daemon_needs_no_tls_to_see_that_it_lives(behind: Behind, client) -> None:
+    visit = Visit(behind, client)
+    from_elsewhere = {"X-Forwarded-For": "198.51.100.7"}
+    paths = ("/healthz", "/readyz", "/login", "/api/v1/wall")
+    assert [200, 503, 403, 403] == [(await visit.ask("GET", path, **from_elsewhere)).status for path in paths]
+
+
+def test_the_address_of_a_wall_with_a_certificate_is_https(prefecture: Estate) -> None:
+    wall = prefecture.wall.model_copy(update={"port": 8480})
+    assert "http://127.0.0.1:8480" == wall_url(wall)
+    assert "https://127.0.0.1:8480" == wall_url(wall.model_copy(update={"certificate": "wall.pem", "key": "wall.key"}))
 
 
 async def test_a_tenant_is_shown_itself_and_nothing_of_any_other(behind: Behind, client) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
+from poller.estate import Circuit, Device, Estate, LineGroup, Tenant
 from poller.sample import Sample
+from poller.service import Service
 from poller.tenants import UNATTRIBUTED
 
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from poller.config.places import Path_
-from poller.estate import Estate, Service
+from poller.estate import Estate
 from poller.questions import question_of
+from poller.service import Service
 from probes.errors import BadQuestion
 from probes.services import PROBES
 

@@ -5,10 +5,11 @@ from typing import Final
 
 import polars as pl
 
-from poller.estate import Device, Estate, Service
+from poller.estate import Device, Estate
 from poller.lab.past import SLOT_NS, SLOT_SECONDS, SLOTS_A_DAY, Past, Span
 from poller.lab.traffic import Shape, activity
 from poller.lab.vitals import SESSION_SECONDS, SESSIONS_SHARE, Vitals, usual_uptime_seconds
+from poller.service import Service
 
 _NEAR_SECONDS, _FAR_SECONDS = 0.0006, 0.0085
 _POLL_SECONDS: Final = 0.04

@@ -23,8 +23,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from poller.estate import Estate, Service
+from poller.estate import Estate
 from poller.lab.authority import Authority
+from poller.service import Service
 from probes.ntp_packet import encode_reply
 from probes.target import split_target
 

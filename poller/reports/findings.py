@@ -12,6 +12,7 @@ from poller.reports.coverage import missing_sentence
 from poller.reports.document import Form, Mark
 from poller.reports.figures import WAYS
 from poller.reports.gather import Gathered, LineFigures
+from poller.reports.monthcaps import MonthUse, month_uses
 from poller.reports.parties import SLOW_SECONDS, cap_use
 from poller.reports.periods import era_month
 from poller.reports.standins import StandIn
@@ -180,8 +181,36 @@ def _tenants(gathered: Gathered, teller: Teller) -> Iterator[Finding]:
                 f"percentile {share} of the cap).",
             ),
         )
-    if gathered.tenants and not over:
+    exceeded = [
+        use
+        for each in gathered.tenants
+        for use in month_uses(gathered.estate, (each.tenant, each.line), each.months, gathered.period)
+        if use.ratio > 1
+    ]
+    for each_use in exceeded:
+        yield _month_exceeded(each_use, gathered, teller)
+    if gathered.tenants and not over and not exceeded:
         yield Finding(Mark.GOOD, say("上限を超えた接続団体はありません。", "No tenant was above its cap."))
+
+
+def _month_exceeded(use: MonthUse, gathered: Gathered, teller: Teller) -> Finding:
+    say = teller.say
+    name, line, month = teller.tenant(use.tenant), teller.line(use.line), use.month.label(teller.lang)
+    form = Form.RATE if use.way else Form.VOLUME
+    got, limit = teller.writer.value(use.value, form), teller.writer.value(use.limit, form)
+    what = say("95パーセンタイル値", "95th percentile") if use.way else say("通信量", "volume")
+    return Finding(
+        Mark.WARNING,
+        say(
+            f"{name}の{month}の{what}（{line}）は{got}で、上限{limit}を超えました。",
+            f"{name}: {what} of {month} on {line} was {got}, above the cap of {limit}.",
+        ),
+        say(
+            f"{name}と、月の上限（{line}、{month}は{got}／上限{limit}）について{_next(gathered, teller)}までに"
+            "ご協議ください。",
+            f"Talk with {name} by {_next(gathered, teller)} about its monthly cap ({line}, {month}: {got} of {limit}).",
+        ),
+    )
 
 
 def _devices(gathered: Gathered, teller: Teller) -> Iterator[Finding]:

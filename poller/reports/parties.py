@@ -1,7 +1,7 @@
 """The parts about tenants, devices, services, faults and the service level. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from poller.alerts.dependencies import Dependencies
 from poller.reports.document import Block, Cell, Column, Form, Heading, Mark, Paragraph, Table
@@ -10,8 +10,9 @@ from poller.reports.figures import WAYS, change_ratio
 from poller.reports.gather import Gathered
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
+from poller.reports.monthcaps import month_cap_tables, month_uses
 from poller.reports.telling import MOST_ROWS, Teller, mark_of, provisional
-from poller.reports.tenantfigures import TenantFigures, Violation
+from poller.reports.tenantfigures import Burst, TenantFigures, Violation
 
 SLOW_SECONDS, VERY_SLOW_SECONDS = 3.0, 5.0
 _CPU_DESIGN = 0.8
@@ -58,6 +59,16 @@ def tenant_blocks(gathered: Gathered, teller: Teller) -> Iterator[Block]:
             "p95: all lines together; the highest use of a cap is the 95th percentile over it, line by line.",
         ),
     )
+    uses = [
+        use
+        for each in gathered.tenants
+        for use in month_uses(gathered.estate, (each.tenant, each.line), each.months, gathered.period)
+    ]
+    top = sorted(uses, key=lambda each: -each.ratio)[:MOST_ROWS]
+    yield from month_cap_tables(top, teller, with_tenant=True)
+    bursts = [burst for each in gathered.tenants for burst in each.bursts]
+    if bursts:
+        yield burst_table(bursts, teller, with_tenant=True)
     yield from _violations([v for each in gathered.tenants for v in each.violations], teller)
 
 
@@ -81,6 +92,36 @@ def _violations(found: list[Violation], teller: Teller) -> Iterator[Block]:
         yield Paragraph(say("上限を超えた接続団体はありません。", "No tenant was above its cap."))
         return
     yield violation_table(found, teller, with_tenant=True)
+
+
+def burst_table(found: Sequence[Burst], teller: Teller, *, with_tenant: bool) -> Table:
+    """Burst caps that minutes were above, most often first."""
+    say = teller.say
+    return Table(
+        "bursts",
+        say("短時間の上限の超過（1分平均）", "Above the burst cap (minutes)"),
+        (
+            *((Column(say("接続団体", "tenant"), wide=True),) if with_tenant else ()),
+            Column(say("回線", "line"), wide=True),
+            Column(say("方向", "way")),
+            Column(say("超過のあった5分枠", "windows of 5 min"), Form.COUNT),
+            Column(say("最大の1分平均", "highest minute"), Form.RATE),
+            Column(say("その5分枠", "in the window of"), Form.MOMENT),
+            Column(say("上限", "cap"), Form.RATE),
+        ),
+        tuple(
+            (
+                *((teller.tenant(each.tenant),) if with_tenant else ()),
+                teller.line(each.line),
+                teller.short_way(each.direction),
+                each.windows,
+                each.value,
+                each.time_ns,
+                each.limit,
+            )
+            for each in sorted(found, key=lambda each: (-each.windows, each.tenant, each.line))
+        ),
+    )
 
 
 def violation_table(found: list[Violation], teller: Teller, *, with_tenant: bool) -> Table:

@@ -30,6 +30,19 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Burst:
+    """How many windows of five minutes had a minute above a burst cap; the highest minute, and its window."""
+
+    tenant: str
+    line: str
+    direction: str
+    windows: int
+    value: float
+    time_ns: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class TenantFigures:
     """One tenant on one line ("total": all). caps: sustained bits per second by direction; months: each by itself.
 
@@ -43,8 +56,8 @@ class TenantFigures:
     months: tuple[Traffic, ...]
     days: Mapping[str, list[DayLine]]
     caps: Mapping[str, int]
-    monthly_cap: int | None
     violations: tuple[Violation, ...]
+    bursts: tuple[Burst, ...]
 
 
 def in_parts(ids: list[str], period: Period) -> list[list[str]]:
@@ -71,7 +84,7 @@ def tenant_figures(
             series = rows.pop((id_, line), None)
             if series is None:
                 continue
-            caps, monthly = caps_of(estate, id_, line)
+            caps = caps_of(estate, id_, line)
             found.append(
                 TenantFigures(
                     tenant=id_,
@@ -81,26 +94,38 @@ def tenant_figures(
                     months=tuple(traffic_of(series, month) for month in period.months),
                     days={way: day_lines(series, way, period) for way in WAYS},
                     caps=caps,
-                    monthly_cap=monthly,
+                    bursts=tuple(bursts_of(estate, (id_, line), series, period)),
                     violations=tuple(_violations(series, id_, line, caps, period)),
                 )
             )
     return found
 
 
-def caps_of(estate: Estate, tenant: str, line: str) -> tuple[dict[str, int], int | None]:
-    """The sustained caps of a tenant on a line by direction, and its cap on a month's octets."""
+def caps_of(estate: Estate, tenant: str, line: str) -> dict[str, int]:
+    """The sustained caps of a tenant on a line by direction, bits per second."""
     sustained: dict[str, int] = {}
-    monthly: int | None = None
     for cap in estate.tenants[tenant].caps:
-        if (cap.line or "total") != line:
+        if (cap.line or "total") != line or cap.sustained_rate is None:
             continue
         for way in WAYS if cap.direction == "each" else (cap.direction,):
-            if cap.sustained_rate is not None:
-                sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
-        if cap.monthly_volume is not None:
-            monthly = min(cap.monthly_volume, monthly or cap.monthly_volume)
-    return sustained, monthly
+            sustained[way] = min(cap.sustained_rate, sustained.get(way, cap.sustained_rate))
+    return sustained
+
+
+def bursts_of(estate: Estate, place: tuple[str, str], series: Series, period: Period) -> list[Burst]:
+    """Every burst cap that a minute was above; place: tenant and line."""
+    inside = series.within(period.start_ns, period.end_ns)
+    found: list[Burst] = []
+    for cap in estate.tenants[place[0]].caps:
+        if (cap.line or "total") != place[1] or cap.burst_rate is None:
+            continue
+        for way in WAYS if cap.direction == "each" else (cap.direction,):
+            above = np.flatnonzero(inside.maxima[way] > cap.burst_rate)
+            if above.size:
+                at = int(above[np.argmax(inside.maxima[way][above])])
+                highest, when = float(inside.maxima[way][at]), int(inside.time_ns[at])
+                found.append(Burst(*place, way, above.size, highest, when, cap.burst_rate))
+    return found
 
 
 def _violations(series: Series, tenant: str, line: str, caps: Mapping[str, int], period: Period) -> list[Violation]:

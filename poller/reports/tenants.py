@@ -13,7 +13,8 @@ from poller.reports.figures import WAYS
 from poller.reports.incidents import PastIncident, touched_tenants
 from poller.reports.levels import level_cell
 from poller.reports.lines import days_chart, months_table
-from poller.reports.parties import percentile_of, violation_table
+from poller.reports.monthcaps import month_cap_tables, month_uses
+from poller.reports.parties import burst_table, percentile_of, violation_table
 from poller.reports.periods import Kind, Period
 from poller.reports.telling import Teller, mark_of, provisional
 from poller.reports.tenantfigures import TenantFigures
@@ -162,10 +163,22 @@ def _lines(report: TenantReport, teller: Teller) -> Iterator[Block]:
             limits = () if cap is None else ((say("上限", "cap"), float(cap)),)
             yield days_chart(f"{each.line}-{way}", name, way, each.days[way], limits, teller)
         yield months_table(f"months-{each.line}", each.months, report.period, teller)
+    uses = [
+        use
+        for each in report.lines
+        for use in month_uses(report.estate, (report.tenant, each.line), each.months, report.period)
+    ]
+    if uses:
+        yield Heading(say("月ごとの上限", "Caps of a month"))
+        yield from month_cap_tables(uses, teller, with_tenant=False)
     violations = [violation for each in report.lines for violation in each.violations]
-    if violations:
+    bursts = [burst for each in report.lines for burst in each.bursts]
+    if violations or bursts:
         yield Heading(say("上限の超過", "Above the cap"))
+    if violations:
         yield violation_table(violations, teller, with_tenant=False)
+    if bursts:
+        yield burst_table(bursts, teller, with_tenant=False)
 
 
 def _services(report: TenantReport, teller: Teller) -> Iterator[Block]:

@@ -54,6 +54,8 @@ ROUTES: Final[Mapping[Route, frozenset[UserRole]]] = {
     ("POST", "/api/v1/maintenance/{id}/end"): _OPERATORS,
 }
 """By method and path, who may ask; OPEN: also who is not logged in. HEAD is as GET."""
+HEALTH: Final = frozenset[Route]((("GET", "/healthz"), ("GET", "/readyz")))
+"""Answered to whoever watches this daemon, without TLS too: they tell nothing but whether it lives."""
 
 
 def is_open(route: Route) -> bool:

@@ -7,4 +7,5 @@ def wall_url(wall: Wall) -> str:
     """Its URL; a wall that listens on every address is asked on loopback."""
     address = wall.listen
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(address), str(address))  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{wall.port}" if ":" in host else f"http://{host}:{wall.port}"
+    scheme = "http" if wall.certificate is None else "https"
+    return f"{scheme}://[{host}]:{wall.port}" if ":" in host else f"{scheme}://{host}:{wall.port}"

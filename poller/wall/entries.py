@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
-from poller.estate import Circuit, Device, Estate, LineGroup, Service, Tenant
+from poller.estate import Circuit, Device, Estate, LineGroup, Tenant
 from poller.sample import Quality
+from poller.service import Service
 from poller.settings import Name
 from poller.tenants import TOTAL
 

@@ -23,7 +23,7 @@ from poller.alerts.records import AuditEntry
 from poller.log import tell
 from poller.people import User
 from poller.settings import Wall
-from poller.wall.access import Asked, Route, client_address, is_open, may, refusal
+from poller.wall.access import HEALTH, Asked, Route, client_address, is_open, may, refusal
 from poller.wall.attempts import Attempts, names_of
 from poller.wall.passwords import accepted_step, fits, totp_key
 from poller.wall.sessions import Session, named_user, opened, request_token, seal
@@ -112,11 +112,11 @@ class Login:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer, or say why not; a page that needs a login leads there."""
         asked = _asked(request)
+        route = _route(request)
         why = refusal(asked, self._wall)
-        if why is not None:
+        if why is not None and route not in HEALTH:
             return answer({"error": why}, status=403)
         request[_ADDRESS] = client_address(asked, self._wall)
-        route = _route(request)
         if not self._wall.asks_for_login or (route is not None and is_open(route)):
             return await handler(request)
         visitor = self._visitor(request)

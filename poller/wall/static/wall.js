@@ -79,6 +79,7 @@ function limitLines(group) {
   const committed = (state.sections.line_groups ?? []).filter((other) => group.members.includes(other.id)).map((other) => other.committed);
   const each = committed.length > 1 && committed.every((value) => value && value === committed[0]) ? committed[0] : null;
   if (each) lines.push([each, t("committed_each")]);
+  else if (group.committed === group.ceiling) lines[0][1] = `${t("committed")}${t("comma")}${t("ceiling")}`;
   else if (group.committed) lines.push([group.committed, t("committed")]);
   return lines;
 }
@@ -120,7 +121,7 @@ function drawChart() {
   const top = Math.max(group.ceiling * 1.12, ...data[1], ...data[2]);
   const options = {
     width: box.clientWidth, height: box.clientHeight, cursor: { show: false }, legend: { show: false },
-    hooks: { draw: [mark] }, padding: [16 * scale, 8 * scale, 0, 0],
+    hooks: { draw: [mark] }, padding: [16 * scale, 30 * scale, 0, 0],
     scales: { x: { time: true, range: () => [now() / 1000 - 21600, now() / 1000] }, y: { range: [0, top] } },
     axes: [
       { stroke: soft, font, size: 36 * scale, space: 80 * scale, grid: { stroke: edge, width: 2 * scale }, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Tokyo" })) },
@@ -160,11 +161,36 @@ function incidentTile(incident) {
   return tile;
 }
 
+function circuitWord(circuit) {
+  if (isOld(circuit)) return "state_unknown";
+  if (circuit.state !== "up") return circuit.state ?? "state_unknown";
+  return (circuit.active ?? circuit.preferred === "active") ? "active" : "standby";
+}
+
+// Of many circuits those that are not well, then the largest, and how many are well; nothing that is well moves about.
+const CIRCUIT_TILES = 12;
+function drawCircuits() {
+  const circuits = state.sections.circuits ?? [];
+  const tiles = circuits.map(circuitTile);
+  if (circuits.length > CIRCUIT_TILES) {
+    const well = circuits.filter((circuit) => ["active", "standby"].includes(circuitWord(circuit)));
+    const ill = circuits.filter((circuit) => !well.includes(circuit));
+    const largest = [...well].sort((one, other) => other.ceiling - one.ceiling);
+    const shown = [...ill, ...largest].slice(0, CIRCUIT_TILES - 1);
+    const count = element("div", "circuit count");
+    const all = well.length === circuits.length;
+    count.append(element("span", all ? "normal" : "unknown", SIGNS.normal), element("span", "name", t("circuits_well", { well: well.length, count: circuits.length })),
+      element("span", "rates", ill.length > shown.length ? t("more", { count: ill.length - shown.length }) : ""));
+    tiles.splice(0, tiles.length, ...shown.map(circuitTile), count);
+  }
+  replace($("circuit-row"), tiles);
+}
+
 function circuitTile(circuit) {
   const old = isOld(circuit);
   const tile = link("circuit", circuit.id, old ? "circuit old" : "circuit");
   if (circuit.reason) tile.title = circuit.reason[state.lang];
-  const word = old ? "state_unknown" : circuit.state === "up" ? ((circuit.active ?? circuit.preferred === "active") ? "active" : "standby") : circuit.state ?? "state_unknown";
+  const word = circuitWord(circuit);
   const look = { active: "normal", standby: "normal", degraded: "minor", down: "serious" }[word] ?? "unknown";
   const sign = { active: "●", standby: "○", degraded: "▲", down: "✕" }[word] ?? "？";
   const rates = element("div", "rates");
@@ -250,12 +276,16 @@ function drawDevices() {
 
 const DRAW = {
   line_groups: drawLines, history: drawChart,
-  tenants: () => replace($("tenant-grid"), (state.sections.tenants ?? []).map(tenantTile)),
+  tenants: () => {
+    const tenants = state.sections.tenants ?? [];
+    $("tenant-grid").style.setProperty("--columns", Math.max(3, Math.ceil(tenants.length / 12)));
+    replace($("tenant-grid"), tenants.map(tenantTile));
+  },
   incidents: () => {
     const open = state.sections.incidents ?? [];
     replace($("incident-list"), open.length ? open.map(incidentTile) : [element("div", "more", t("nothing_open"))]);
   },
-  circuits: () => replace($("circuit-row"), (state.sections.circuits ?? []).map(circuitTile)),
+  circuits: drawCircuits,
   devices: drawDevices, services: drawDevices,
 };
 
