@@ -149,7 +149,7 @@ def report(
     told: Mapping[str, int],
     given: argparse.Namespace,
 ) -> int:
-    """Print every count; how many promises are broken. told: by fault, mails that left, or that the cap on mails holds for one together."""
+    """Print every count; how many promises are broken. told: by fault, mails that left or that the cap still holds."""
     watched = [device(number) for number in range(given.devices) if device(number) not in told]
     watched.remove(device(given.devices - 2))
     missing = sum(_missing(each, found.get(each, {}), lives, given.interval) for each in watched)
