@@ -65,6 +65,25 @@ def test_sections_may_be_spread_over_files(tmp_path: Path) -> None:
     assert ["hinomi.yaml", "devices/b.yaml"] == [str(path.relative_to(tmp_path)) for path in configuration.files]
 
 
+@pytest.mark.parametrize("name", ["name", "kind", "addresses", "role", "devices", "id"])
+def test_an_entry_may_be_called_like_a_setting(tmp_path: Path, name: str) -> None:
+    """R72: an id is the operator's word, also where it is one of ours."""
+    service = f"services:\n  {name}: {{kind: tcp, target: '192.0.2.9:25'}}\n"
+    estate = load(write(tmp_path, GOOD.replace("fw-1:", f"{name}:").replace("hall", name) + service), PROFILES).estate
+    assert (name, name, name) == (estate.devices[name].name.ja, estate.devices[name].id, estate.devices[name].site)
+    assert (name, name) == (estate.sites[name].name.en, estate.services[name].name.en)
+
+
+@pytest.mark.parametrize("name", ["name", "fw-1"])
+def test_what_is_wrong_in_an_entry_called_like_a_setting_is_told_as_elsewhere(tmp_path: Path, name: str) -> None:
+    """R72."""
+    text = GOOD.replace("fw-1:", f"{name}:").replace("role: firewall", "rol: firewall, role: firewall")
+    with pytest.raises(ConfigurationError) as refusal:
+        load(write(tmp_path, text), PROFILES)
+    (problem,) = refusal.value.problems
+    assert (f"devices.{name}.rol", "is no setting here. Did you mean 'role'?") == (problem.path, problem.text)
+
+
 def test_words_and_numbers_are_what_they_look_like(tmp_path: Path) -> None:
     """YAML 1.1 would read no as false, 0755 as 493 and 12:30 as 750."""
     text = GOOD.replace("fw-1:", "no:").replace("hall: {}", "hall: {name: 12:30, address: 0755}")

@@ -229,9 +229,15 @@ def _note_key(tree: Tree, path: Path_, text: str) -> None:
 
 
 def _fields_at(path: Path_) -> list[str]:
-    """The settings of the model at the path, found by walking the models' annotations."""
+    """The settings of the model at the path, found by walking the models' annotations.
+
+    The id of an entry is no setting, even where it is written like one ("name"); neither is an index.
+    """
+    section, *rest = path or ("",)
     model: Any = Estate
-    for part in path:
+    if section in Estate.model_fields:
+        model = _model_in(Estate.model_fields[str(section)].annotation)
+    for part in rest[1:] if section in _BY_ID else rest:
         fields = getattr(model, "model_fields", {})
         if part in fields:
             model = _model_in(fields[part].annotation)
