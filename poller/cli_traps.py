@@ -1,10 +1,10 @@
 """`hinomi traps`: what devices told lately, from the running daemon; with --follow as it comes."""
 
 import json
+import os
 import time
-import urllib.error
-import urllib.request
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -15,10 +15,12 @@ from poller.alerts.records import AuditEntry
 from poller.cli_incidents import inquiry_of, login, origin
 from poller.cli_options import ConfigurationOption, JsonOption, LangOption, language, load_or_exit
 from poller.config import Configuration
+from poller.secrets import Secret, SecretReference, SecretUnavailable
 from poller.wall.address import wall_url
+from poller.wall.client import WallClient, WallRefused, own_certificate
 
 _PERIOD_SECONDS: Final = 1.0
-_PATIENCE_SECONDS: Final = 5.0
+_TOKEN: Final = "HINOMI_TOKEN"  # noqa: S105 - the variable's name
 
 
 def traps(
@@ -26,6 +28,14 @@ def traps(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing what comes.")] = False,
     url: Annotated[str | None, typer.Option("--url", help="The wall, if not where the configuration says.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="REFERENCE",
+            help=f"A wall with login: a user's token, env:NAME or file:PATH; else that of {_TOKEN}.",
+        ),
+    ] = None,
     accept: Annotated[
         str | None, typer.Option("--accept", metavar="ENGINE", help="Believe a refused SNMPv3 sender again (its id).")
     ] = None,
@@ -41,11 +51,12 @@ def traps(
     words = language(lang)
     zone = ZoneInfo(estate.organisation.timezone)
     base = (url or wall_url(estate.wall)).rstrip("/")
+    wall = WallClient(base, _token(token), own_certificate(estate.wall, configuration.directory))
     since = 0
     while True:
         try:
-            state = _ask(f"{base}/api/v1/notifications?since={since}")
-        except (OSError, ValueError) as error:
+            state = wall.get(f"/api/v1/notifications?since={since}")
+        except WallRefused as error:
             typer.echo(f"{base}: {error}", err=True)
             raise typer.Exit(1) from None
         # A daemon that was started again counts from the beginning.
@@ -71,12 +82,17 @@ def _accept(configuration: Configuration, engine: str) -> None:
     typer.echo(f"{engine}: its next authentic message sets its clock")
 
 
-def _ask(url: str) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("is no http address")
-    with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as response:  # noqa: S310 - checked above
-        answer: dict[str, Any] = json.load(response)
-        return answer
+def _token(reference: str | None) -> Secret | None:
+    """The token to send, of the reference or else of the environment; None where neither names one."""
+    if reference is None and not os.environ.get(_TOKEN):
+        return None
+    try:
+        return SecretReference.parse(reference or f"env:{_TOKEN}").read(Path.cwd())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--token") from None
+    except SecretUnavailable as error:
+        typer.echo(f"--token {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 def _line(entry: dict[str, Any], lang: str, zone: ZoneInfo) -> str:
