@@ -74,6 +74,21 @@ async def test_every_answer_carries_the_security_policy(server: WallServer, clie
         assert "http" not in policy
 
 
+@pytest.mark.parametrize("path", ["", "login", "search", "service-level", "notifications", "device/fw-1"])
+async def test_every_page_comes_in_the_language_of_the_organisation(
+    server: WallServer, client, live: LiveState, path: str
+) -> None:
+    """The door too, where nobody is known yet; and another configuration may say another."""
+    for lang in ("ja", "en", "ja"):
+        organisation = live.estate.organisation.model_copy(update={"lang": lang})
+        live.follow(live.estate.model_copy(update={"organisation": organisation}))
+        async with client.get(server.url + path) as answer:
+            page = await answer.text()
+            assert (200, "text/html") == (answer.status, answer.content_type)
+        assert [lang] == re.findall(r'<html lang="(..)">', page)
+        assert page.endswith("</html>\n")
+
+
 async def test_the_stream_carries_the_policy_and_is_never_kept(server: WallServer, client) -> None:
     async with client.get(server.url + "api/v1/stream") as answer:
         assert [] == [name for name in HEADERS if name not in answer.headers]

@@ -1,10 +1,13 @@
 """What pages are told beside the readings: things found by a word, links, reasons, caps; and colours for everybody."""
 
+import json
 import math
 import re
+import subprocess
 from itertools import combinations
 from pathlib import Path
 
+import playwright
 import pytest
 
 from poller.circuit_state import Evidence, ProbeEvidence, judge_circuit, reason_ja
@@ -24,6 +27,29 @@ INCIDENT = {
     "title": {"ja": "内部DNS 利用不可", "en": "Internal DNS not usable"},
     "severity": "minor",
 }
+
+
+@pytest.mark.parametrize(
+    ("asked", "usual", "lang"),
+    [
+        (None, "ja", "ja"),
+        (None, "en", "en"),
+        ("en", "ja", "en"),
+        ("ja", "en", "ja"),
+        ("fr", "en", "en"),
+        ("", "", "ja"),
+        ("__proto__", "fr", "ja"),
+    ],
+)
+def test_a_page_speaks_as_it_is_asked_to_else_as_the_organisation(asked: str | None, usual: str, lang: str) -> None:
+    """By the node that playwright brings: no browser."""
+    node = Path(playwright.__file__).parent / "driver" / "node"
+    asks = f"console.log(spoken({json.dumps(asked)}, {json.dumps(usual)}))"
+    script = f"{(STATIC / 'words.js').read_text(encoding='utf-8')}\n{asks}"
+    said = subprocess.run(
+        [node, "--input-type=module"], input=script, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert lang == said.stdout.strip()
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,8 @@ _PAGES: Final = {
     "/search": "search.html",
     "/service-level": "level.html",
 }
+_JAPANESE: Final = b'<html lang="ja">'
+_ENGLISH: Final = b'<html lang="en">'
 _TYPES: Final = {
     ".html": "text/html",
     ".js": "text/javascript",
@@ -92,7 +94,7 @@ class WallServer:
         application = web.Application(middlewares=[_secure, self._guard])
         application.add_routes(
             [
-                *(web.get(path, _page(name)) for path, name in _PAGES.items()),
+                *(web.get(path, self._page(name)) for path, name in _PAGES.items()),
                 web.get("/static/{name:[a-zA-Z0-9_.]+(?:/[a-zA-Z0-9_.]+)?}", self._file),
                 web.get("/api/v1/wall", self._snapshot),
                 web.get("/api/v1/stream", self._stream),
@@ -100,8 +102,8 @@ class WallServer:
                 web.get("/healthz", self._health),
                 web.get("/readyz", self._ready),
                 web.get("/metrics", self._metrics),
-                *NotificationPages(notified, live, clock_ns, _page("notifications.html")).routes(),
-                *Work(live, history, clock_ns, _page("work.html")).routes(),
+                *NotificationPages(notified, live, clock_ns, self._page("notifications.html")).routes(),
+                *Work(live, history, clock_ns, self._page("work.html")).routes(),
             ]
         )
         self._application = application
@@ -158,6 +160,17 @@ class WallServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         return await self._login.guard(request, handler)
+
+    def _page(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A page, saying in its first tag which language the organisation speaks, before anybody is logged in too."""
+
+        async def serve(_request: web.Request) -> web.StreamResponse:
+            page = _static_file(name)
+            if self._live.estate.organisation.lang == "en":
+                page.body = (_STATIC / name).read_bytes().replace(_JAPANESE, _ENGLISH, 1)
+            return page
+
+        return serve
 
     async def _file(self, request: web.Request) -> web.Response:
         return _static_file(request.match_info["name"])
@@ -231,13 +244,6 @@ class WallServer:
 
 def _event(snapshot: dict[str, Any]) -> bytes:
     return b"data: " + encode(snapshot) + b"\n\n"
-
-
-def _page(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def serve(_request: web.Request) -> web.StreamResponse:
-        return _static_file(name)
-
-    return serve
 
 
 def _static_file(name: str) -> web.Response:

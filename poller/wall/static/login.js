@@ -2,7 +2,7 @@
 import { fill } from "/static/words.js";
 import { dress, language, words } from "/static/page.js";
 
-const lang = language() ?? "ja";
+const lang = language();
 const messages = await words(lang);
 const t = (key, values) => fill(messages[key] ?? key, values);
 const $ = (name) => document.getElementById(name);

@@ -1,8 +1,9 @@
 // What every page is made with. Text is set as text, never as markup.
-import { fill } from "/static/words.js";
+import { fill, spoken } from "/static/words.js";
 
 const query = new URLSearchParams(location.search);
-export const language = () => query.get("lang");
+// A page comes in the organisation's language; ?lang= says another.
+export const language = (usual = document.documentElement.lang) => spoken(query.get("lang"), usual);
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, classes, text) {
@@ -94,7 +95,7 @@ export const colour = (name) => getComputedStyle(document.documentElement).getPr
 // The frame of a page for work: language, words, links to the other pages, who is here. Gives lang, t and me.
 export async function open() {
   dress(matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
-  const lang = language() === "en" ? "en" : "ja";
+  const lang = language();
   const [messages, me] = await Promise.all([words(lang), ask("/api/v1/me").catch(() => ({ role: null }))]);
   const t = (key, values) => fill(messages[key] ?? key, values);
   document.documentElement.lang = lang;

@@ -1,6 +1,6 @@
 // The wall: draws what the stream says, and says how old it is. All text from the network is set as text, never as markup.
 import { rate, shortRate, percent, age, duration, response, SIGNS, fill } from "/static/words.js";
-import { address, colour, dress, element, link } from "/static/page.js";
+import { address, colour, dress, element, language, link } from "/static/page.js";
 
 const state = { sections: {}, words: {}, lang: "ja", skew: 0, lastMessage: 0, chart: null };
 const $ = (id) => document.getElementById(id);
@@ -303,8 +303,8 @@ function drawClock() {
 }
 
 async function learnWords(lang) {
-  state.lang = new URLSearchParams(location.search).get("lang") ?? lang;
-  state.words = await (await fetch(`/static/messages.${state.lang === "en" ? "en" : "ja"}.json`)).json();
+  state.lang = language(lang);
+  state.words = await (await fetch(`/static/messages.${state.lang}.json`)).json();
   document.documentElement.lang = state.lang;
   document.title = t("brand");
   for (const place of document.querySelectorAll("[data-text]")) place.textContent = t(place.dataset.text);

@@ -1,6 +1,11 @@
 // Numbers and durations as people say them. Pure: no page, no clock.
 export const SIGNS = { normal: "●", notice: "◆", minor: "▲", serious: "■", unknown: "？" };
 
+// The language to speak: what the address asks for, else the organisation's; Japanese where neither is one of ours.
+export function spoken(asked, usual) {
+  return [asked, usual].find((lang) => lang === "ja" || lang === "en") ?? "ja";
+}
+
 export function fill(text, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
