@@ -5,7 +5,7 @@ share that is lost of those to its far edge. What is older than its time says no
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,20 @@ STALE_NS: Final = 150 * 10**9
 LOSS_DOWN: Final = 1.0
 POINTS: Final = ("near", "far", "beyond")
 """The places at which a circuit is probed (R41)."""
+
+
+def point_answer(answers: Mapping[str, Answer | None], ever: Collection[str]) -> Answer:
+    """What its addresses say of one point: up while one answers, down when all that have ever answered are silent.
+
+    answers: by address, of all that are asked now; None where nothing is known yet. ever: those that have answered
+    since the start; where none of the point has, all that could be sent to must be silent, and whether any ever
+    answered is for others to know.
+    """
+    if Answer.UP in answers.values():
+        return Answer.UP
+    heard = {answer for key, answer in answers.items() if key in ever}
+    heard = heard or {answer for answer in answers.values() if answer is not Answer.UNKNOWN}
+    return Answer.DOWN if heard == {Answer.DOWN} else Answer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

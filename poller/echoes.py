@@ -1,7 +1,7 @@
 """Echoes for the daemon: whom to ask by ICMP, and what their answers become (R36-R38, R41).
 
     every device that may be pinged, over each family it has an address of   -> its round trip; whether it is there
-    near, far and beyond of every circuit                                    -> evidence of the circuit, at once
+    near, far and beyond of every circuit, over each family too              -> evidence of the circuit, at once
     our own gateways                                                         -> whether it is us (R54)
 
 An address that plays several parts is asked once. A minute's numbers become a sample "echo" for each part. Where echoes
@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol, TypeAlias
 
 from poller.alerts.subjects import Subject
-from poller.circuit_state import POINTS, ProbeEvidence
+from poller.circuit_state import POINTS, ProbeEvidence, point_answer
 from poller.echoloss import LossWindow
 from poller.estate import Device, Estate
 from poller.faults import Answer
@@ -88,9 +88,7 @@ def _parts(estate: Estate) -> Iterator[tuple[Address, Address | None, Part]]:
                 yield address, source if same_family else None, Part(device.id, "device", first)
     for circuit in estate.circuits.values():
         for point in POINTS:
-            address = getattr(circuit.probe, point)
-            if address is not None:
-                yield address, None, Part(circuit.id, point)
+            yield from ((address, None, Part(circuit.id, point)) for address in getattr(circuit.probe, point))
 
 
 def at_rest(asked: Mapping[str, Asked], resting: Resting, now_ns: int) -> set[str]:
@@ -179,11 +177,11 @@ class Echoes:
         self._ever &= asked.keys()
         self._losses = {key: each for key, each in self._losses.items() if key in asked}
         self._families = {device.id: len(family_addresses(device)) for device in estate.devices.values()}
-        self._points: dict[str, list[str]] = {}
-        for key, each in asked.items():
-            for part in each.parts:
-                if part.point in POINTS:
-                    self._points.setdefault(part.id, []).append(key)
+        self._points = {
+            (key, point): [str(address) for address in getattr(circuit.probe, point)]
+            for key, circuit in estate.circuits.items()
+            for point in POINTS
+        }
         self._gateways = [key for key, each in asked.items() if any(part.point == "gateway" for part in each.parts)]
 
     def take(self, event: EchoEvent, prober: Prober) -> None:
@@ -222,9 +220,18 @@ class Echoes:
 
     def _neighbours(self, asked: Asked) -> set[str]:
         """Our gateways, and the other points of the circuits of which this is one."""
-        circuits = {part.id for part in asked.parts if part.point in POINTS}
-        found = {key for circuit in circuits for key in self._points[circuit]}
-        return (found | set(self._gateways)) - {asked.target.id} - self._left
+        points = [(part.id, point) for part in asked.parts if part.point in POINTS for point in POINTS]
+        found = {key for each in points for key in self._points[each]}.union(self._gateways)
+        return found - {asked.target.id} - self._left
+
+    def _point_answer(self, part: Part) -> Answer:
+        keys = (key for key in self._points[part.id, part.point] if key not in self._left)
+        return point_answer({key: self._answers.get(key) for key in keys}, self._ever)
+
+    def _is_measure(self, part: Part, target: str) -> bool:
+        """Whether loss and delay of this target are the circuit's: at its far edge, the first address that answers."""
+        keys = sorted(self._points[part.id, part.point], key=lambda key: self._answers.get(key) is not Answer.UP)
+        return part.point == "far" and keys[:1] == [target]
 
     def _take_answer(self, asked: Asked, part: Part, answer: Answer, *, never: bool, blind: bool) -> None:
         now_ns = self._clock_ns()
@@ -232,8 +239,9 @@ class Echoes:
             known = Answer.UNKNOWN if never else Answer.DOWN if answer is Answer.UNKNOWN else answer
             self._pipeline.see_gateway(part.id, known, now_ns)
         elif part.point in POINTS:  # a point that is lost together with our gateway is looked at again by the minute
-            hidden = blind and answer is Answer.DOWN
-            self._pipeline.see_point(part.id, part.point, Answer.UNKNOWN if hidden else answer, now_ns)
+            known = self._point_answer(part)
+            told = Answer.UNKNOWN if blind and known is Answer.DOWN else known
+            self._pipeline.see_point(part.id, part.point, told, now_ns)
         elif answer is not Answer.UNKNOWN:
             device = self._estate.devices[part.id]
             fields: dict[str, FieldValue] = {}
@@ -263,8 +271,8 @@ class Echoes:
             elif self._pipeline.isolated:
                 continue
             elif part.point in POINTS and known is not None:
-                self._pipeline.see_point(part.id, part.point, known, seen_ns)
-                if part.point == "far" and loss is not None and minute.received:
+                self._pipeline.see_point(part.id, part.point, self._point_answer(part), seen_ns)
+                if self._is_measure(part, minute.target) and loss is not None and minute.received:
                     delay = delays.median_seconds if delays is not None else None
                     self._pipeline.see_probe(part.id, ProbeEvidence(seen_ns, loss, delay, lossy), now_ns)
             elif part.point == "device":

@@ -24,6 +24,7 @@ from poller.secrets import SecretReference
 from poller.service import Service
 from poller.settings import (
     Address,
+    Addresses,
     Flag,
     Heartbeat,
     Id,
@@ -159,11 +160,15 @@ class MeasuredBy(Model):
 
 
 class ProbePoints(Model):
-    """The three places a circuit is probed at (R41): our edge, the far edge of the contract, and beyond."""
+    """The three places a circuit is probed at (R41): our edge, the far edge of the contract, and beyond.
 
-    near: Address | None = None
-    far: Address | None = None
-    beyond: Address | None = None
+    `[192.0.2.1, "2001:db8::1"]` asks one place by both families, apart (R38): it is there while either answers, and its
+    loss and delay are those of the first that does.
+    """
+
+    near: Addresses = ()
+    far: Addresses = ()
+    beyond: Addresses = ()
 
 
 class Circuit(Model):

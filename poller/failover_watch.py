@@ -5,7 +5,7 @@ The prober, the way of asking and the counters are the daemon's own, and only th
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -83,9 +83,9 @@ def wish_of(estate: Estate, group: str, named: Iterable[Address] = ()) -> Wish:
             asked = estate.devices[at.device].credentials is not None
             members.append(Member(circuit.id, at.device if asked else None, at.interface, at.inward))
             for point in POINTS:
-                address = getattr(circuit.probe, point)
-                if address is not None:
-                    targets[f"{circuit.id}.{point}"] = address
+                addresses: Sequence[Address] = getattr(circuit.probe, point)
+                if addresses:
+                    targets[f"{circuit.id}.{point}"] = addresses[0]
     if not targets:
         raise NothingToWatch(f"nobody of '{group}' can be pinged; name places its users need with --target")
     furthest = watched or _furthest(members, targets)

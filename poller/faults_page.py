@@ -28,6 +28,10 @@ the class with its evidence: each point with the time since which it has been so
 - 応答なし（down）は、エコー6回の連続した喪失で確定します（既定では最後の応答から11秒以内）。送信できなかったエコーは
   数えません。不明（unknown）は、点の設定がない、送信できない、または値が古いことを示します。
   A point is down after six echoes lost in a row; what could not be sent does not count, and is unknown.
+- 1か所に IPv4 と IPv6 のアドレスを1つずつ書くと、別々に確認します。どちらかが応答すれば up、これまでに応答したことの
+  あるアドレスがすべて応答しないとき down です。損失と遅延は、応答している最初のアドレスのものです。
+  A point may have an address of each family, asked apart: it is up while either answers, and down when all that have
+  ever answered are silent; loss and delay are those of the first that answers.
 - 当方のゲートウェイ（`polling.gateways`）がすべて応答しないときは、この表によらず **isolated**（監視装置の孤立）です。
   その間は機器も回線も「断」ではなく「不明」として記録します。
   When none of our own gateways answers, monitoring is isolated whatever the table says, and history says unknown.

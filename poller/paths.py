@@ -31,13 +31,14 @@ _OVER_UDP: Final = frozenset({"dns", "ntp"})
 def path_question(estate: Estate, subject: str) -> PathQuestion | None:
     """Whom to look for when a circuit or a device is down; None for anything else, and where no address is known.
 
-    Of a circuit the place furthest away. Ports are those of a service on the device, else SNMP's and HTTPS.
+    Of a circuit the place furthest away, by its first address. Ports are those of a service on the device, else SNMP's
+    and HTTPS.
     """
     about = Subject.parse(subject)
     if about.kind == "circuit" and about.id in estate.circuits:
         probe = estate.circuits[about.id].probe
-        address = probe.beyond or probe.far or probe.near
-        return None if address is None else PathQuestion(address)
+        addresses = probe.beyond or probe.far or probe.near
+        return PathQuestion(addresses[0]) if addresses else None
     if about.kind == "device" and about.id in estate.devices:
         device = estate.devices[about.id]
         udp = device.port or estate.polling.port if device.credentials is not None else TRACEROUTE_PORT

@@ -27,6 +27,29 @@ def parse_address(value: object) -> IPv4Address | IPv6Address:
 Address: TypeAlias = Annotated[IPv4Address | IPv6Address, PlainValidator(parse_address)]
 
 
+def parse_addresses(value: object) -> object:
+    """A single address written without a list is the only one of it; nothing is an empty list."""
+    if isinstance(value, list | tuple):
+        return value
+    return () if value is None else (parse_address(value),)
+
+
+def check_families(addresses: tuple[IPv4Address | IPv6Address, ...]) -> tuple[IPv4Address | IPv6Address, ...]:
+    """One of each family at most; ValueError names the two that are of one."""
+    known: dict[int, IPv4Address | IPv6Address] = {}
+    for address in addresses:
+        if address.version in known:
+            raise ValueError(
+                f"{known[address.version]} and {address} are both IPv{address.version}: one of each at most"
+            )
+        known[address.version] = address
+    return addresses
+
+
+Addresses: TypeAlias = Annotated[tuple[Address, ...], BeforeValidator(parse_addresses), AfterValidator(check_families)]
+"""Of one place: its address, or its two, one of each family."""
+
+
 def parse_network(value: object) -> IPv4Network | IPv6Network:
     """A network as text, such as 10.1.0.0/16; a single address is a network of one."""
     if isinstance(value, IPv4Network | IPv6Network):

@@ -17,7 +17,7 @@ from poller.alerts.words import value_text
 from poller.circuit_state import STALE_NS
 from poller.config import load
 from poller.echoes import Asked, Echoes, EchoWatch, Part, at_rest, echo_targets
-from poller.estate import Estate, Maintenance
+from poller.estate import Estate, Maintenance, ProbePoints
 from poller.pipeline import Pipeline
 from poller.sample import Sample
 from poller.schema import SCHEMA
@@ -364,6 +364,98 @@ def test_one_family_that_dies_is_told_apart_from_the_other(scene: Scene) -> None
     assert ["v6-down"] == [incident.root[0] for incident in scene.incidents().values()]
     assert scene.last("device", "dual-1", "ipv4_up") is True
     assert scene.last("device", "dual-1", "up") is True
+
+
+FAR_V6 = "fd08:3::2"
+
+
+@pytest.fixture
+def both(scene: Scene) -> Scene:
+    """The far edge of the circuit over both families."""
+    line = scene.estate.circuits["line-1"]
+    probe = ProbePoints(near=NEAR, far=[FAR, FAR_V6], beyond=BEYOND)
+    circuits = {"line-1": line.model_copy(update={"probe": probe})}
+    scene.estate = scene.estate.model_copy(update={"circuits": circuits})
+    scene.__post_init__()
+    return scene
+
+
+def test_a_point_is_asked_apart_over_both_families_and_kept_apart(both: Scene) -> None:
+    """(R38, R41)"""
+    assert [(FAR, "ipv4"), (FAR_V6, "ipv6")] == [
+        (key, each.family) for key, each in both.asked.items() if Part("line-1", "far") in each.parts
+    ]
+    both.all_up()
+    for target, lost in ((FAR, 0), (FAR_V6, 12)):
+        both.minute(target, 12, lost)
+    kept = {tuple(sample.tags): sample.fields["lost"] for sample in both.journal if sample.measurement == "echo"}
+    tags = {family: (("target", "line-1"), ("point", "far"), ("family", family)) for family in ("ipv4", "ipv6")}
+    assert (0, 12) == (kept[tags["ipv4"]], kept[tags["ipv6"]])
+
+
+@pytest.mark.parametrize("dead", [FAR, FAR_V6])
+def test_a_point_is_there_while_either_family_answers_and_down_when_none_does(both: Scene, dead: str) -> None:
+    """(R38)"""
+    both.all_up()
+    both.say(EchoDown, dead)
+    assert {BEYOND, GATEWAY, NEAR, FAR, FAR_V6} - {dead} == set(both.hurried)
+    both.run(400)
+    assert ("up", "up", {}) == (*(both.last("circuit", "line-1", name) for name in ("far", "state")), both.incidents())
+    both.say(EchoDown, FAR, FAR_V6)
+    assert "down" == both.last("circuit", "line-1", "far")
+    both.run(520)
+    assert ["circuit/line-1"] == list(both.incidents())
+    both.say(EchoUp, dead)
+    assert "up" == both.last("circuit", "line-1", "far")
+    both.run(720)
+    assert ("up", {}) == (both.last("circuit", "line-1", "state"), both.incidents())
+
+
+@pytest.mark.parametrize("kind", [EchoDown, EchoUnsent])
+def test_a_family_that_never_answered_holds_no_point_up(both: Scene, kind: type) -> None:
+    """This machine or the provider may have no IPv6 at all."""
+    both.say(EchoUp, *both.asked.keys() - {FAR_V6})
+    both.say(kind, FAR_V6)
+    both.run(130)
+    assert "up" == both.last("circuit", "line-1", "far")
+    both.say(EchoDown, FAR)
+    assert "down" == both.last("circuit", "line-1", "far")
+
+
+def test_a_family_that_cannot_be_asked_any_more_leaves_a_point_unknown_and_not_down(both: Scene) -> None:
+    both.all_up()
+    both.say(EchoUnsent, FAR_V6)
+    both.say(EchoDown, FAR)
+    assert "unknown" == both.last("circuit", "line-1", "far")
+    both.echoes.leave({FAR_V6})  # it is not even tried: what is left decides
+    both.say(EchoDown, FAR)
+    assert "down" == both.last("circuit", "line-1", "far")
+
+
+def test_a_start_in_the_middle_of_an_outage_waits_for_both_families(both: Scene) -> None:
+    both.all_up()
+    both.__post_init__()  # the circuits remember who has answered, as they do over a restart; echoes begin anew
+    both.say(EchoDown, FAR)
+    assert "unknown" == both.last("circuit", "line-1", "far")
+    both.say(EchoUnsent, FAR_V6)
+    both.say(EchoDown, FAR)
+    assert "down" == both.last("circuit", "line-1", "far")
+
+
+def test_loss_to_the_far_edge_is_that_of_the_first_family_that_answers(both: Scene) -> None:
+    """Not of the one and the other by turns, which would change the circuit's state every minute (R37)."""
+    both.all_up()
+    for minute in range(5):
+        both.second = 182 + 60 * minute
+        both.minute(FAR, 12, 0)
+        both.minute(FAR_V6, 12, 6)
+    assert {"up"} == both.states(START + 180 * SECOND)
+    both.say(EchoDown, FAR)
+    for minute in range(5, 10):
+        both.second = 182 + 60 * minute
+        both.minute(FAR, 12, 12)
+        both.minute(FAR_V6, 12, 6)
+    assert "degraded" == both.last("circuit", "line-1", "state")
 
 
 def test_what_never_answered_echoes_accuses_nobody(scene: Scene) -> None:

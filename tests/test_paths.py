@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import load
-from poller.estate import Estate
+from poller.estate import Estate, ProbePoints
 from poller.paths import ASK_AGAIN_SECONDS, WAITING, WORKERS, PathFinder, path_question
 from probes.errors import LocalError
 from probes.path import Path as Trace
@@ -94,6 +94,10 @@ async def test_a_path_that_cannot_be_asked_is_told_and_the_next_one_is_asked(est
 def test_of_a_circuit_the_furthest_point_is_asked_and_of_a_device_the_port_of_its_service(estate) -> None:
     """(R41)"""
     assert ip_address("127.16.201.11") == path_question(estate, "circuit/int-1").address
+    probe = ProbePoints(near="192.0.2.1", far=["2001:db8::2", "192.0.2.2"])
+    line = estate.circuits["int-1"].model_copy(update={"probe": probe})
+    both = estate.model_copy(update={"circuits": {"int-1": line}})
+    assert ip_address("2001:db8::2") == path_question(both, "circuit/int-1").address
     served = {
         device: path_question(estate, f"device/{device}")
         for service in estate.services.values()

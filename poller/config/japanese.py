@@ -136,6 +136,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "{file} is open to others than its owner (mode {mode}); chmod 600 closes a file": (
         "{file} は所有者でない人も読めます（モード {mode}）。chmod 600 で閉じられます"
     ),
+    # circuits
+    "{one} and {two} are both {family}: one of each at most": (
+        "{one} と {two} はどちらも {family} です。IPv4 と IPv6 を1つずつまで書けます"
+    ),
     # services
     "the authority's file {file} cannot be read: no certificate in it": (
         "認証局のファイル {file} に証明書がありません。このサービスは確認できず「不明」になります"

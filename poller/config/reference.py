@@ -39,6 +39,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     units.Duration: 'duration ("60s")',
     units.Ratio: 'ratio ("80%")',
     settings.Address: "IP address",
+    settings.Addresses: "IP address, or a list of one of each family",
     settings.Network: 'network ("192.0.2.0/24")',
     settings.Id: "id",
     SecretReference: "secret by reference",

@@ -114,8 +114,7 @@ def _buffer(estate: Estate) -> Finding:
 def _echoes(estate: Estate) -> Finding:
     targets = [device.addresses[0] for device in estate.devices.values() if device.ping]
     for circuit in estate.circuits.values():
-        points = circuit.probe.near, circuit.probe.far, circuit.probe.beyond
-        targets.extend(point for point in points if point is not None)
+        targets.extend((*circuit.probe.near, *circuit.probe.far, *circuit.probe.beyond))
     families = {4: ("IPv4", socket.AF_INET), 6: ("IPv6", socket.AF_INET6)}
     wanted = [families[version] for version in sorted({target.version for target in targets})]
     return judging.judge_echoes({name: machine.try_echoes(family) for name, family in wanted})
