@@ -50,6 +50,17 @@ class _Watched:
     before: DeviceReading | None = None
     look_again: str = ""
     """Why it is to be discovered anew with the next poll, although nothing in its answers says so."""
+    saved: tuple[Discovery, int, bytes] | None = None
+    """What was saved last, and of what: it seldom changes, and to encode all of them takes long."""
+
+    def save(self, request_size: int) -> bytes | None:
+        """The discovery as a restart takes it up; None before the first."""
+        if self.discovery is None:
+            return None
+        if self.saved is None or self.saved[0] is not self.discovery or self.saved[1] != request_size:
+            kept = msgspec.json.encode(_Kept(self.discovery, request_size))
+            self.saved = self.discovery, request_size, kept
+        return self.saved[2]
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -204,11 +215,10 @@ class Asking:
 
     def save(self) -> dict[str, bytes]:
         """Every discovery, so that a restart polls at once, with the request size that the device has taught (R14)."""
-        return {
-            key: msgspec.json.encode(_Kept(watched.discovery, self._snmp.device(watched.target).size.limit))
-            for key, watched in self._watched.items()
-            if watched.discovery is not None
+        saved = {
+            key: watched.save(self._snmp.device(watched.target).size.limit) for key, watched in self._watched.items()
         }
+        return {key: kept for key, kept in saved.items() if kept is not None}
 
     def restore(self, saved: Mapping[str, bytes]) -> None:
         """Take up discoveries; one that cannot be read, or names a profile that is gone, is made anew."""

@@ -2,14 +2,16 @@
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from poller.counting import WIDTH
+from poller.packing import pack, unpack
 from poller.readings import InterfaceLayout
 from poller.uptime import Witness
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Version 1 had counters one by one, which is read as well."""
 """Of the saved form."""
 
 
@@ -103,8 +105,8 @@ class Baseline:
         """A structure of plain JSON types; load brings it back."""
         return {
             "version": VERSION,
-            "layout": asdict(self.layout),
-            "counters": list(self.counters if self.packed is None else self.packed),
+            "layout": {each.name: getattr(self.layout, each.name) for each in fields(self.layout)},
+            "counters": list(self.counters) if self.packed is None else pack(self.packed),
             "received_ns": list(self.received_ns),
             "uptime_ticks": list(self.uptime_ticks),
             "placed_ns": list(self.placed_ns),
@@ -118,11 +120,13 @@ class Baseline:
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> "Baseline":
         """What save gave; ValueError for another version."""
-        if saved["version"] != VERSION:
+        if saved["version"] not in {1, VERSION}:
             raise ValueError(f"baselines of version {saved['version']} cannot be read, only {VERSION}")
+        counters = saved["counters"]
         return cls(
             layout=_layout(**saved["layout"]),
-            counters=list(saved["counters"]),
+            counters=[] if isinstance(counters, str) else list(counters),
+            packed=unpack("Q", counters) if isinstance(counters, str) else None,
             received_ns=list(saved["received_ns"]),
             uptime_ticks=list(saved["uptime_ticks"]),
             placed_ns=list(saved["placed_ns"]),

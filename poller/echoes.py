@@ -34,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 _SLOT_NS: Final = 60 * 10**9
 _AGAIN_SECONDS: Final = 5.0
 _DOUBTED: Final = frozenset({Standing.UNKNOWN, Standing.DOUBTFUL, Standing.DOWN})
-_TURN_SECONDS: Final = 1.0
+_TURN_SECONDS: Final = 5.0
 """How often it is looked whom to ask: somebody may begin or end to work on it."""
 Address: TypeAlias = IPv4Address | IPv6Address
 Resting: TypeAlias = Callable[[Subject, int], str | None]
@@ -311,7 +311,7 @@ def _device_sample(device: Device, fields: Mapping[str, FieldValue], time_ns: in
 class EchoWatch:
     """Keeps echoes going to everybody whom an estate names; follow() changes whom, and leaves the others alone.
 
-    resting says on what somebody works, so that it is not asked; once a second it is asked itself.
+    resting says on what somebody works, so that it is not asked; it is asked itself every few seconds.
     """
 
     def __init__(

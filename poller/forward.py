@@ -23,9 +23,14 @@ def _interface_rollups_2(saved: dict[str, Any]) -> dict[str, Any]:
     return {**saved, "windows": windows}
 
 
+def _interface_rollups_3(saved: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 packs columns; those that are not packed are read as well."""
+    return saved
+
+
 STEPS: Final[Mapping[str, Mapping[int, Step]]] = {
     "circuits": {1: _circuits_2},
-    "interface_rollups": {1: _interface_rollups_2},
+    "interface_rollups": {1: _interface_rollups_2, 2: _interface_rollups_3},
 }
 """By part of the pipeline and the version that a step leads away from."""
 

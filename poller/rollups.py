@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from poller.counting import WIDTH
 from poller.devicerates import DeviceRates
 from poller.interfaces import RATES
+from poller.packing import pack, unpack
 from poller.readings import DeviceReading
 from poller.sample import FieldValue, Quality, Sample
 from poller.schema import ROLLED_UP, SCHEMA
@@ -191,15 +192,15 @@ class _Columns:
     def save(self) -> list[Any]:
         columns = (self.sums, self.highest, self.counts, self.observed_ns, self.oper_status)
         octets = (self.in_octets, self.out_octets)
-        return [self.names, self.speeds, *(column.tolist() for column in (*columns, *octets))]
+        return [self.names, self.speeds, *(pack(column) for column in (*columns, *octets))]
 
     @classmethod
     def load(cls, saved: Sequence[Any]) -> "_Columns":
         names, speeds, sums, highest, counts, observed_ns, oper_status, in_octets, out_octets = saved
         columns = cls(tuple(names), tuple(speeds))
-        columns.sums, columns.highest, columns.counts = array("d", sums), array("d", highest), array("H", counts)
-        columns.observed_ns, columns.oper_status = array("q", observed_ns), array("q", oper_status)
-        columns.in_octets, columns.out_octets = array("Q", in_octets), array("Q", out_octets)
+        columns.sums, columns.highest, columns.counts = unpack("d", sums), unpack("d", highest), unpack("H", counts)
+        columns.observed_ns, columns.oper_status = unpack("q", observed_ns), unpack("q", oper_status)
+        columns.in_octets, columns.out_octets = unpack("Q", in_octets), unpack("Q", out_octets)
         return columns
 
     def fields(self, row: int) -> dict[str, FieldValue]:
@@ -246,13 +247,13 @@ class InterfaceRollups:
     def save(self) -> dict[str, Any]:
         """A structure of plain JSON types; load brings it back."""
         windows = [[device, start_ns, columns.save()] for (device, start_ns), columns in self._open.items()]
-        return {"version": 2, "windows": windows}
+        return {"version": 3, "windows": windows}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> "InterfaceRollups":
         """What save gave; ValueError for another version."""
-        if saved["version"] != 2:  # noqa: PLR2004 - of this form
-            raise ValueError(f"roll-ups of version {saved['version']} cannot be read, only 2")
+        if saved["version"] != 3:  # noqa: PLR2004 - of this form
+            raise ValueError(f"roll-ups of version {saved['version']} cannot be read, only 3")
         rollups = cls()
         rollups._open = {(device, start_ns): _Columns.load(columns) for device, start_ns, columns in saved["windows"]}
         return rollups

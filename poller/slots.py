@@ -229,7 +229,7 @@ class SlotLedger:
         """A structure of plain JSON types; load brings it back."""
         return {
             "version": VERSION,
-            "series": [list(series) for series in self._numbers],
+            "series": list(self._numbers),
             "passed_ns": list(self._passed_ns),
             "slots": [
                 [start_ns, list(slot.in_octets), list(slot.out_octets), list(slot.covered_ns)]

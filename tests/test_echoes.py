@@ -329,7 +329,7 @@ def test_a_circuit_at_rest_is_unknown_and_asked_again_afterwards(scene: Scene) -
 
 
 async def test_the_running_prober_lets_targets_rest_and_begins_again(scene: Scene, monkeypatch) -> None:
-    """Once a second it is looked whether somebody works on what is asked (R55)."""
+    """Every few seconds it is looked whether somebody works on what is asked (R55)."""
     asked: set[str] = set()
     turns: list[set[str]] = []
     resting = {"device/srv-1": "works"}
