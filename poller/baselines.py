@@ -106,7 +106,7 @@ class Baseline:
         return {
             "version": VERSION,
             "layout": {each.name: getattr(self.layout, each.name) for each in fields(self.layout)},
-            "counters": list(self.counters) if self.packed is None else pack(self.packed),
+            "counters": self._saved_counters(),
             "received_ns": list(self.received_ns),
             "uptime_ticks": list(self.uptime_ticks),
             "placed_ns": list(self.placed_ns),
@@ -116,6 +116,15 @@ class Baseline:
             "witness": None if self.witness is None else asdict(self.witness),
             "unverified_ns": self.unverified_ns,
         }
+
+    def _saved_counters(self) -> str | list[int | None]:
+        """Packed where every counter has a value of 64 bits, whichever way they were counted."""
+        if self.packed is not None:
+            return pack(self.packed)
+        try:
+            return pack(array("Q", self.counters))  # type: ignore[arg-type] # None raises
+        except (TypeError, OverflowError):
+            return list(self.counters)
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> "Baseline":
