@@ -122,7 +122,7 @@ class Baseline:
         if self.packed is not None:
             return pack(self.packed)
         try:
-            return pack(array("Q", self.counters))  # type: ignore[arg-type] # None raises
+            return pack(array("Q", self.counters))
         except (TypeError, OverflowError):
             return list(self.counters)
 
