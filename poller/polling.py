@@ -14,6 +14,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from operator import add
 from types import NoneType
@@ -28,7 +29,7 @@ from poller.discovery import (
     SYS_NAME,
     Discovery,
 )
-from poller.iftable import IF_ENTRY, IF_X_ENTRY, Interface
+from poller.iftable import IF_ENTRY, IF_X_ENTRY, Interface, Packets
 from poller.profile_values import Bound, bind_profile, evaluate_all
 from poller.profiles import BadProfile, Profile
 from poller.readings import COUNTERS, DeviceReading, FailedPoll, InterfaceLayout
@@ -169,11 +170,17 @@ def _shape(interface: Interface) -> tuple[bool, str, bool]:
 
 def row_oids(interface: Interface) -> Group:
     """All that is asked of one interface, in the order that read_poll expects."""
-    inward, outward = _PACKETS[interface.packets]
-    columns = [*_OCTETS[interface.wide], *inward, *outward, *_ERRORS_AND_DISCARDS, OPER_STATUS]
-    if interface.discontinuity:
+    return _row(interface.wide, interface.packets, interface.discontinuity, interface.if_index)
+
+
+@lru_cache(maxsize=10_000)
+def _row(wide: bool, packets: Packets, discontinuity: bool, if_index: int) -> Group:  # noqa: FBT001 - a key
+    """Shared by all devices with such an interface: a thousand of 48 interfaces would have 50 MB of equal OIDs."""
+    inward, outward = _PACKETS[packets]
+    columns = [*_OCTETS[wide], *inward, *outward, *_ERRORS_AND_DISCARDS, OPER_STATUS]
+    if discontinuity:
         columns.append(_DISCONTINUITY)
-    return tuple((*column, interface.if_index) for column in columns)
+    return tuple((*column, if_index) for column in columns)
 
 
 def _layout(chosen: Sequence[Interface], at_ns: int) -> InterfaceLayout:

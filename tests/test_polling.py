@@ -277,3 +277,10 @@ async def test_a_poll_is_read_with_the_interval_and_the_time_of_its_discovery() 
     reading = await poll_device(poll, plan, DUE_NS)
     assert isinstance(reading, DeviceReading)
     assert (300 * 10**9, DUE_NS) == (reading.interval_ns, reading.layout.discovered_ns)
+
+
+def test_devices_with_equal_interfaces_share_what_is_asked() -> None:
+    """Equal OIDs of a thousand devices would be most of what a plan weighs."""
+    one, other = plan_of(interface("ge0", 7)), plan_of(interface("eth1", 7, speed=10**8))
+    assert one.groups[-1] is other.groups[-1]
+    assert one.groups[-1] is not plan_of(interface("ge0", 8)).groups[-1]
