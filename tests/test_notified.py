@@ -47,9 +47,10 @@ FAILED = b"GigabitEthernet0/1"
 class Place:
     """A Notified with everything behind it but the network; samples are kept beside the journal."""
 
-    def __init__(self, tmp_path: Path, journal: Journal, *rules: Rule) -> None:
+    def __init__(self, tmp_path: Path, journal: Journal, *rules: Rule, lang: str = "ja") -> None:
         estate = load(share("config/examples/prefecture")).estate
-        self.estate = estate.model_copy(update={"rules": {rule.id: rule for rule in rules}})
+        contacts = {key: each.model_copy(update={"lang": lang}) for key, each in estate.contacts.items()}
+        self.estate = estate.model_copy(update={"rules": {rule.id: rule for rule in rules}, "contacts": contacts})
         self.samples: list[Sample] = []
         with_end = {one.alarm for one in CATALOGUE if one.has_end}
         self.store = Store(tmp_path / "alerts.sqlite")
@@ -227,14 +228,8 @@ def test_a_storm_is_one_incident_that_says_how_many_of_what_from_whom(tmp_path: 
     assert len(place.told()) < 40
 
 
-def test_a_storm_of_traps_keeps_no_mail_back_and_is_one_line_in_the_morning(
-    tmp_path: Path, journal: Journal, golden
-) -> None:
-    """Storm (R47): the one that matters leaves 3 s after it came, at night; of the storm people read by day (R57).
-
-    It is the Friday before a long weekend, noon.
-    """
-    place = Place(tmp_path, journal, rule())
+def play_a_storm(place: Place) -> None:
+    """From noon of the Friday before a long weekend to the morning after it; a linkDown in the middle of the storm."""
     for number in range(3_000):
         at_ns = NOON_NS + number * 1_000_000  # 1,000 a second
         place.send(("sw-core-1", "sw-core-2", "sw-mgmt-1")[number % 3], (*TRAPS, 5), at_ns=at_ns)
@@ -253,6 +248,14 @@ def test_a_storm_of_traps_keeps_no_mail_back_and_is_one_line_in_the_morning(
             place.link("fw-1", 4, at_ns=NOON_NS + second * SECOND_NS)
     for minute in range(10, 93 * 60):
         place.alerting.tick(NOON_NS + minute * 60 * SECOND_NS)
+
+
+def test_a_storm_of_traps_keeps_no_mail_back_and_is_one_line_in_the_morning(
+    tmp_path: Path, journal: Journal, golden
+) -> None:
+    """Storm (R47): the one that matters leaves 3 s after it came, at night; of the storm people read by day (R57)."""
+    place = Place(tmp_path, journal, rule())
+    play_a_storm(place)
     found = [(to, (at_ns - NOON_NS) // SECOND_NS, message["Subject"]) for to, at_ns, message in place.mails()]
     link = "ファイアウォール1号機 リンク断の通知（linkDown GigabitEthernet0/1）"
     assert [
@@ -262,6 +265,16 @@ def test_a_storm_of_traps_keeps_no_mail_back_and_is_one_line_in_the_morning(
     ] == [one for one in found if one[0] == "shift@noc.example.jp"]
     golden(place.mails()[0][2], "trap.ja.txt")
     golden(place.mails()[-1][2], "trap-storm.ja.txt")
+
+
+def test_a_storm_is_told_in_english_too(tmp_path: Path, journal: Journal, golden) -> None:
+    """The same faults in the words of whoever reads English (R57)."""
+    place = Place(tmp_path, journal, rule(), lang="en")
+    play_a_storm(place)
+    mails = place.mails()
+    assert mails[0][2]["Subject"].startswith("[SERIOUS")
+    golden(mails[0][2], "trap.en.txt")
+    golden(mails[-1][2], "trap-storm.en.txt")
 
 
 def test_repeats_write_the_same_point_again_with_their_count(tmp_path: Path, journal: Journal) -> None:
