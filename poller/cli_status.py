@@ -24,13 +24,13 @@ _WORDS: Final = {
         "part": "部分", "state": "状態", "queue": "待ち", "done": "済み", "failed": "失敗", "drops": "損失",
         "more": "その他", "well": "正常", "device": "機器", "seconds": "所要秒", "packets": "送信", "retries": "再送",
         "timeouts": "無応答", "incidents": "インシデント", "none": "なし",
-        "late": "遅れ", "since": "から",
+        "late": "遅れ", "since": "{}から",
     },
     "en": {
         "part": "part", "state": "state", "queue": "queue", "done": "done", "failed": "failed", "drops": "drops",
         "more": "more", "well": "well", "device": "device", "seconds": "seconds", "packets": "packets",
         "retries": "retries", "timeouts": "timeouts", "incidents": "incidents", "none": "none", "late": "late",
-        "since": "since",
+        "since": "since {}",
     },
 }  # fmt: skip
 
@@ -83,9 +83,8 @@ def _head(found: dict[str, Any], lang: str) -> Text:
     text.append(whole["word"], style=_COLOURS.get(whole["word"], ""))
     text.append(f"  {whole['answering']}/{whole['asked']}  {found['wall']}\n")
     counts = ", ".join(f"{count} {name}" for name, count in watched.items())
-    text.append(
-        f"hinomi {found['version']} {found['node']}, {begun:%Y-%m-%d %H:%M} {_WORDS[lang]['since']}; {counts}; "
-    )
+    since = _WORDS[lang]["since"].format(f"{begun:%Y-%m-%d %H:%M}")
+    text.append(f"hinomi {found['version']} {found['node']}, {since}; {counts}; ")
     text.append(f"{_WORDS[lang]['late']} {found['late_seconds']:.1f} s\n")
     return text
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,9 @@ def test_the_table_names_what_is_not_well() -> None:
     told = console.export_text()
     for words in ("回線断", "mori", "disk_full", "no room", "12,345", "fw-1", "1.250"):
         assert words in told
+    assert re.search(r"tower, \d{4}-\d\d-\d\d \d\d:\d\dから; ", told)
+    console.print(shown(found, "en"))
+    assert re.search(r"tower, since \d{4}-\d\d-\d\d \d\d:\d\d; ", console.export_text())
 
 
 async def test_only_root_and_the_daemons_own_user_may_ask(tmp_path: Path) -> None:
