@@ -152,7 +152,8 @@ def report(
     """Print every count; how many promises are broken. told: by fault, mails that left or that the cap still holds."""
     watched = [device(number) for number in range(given.devices) if device(number) not in told]
     watched.remove(device(given.devices - 2))
-    missing = sum(_missing(each, found.get(each, {}), lives, given.interval) for each in watched)
+    gaps = [gap for each in watched for gap in _missing(each, found.get(each, {}), lives, given.interval)]
+    missing = len(gaps)
     readings = sum(len(found.get(each, {})) for each in watched)
     wrong, worst = _wrong_rates(found, watched, given.interval)
     identities = Counter(message for message, _ in inbox.mails)
@@ -163,6 +164,8 @@ def report(
     always = set.intersection(*known) if known else set()
     print(f"kills {len(lives.ended_ns) - 1}; a start takes {max(lives.start_seconds):.1f} s at most")
     print(f"readings {readings} of {len(watched)} devices; missing beside the gaps {missing} (0)")
+    for gap in gaps:
+        print(f"  missing: {gap}")
     print(f"rates that the counters contradict {wrong} (0), worst {worst:.1%}")
     print(f"mails {len(inbox.mails)}, sent again under their own Message-ID {len(inbox.mails) - len(identities)}")
     print("mails by subject: " + "; ".join(f"{count} {subject}" for subject, count in sorted(kinds.items())))
@@ -173,13 +176,17 @@ def report(
     return missing + wrong + len(lost) + len(doubled) + (not always)
 
 
-def _missing(device_id: str, times: Mapping[int, object], lives: Lives, interval: int) -> int:
-    """Due times within a life at which there is nothing, though the poll had its time before the kill."""
-    offset, missing = offset_seconds(device_id, interval), 0
-    for begun_ns, ended_ns in zip(lives.begun_ns, lives.ended_ns, strict=True):
+def _missing(device_id: str, times: Mapping[int, object], lives: Lives, interval: int) -> list[str]:
+    """Due times within a life at which there is nothing, though the poll had its time before the kill, in words."""
+    offset, missing = offset_seconds(device_id, interval), []
+    for number, (begun_ns, ended_ns) in enumerate(zip(lives.begun_ns, lives.ended_ns, strict=True)):
         first = next_due_ns(begun_ns + SECOND, offset, interval)
-        for due_ns in range(first, ended_ns - _GRACE_NS, interval * SECOND):
-            missing += due_ns not in times
+        missing += [
+            f"{device_id} in life {number}, {(due_ns - begun_ns) / SECOND:.2f} s after its begin,"
+            f" {(ended_ns - due_ns) / SECOND:.2f} s before its end"
+            for due_ns in range(first, ended_ns - _GRACE_NS, interval * SECOND)
+            if due_ns not in times
+        ]
     return missing
 
 

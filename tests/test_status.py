@@ -153,6 +153,20 @@ def test_without_a_daemon_status_says_so(tmp_path: Path) -> None:
     assert (1, f"no daemon runs by the configuration in {tmp_path}\n") == (told.exit_code, told.stderr)
 
 
+def test_threads_keep_no_memory_of_their_own() -> None:
+    """With one arena for all, what a thread took and gave back is the process's again (mallopt, malloc_stats)."""
+    script = """if True:
+        import ctypes, sys, threading
+        from poller.memory import give_back_memory
+        assert give_back_memory()
+        held = [threading.Thread(target=lambda: [bytes(100_000) for _ in range(100)]) for _ in range(8)]
+        [each.start() for each in held], [each.join() for each in held]
+        ctypes.CDLL(None).malloc_stats()
+    """
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr
+    assert told.count("Arena ") == 1, told
+
+
 def test_memory_is_what_the_kernel_says() -> None:
     fields = memory_fields()
     assert 2**20 < int(str(fields["memory_octets"])) < 2**36

@@ -24,12 +24,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import aiohttp
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.rest import ApiException
-from influxdb_client.service.write_service import WriteService
 
 from poller.secrets import Secret
 from poller.storage.dead_letters import DeadLetters
@@ -103,9 +100,9 @@ class InfluxSink:
 
     @property
     def delivery(self) -> DeliverySettings:
-        """Two seconds of what comes now, or after an outage so much of it that a series has several points."""
+        """Five seconds of what comes now, or after an outage so much of it that a series has several points."""
         samples = min(max(_LEAST_SAMPLES, _POINTS_A_SERIES * self._series), _MOST_SAMPLES)
-        return DeliverySettings(max_samples=samples, max_seconds=2.0)
+        return DeliverySettings(max_samples=samples, max_seconds=5.0)
 
     async def write(self, records: Sequence[Record]) -> None:
         """All lines of the records, those of each series in order, in batches; the module says what can happen to one.
@@ -169,12 +166,17 @@ class InfluxSink:
             raise StoreUnavailable("disk_full", f"{self.dead_letters.directory}: {error}") from error
 
 
-class Version1:
-    """The write endpoint of InfluxDB 1.x."""
+class WriteApi:
+    """The server's own request for lines: /api/v2/write (2.x, 3.x, VictoriaMetrics) or /write (1.x)."""
 
     def __init__(self, settings: InfluxSettings) -> None:
-        self._url = f"{settings.url.rstrip('/')}/write"
-        self._parameters = {"db": settings.bucket, "precision": "ns"}
+        path, where = (
+            ("write", {"db": settings.bucket})
+            if settings.kind == "1"
+            else ("api/v2/write", {"org": settings.org, "bucket": settings.bucket})
+        )
+        self._url = f"{settings.url.rstrip('/')}/{path}"
+        self._parameters = {**where, "precision": "ns"}
         timeout = aiohttp.ClientTimeout(total=settings.timeout_seconds)
         self._session = aiohttp.ClientSession(headers=authorization(settings), timeout=timeout)
 
@@ -193,43 +195,12 @@ class Version1:
         await self._session.close()
 
 
-class Version2:
-    """The v2 write API through influxdb-client; the body is compressed by us, in a thread, not by it on the loop."""
-
-    def __init__(self, settings: InfluxSettings) -> None:
-        token = settings.token.reveal() if settings.token else ""
-        self._org, self._bucket = settings.org, settings.bucket
-        self._client = InfluxDBClientAsync(
-            settings.url.rstrip("/"), token=token, org=settings.org, timeout=int(settings.timeout_seconds * 1000)
-        )
-        self._service: Any = WriteService(self._client.api_client)  # type: ignore[no-untyped-call] # generated code
-
-    async def post(self, body: bytes) -> Answer:
-        """See Endpoint."""
-        try:
-            await self._service.post_write_async(
-                self._org, self._bucket, body, precision="ns", content_encoding="gzip", content_type="text/plain"
-            )
-        except ApiException as error:
-            body_text = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-            retry_after = error.headers.get("Retry-After") if error.headers else None
-            return Answer(int(error.status or 0), (body_text or str(error.reason)).strip(), _seconds(retry_after))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _no_answer(error) from error
-        return Answer(204, "", None)
-
-    async def close(self) -> None:
-        """See Endpoint."""
-        await self._client.close()  # type: ignore[no-untyped-call] # the client has no types here
-
-
 def open_influx(
     settings: InfluxSettings, dead_letters: Path, now_ns: Callable[[], int] = time.time_ns, name: str = "influx"
 ) -> InfluxSink:
     """The sink for these settings; call it on the running loop, close it at the end."""
-    endpoint = Version1(settings) if settings.kind == "1" else Version2(settings)
     letters = DeadLetters(dead_letters, name, now_ns)
-    return InfluxSink(endpoint, letters, LineEncoder(texts=settings.kind != "victoria"), settings.batch)
+    return InfluxSink(WriteApi(settings), letters, LineEncoder(texts=settings.kind != "victoria"), settings.batch)
 
 
 def authorization(settings: InfluxSettings) -> dict[str, str]:

@@ -39,7 +39,7 @@ from poller.storage.layout import (
     split_superseded,
 )
 from poller.storage.reader import Record
-from poller.storage.tables import block_frame, with_all_columns
+from poller.storage.tables import blocks_frame, chosen_rows, with_all_columns
 
 _log = logging.getLogger(__name__)
 _MAINTENANCE_NS: Final = 3600 * 10**9
@@ -81,8 +81,8 @@ class _Day:
 class ParquetStore:
     """One writer of one directory; readers need no permission and no lock."""
 
-    delivery = DeliverySettings(max_samples=20_000, max_seconds=5.0)
-    """A file a measurement every five seconds: what is read is at most that old, and compaction has little to do."""
+    delivery = DeliverySettings(max_samples=20_000, max_seconds=15.0)
+    """A file a measurement every fifteen seconds: what is read is at most that old, and compaction has little to do."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class ParquetStore:
             raise KeyError(f"{measurement} has no column {', '.join(sorted(unknown))}" if unknown else "no time_ns")
         name = frame_file_name(source)
         whole = with_all_columns(frame, entry).cast(columns)  # type: ignore[arg-type] # names and types, as it wants
-        for day, part in _split_days(whole):
+        for day, part in _frames_of_days(whole):
             rows = merge_points(part, entry.tags).sort([*entry.tags, KEY])
             self._put(self._folder(measurement, day) / name, rows)
         return frame.height
@@ -152,31 +152,36 @@ class ParquetStore:
                 self._pack(measurement, day)
 
     def _new_rows(self, records: Sequence[Record]) -> Iterator[tuple[_Place, list[int], pl.DataFrame]]:
-        frames: dict[_Place, list[pl.DataFrame]] = defaultdict(list)
-        numbers: dict[_Place, list[int]] = defaultdict(list)
+        """What is not here yet: one frame for a measurement and day, because frames cost more than their rows."""
+        found: dict[_Place, tuple[list[int], list[Block]]] = defaultdict(lambda: ([], []))
         for record in records:
-            for block in record.blocks:
-                frame = self._table(block)
-                for day, part in _split_days(frame) if frame is not None else ():
+            for block in filter(self._is_known, record.blocks):
+                for day, part in _split_days(block):
                     place = (block.measurement, day)
                     if record.number > self._day(*place).last:
-                        frames[place].append(part)
-                        numbers[place].append(record.number)
-        for place, parts in frames.items():
-            yield place, numbers[place], pl.concat(parts)
+                        numbers, blocks = found[place]
+                        numbers.append(record.number)
+                        blocks.append(part)
+        for place, (numbers, blocks) in found.items():
+            yield place, numbers, self._table(blocks)
 
-    def _table(self, block: Block) -> pl.DataFrame | None:
-        """The block with all columns of its measurement; what the schema does not know goes to the dead letters."""
+    def _is_known(self, block: Block) -> bool:
+        """Whether the schema has such rows; what it does not know goes to the dead letters."""
         entry = SCHEMA.get(block.measurement)
         if entry is None or not set(block.tag_names) <= set(entry.tags):
             self._bury(f"the schema has no {block.measurement} with {', '.join(block.tag_names)}", block)
-            return None
+            return False
         if unknown := set(block.field_names) - columns_of(entry).keys():
             self._bury(f"{block.measurement} has no field {', '.join(sorted(unknown))}", block)
-        frame = block_frame(block, entry)
-        if refused := {row for column in frame for row in column.is_null().arg_true()}:
-            self._bury(f"a value of {block.measurement} is not of its field's type", block, refused)
-        return with_all_columns(frame, entry)
+        return True
+
+    def _table(self, blocks: Sequence[Block]) -> pl.DataFrame:
+        """The rows of a measurement's blocks with all its columns; values of a wrong type go to the dead letters."""
+        entry = SCHEMA[blocks[0].measurement]
+        frame, refused = blocks_frame(blocks, entry)
+        for block, rows in refused:
+            self._bury(f"a value of {entry.name} is not of its field's type", block, rows)
+        return frame
 
     def _bury(self, reason: str, block: Block, rows: Collection[int] | None = None) -> None:
         """Keep the block's samples (None: all) as dead letters."""
@@ -277,10 +282,20 @@ class ParquetStore:
         _log.info("parquet day removed measurement=%s day=%s", measurement, day)
 
 
-def _split_days(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
-    """The rows of each UTC day."""
-    if frame.is_empty():
+def _split_days(block: Block) -> Iterator[tuple[date, Block]]:
+    """The rows of each UTC day; almost always all are of one."""
+    days = [time_ns // DAY_NS for time_ns in (min(block.times_ns), max(block.times_ns))]
+    if days[0] == days[1]:
+        yield day_of(days[0] * DAY_NS), block
         return
+    for number in range(days[0], days[1] + 1):
+        chosen = [time_ns // DAY_NS == number for time_ns in block.times_ns]
+        if any(chosen):
+            yield day_of(number * DAY_NS), chosen_rows(block, chosen)
+
+
+def _frames_of_days(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
+    """The rows of each UTC day."""
     days = (frame[KEY] // DAY_NS).alias("day")
     for number in days.unique().sort():
         yield day_of(number * DAY_NS), frame.filter(days == number)

@@ -1,6 +1,8 @@
 """Between the journal's tables and data frames. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress
+from typing import Any
 
 import polars as pl
 
@@ -10,15 +12,86 @@ from poller.storage.encoding import Block, make_blocks
 from poller.storage.layout import KEY, columns_of
 
 
-def block_frame(block: Block, entry: Measurement) -> pl.DataFrame:
-    """The columns of a table that the schema knows, typed by it; a value that is not of its type is null."""
-    dtypes = columns_of(entry)
+def blocks_frame(blocks: Sequence[Block], entry: Measurement) -> tuple[pl.DataFrame, list[tuple[Block, set[int]]]]:
+    """All columns of a measurement, typed by it, with the blocks' rows in their order; and the rows refused, by block.
+
+    A value that is not of its column's type is null, and its row among those refused.
+    """
+    shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
+    for place, block in enumerate(blocks):
+        shapes.setdefault((block.tag_names, block.field_names), []).append(place)
+    frames, order = [], []
+    refused: list[tuple[Block, set[int]]] = []
+    for places in shapes.values():
+        alike = [blocks[place] for place in places]
+        known = _known_columns(_joined(alike), entry)
+        if any(column.null_count() for column in known):
+            refused += [(block, rows) for block in alike if (rows := _nulls(_known_columns(block, entry)))]
+        frames.append(_with_nulls(known, entry))
+        order += [place for place in places for _ in blocks[place].times_ns]
+    if len(frames) == 1:
+        return frames[0], refused
+    return pl.concat(frames)[sorted(range(len(order)), key=order.__getitem__)], refused
+
+
+def chosen_rows(block: Block, chosen: Sequence[bool]) -> Block:
+    """The block with those rows only for which chosen is true."""
+
+    def of(column: Sequence[Any]) -> Sequence[Any]:
+        return tuple(compress(column, chosen))
+
+    return Block(
+        block.measurement,
+        block.tag_names,
+        block.field_names,
+        of(block.times_ns),
+        [of(column) for column in block.tag_columns],
+        [of(column) for column in block.columns],
+    )
+
+
+def _joined(alike: Sequence[Block]) -> Block:
+    """One block of several with the same columns."""
+    if len(alike) == 1:
+        return alike[0]
+    first = alike[0]
+    return Block(
+        first.measurement,
+        first.tag_names,
+        first.field_names,
+        list(chain.from_iterable(block.times_ns for block in alike)),
+        [list(chain.from_iterable(same)) for same in zip(*(block.tag_columns for block in alike), strict=True)],
+        [list(chain.from_iterable(same)) for same in zip(*(block.columns for block in alike), strict=True)],
+    )
+
+
+def _known_columns(block: Block, entry: Measurement) -> list[pl.Series]:
+    """The columns that the schema knows, typed by it; a value that is not of its type is null."""
     given = {
         KEY: block.times_ns,
         **dict(zip(block.tag_names, block.tag_columns, strict=True)),
         **dict(zip(block.field_names, block.columns, strict=True)),
     }
-    return pl.DataFrame([pl.Series(name, given[name], dtypes[name], strict=False) for name in dtypes if name in given])
+    return [
+        pl.Series(name, given[name], dtype, strict=False) for name, dtype in columns_of(entry).items() if name in given
+    ]
+
+
+def _with_nulls(known: Sequence[pl.Series], entry: Measurement) -> pl.DataFrame:
+    """A frame of these columns and all others of the measurement, which are null."""
+    given = {column.name: column for column in known}
+    rows = len(known[0])
+    return pl.DataFrame(
+        [
+            given[name] if name in given else pl.Series(name, [None], dtype).new_from_index(0, rows)
+            for name, dtype in columns_of(entry).items()
+        ]
+    )
+
+
+def _nulls(columns: Iterable[pl.Series]) -> set[int]:
+    """The rows in which a column is null."""
+    return {row for column in columns if column.null_count() for row in column.is_null().arg_true()}
 
 
 def with_all_columns(frame: pl.DataFrame, entry: Measurement) -> pl.DataFrame:
@@ -31,11 +104,10 @@ def with_all_columns(frame: pl.DataFrame, entry: Measurement) -> pl.DataFrame:
 
 def frames_of(samples: Iterable[Sample]) -> dict[str, pl.DataFrame]:
     """The samples by measurement, all columns; KeyError for a measurement that the schema does not know."""
-    parts: dict[str, list[pl.DataFrame]] = {}
+    parts: dict[str, list[Block]] = {}
     for block in make_blocks(samples):
-        entry = SCHEMA[block.measurement]
-        parts.setdefault(block.measurement, []).append(with_all_columns(block_frame(block, entry), entry))
-    return {name: pl.concat(frames) for name, frames in parts.items()}
+        parts.setdefault(block.measurement, []).append(block)
+    return {name: blocks_frame(blocks, SCHEMA[name])[0] for name, blocks in parts.items()}
 
 
 def frame_blocks(frame: pl.DataFrame, entry: Measurement) -> Iterator[Block]:
