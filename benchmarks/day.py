@@ -33,7 +33,7 @@ from poller.asking import Asking
 from poller.config import Configuration, load
 from poller.equipment import equip
 from poller.lab.server import Lab, LabOptions
-from poller.memory import memory_fields
+from poller.memory import give_back_memory, memory_fields
 from poller.pipeline import Pipeline
 from poller.profiles import load_profiles
 from poller.schedule import SECOND_NS, start_schedule
@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--limit", type=int, default=0, help="Only so many of the faults.")
     given = parser.parse_args()
+    give_back_memory()  # as `hinomi run` does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "config"
         started = time.monotonic()

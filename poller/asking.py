@@ -9,6 +9,7 @@ A device that was silent costs one cheap question a minute until it answers; the
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import sub
@@ -51,7 +52,10 @@ class _Watched:
     look_again: str = ""
     """Why it is to be discovered anew with the next poll, although nothing in its answers says so."""
     saved: tuple[Discovery, int, bytes] | None = None
-    """What was saved last, and of what: it seldom changes, and to encode all of them takes long."""
+    """What was saved last, and of what: it seldom changes, and to encode all of them takes long.
+
+    Compressed, because it is kept in memory and written every minute; older versions wrote plain JSON.
+    """
 
     def save(self, request_size: int) -> bytes | None:
         """The discovery as a restart takes it up; None before the first."""
@@ -59,7 +63,7 @@ class _Watched:
             return None
         if self.saved is None or self.saved[0] is not self.discovery or self.saved[1] != request_size:
             kept = msgspec.json.encode(_Kept(self.discovery, request_size))
-            self.saved = self.discovery, request_size, kept
+            self.saved = self.discovery, request_size, zlib.compress(kept, 1)
         return self.saved[2]
 
 
@@ -227,10 +231,11 @@ class Asking:
             if watched is None:
                 continue
             try:
-                found = msgspec.json.decode(content, type=_Kept)
+                plain = content if content.startswith(b"{") else zlib.decompress(content)
+                found = msgspec.json.decode(plain, type=_Kept)
                 self._snmp.device(watched.target).size.limit = found.request_size
                 self._take(watched, found.discovery)
-            except (msgspec.MsgspecError, BadProfile) as error:
+            except (msgspec.MsgspecError, zlib.error, BadProfile) as error:
                 tell(_log, logging.INFO, "discovery_not_kept", device=key, reason=str(error))
 
     async def _ask(self, watched: _Watched, due_ns: int) -> Answer:
@@ -247,7 +252,7 @@ class Asking:
         elif need is not None or watched.look_again:
             await self._look_again(watched, need or Rediscovery("notified", watched.look_again))
         watched.look_again = ""
-        watched.before = answer if isinstance(answer, DeviceReading) else None
+        watched.before = answer.without_rows() if isinstance(answer, DeviceReading) else None
         return answer
 
     async def _look_again(self, watched: _Watched, need: Rediscovery) -> None:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from poller import __version__
+from poller.memory import give_back_memory
 
 _COMMANDS: Final[Mapping[str, str]] = {
     "demo": "poller.cli_demo:demo",
@@ -98,6 +99,7 @@ def options(
 
 def main() -> None:
     """Run the command line; a reader that went away or Ctrl-C ends it without a trace."""
+    give_back_memory()
     try:
         app()
     except KeyboardInterrupt:

@@ -12,7 +12,6 @@ from poller.cli_options import ConfigurationOption, load_or_exit
 from poller.config import Configuration
 from poller.daemon import Daemon
 from poller.log import start_logging
-from poller.memory import give_back_memory
 from poller.profiles import BadProfile
 from poller.secrets import SecretUnavailable
 from poller.storage.errors import StorageError
@@ -40,8 +39,6 @@ def run_daemon(configuration: Configuration, ready: Callable[[str], None], *, of
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         ready(url)
-
-    give_back_memory()
 
     async def main() -> None:
         await Daemon(configuration, of_terminal=of_terminal).run(begin)

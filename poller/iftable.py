@@ -1,5 +1,6 @@
 """The interfaces of a device: rows of IF-MIB's two tables (RFC 2863) joined, and named once and for all. Pure."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Interface:
     counted: bool = True
     packets: Packets = "narrow"
     discontinuity: bool = False
+
+    def __post_init__(self) -> None:
+        """Share the names: a thousand switches have the same."""
+        for name in ("name", "alias", "description"):
+            object.__setattr__(self, name, sys.intern(getattr(self, name)))
 
 
 def build_interfaces(columns: Mapping[str, Mapping[int, Kept]]) -> tuple[Interface, ...]:

@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from poller.sample import FieldValue
-
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _STATM: Final = Path("/proc/self/statm")
 """proc(5): sizes in pages; the second is what is resident."""
@@ -35,7 +33,7 @@ def give_back_memory() -> bool:
     return [mallopt(setting, value) for setting, value in wanted.items()] == [1, 1, 1]
 
 
-def memory_fields() -> dict[str, FieldValue]:
+def memory_fields() -> dict[str, int | float]:
     """Resident octets, and their part of what we may have; nothing where the kernel does not tell."""
     try:
         resident = int(_STATM.read_text(encoding="ascii").split()[1]) * _PAGE

@@ -5,7 +5,7 @@ in the order of the layout; the layout is shared by all readings of a device unt
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 COUNTERS: Final = (
@@ -86,6 +86,22 @@ class DeviceReading:
     failures: Mapping[str, str] = field(default_factory=dict)
     interval_ns: int = 60_000_000_000
     cost: "PollCost | None" = None
+
+    def without_rows(self) -> "DeviceReading":
+        """What the next reading is compared with, a tenth of this one: the device's own values, and when they were.
+
+        The rows that stay are the first that has a sysUpTime, for a device that told it with no other value.
+        """
+        known = next((row for row, ticks in enumerate(self.uptime_ticks) if ticks is not None), 0)
+        row = slice(known, known + 1)
+        return replace(
+            self,
+            received_ns=self.received_ns[row],
+            uptime_ticks=self.uptime_ticks[row],
+            counters=(),
+            oper_status=(),
+            discontinuity_ticks=(),
+        )
 
 
 MAINTENANCE: Final = "maintenance"

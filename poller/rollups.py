@@ -24,6 +24,9 @@ from poller.schema import ROLLED_UP, SCHEMA
 WINDOW_NS: Final = 300 * 10**9
 DEADLINE_NS: Final = 180 * 10**9
 """After a window's end: a slot's deadline, and a minute for it to be closed."""
+LEAST_CLOSED: Final = 20
+CLOSING_CALLS: Final = 60
+"""Interface windows of one end are closed in so many calls, a second apart, but so many of them in each at least."""
 KEEP_WINDOWS: Final = 72
 """Windows that an amended sample can still correct: as long as the slot ledger remembers."""
 _AMENDED: Final = frozenset(("circuit", "line_group", "tenant"))
@@ -240,8 +243,12 @@ class InterfaceRollups:
         columns.add(reading, rates)
 
     def close(self, now_ns: int) -> list[Sample]:
-        """The windows that ended at least 90 s ago, when every poll that was due in them is over."""
+        """The windows that ended at least 90 s ago, when every poll that was due in them is over; some at each call.
+
+        All at once they would hold up the loop, and what they are made into would be the most that is ever in memory.
+        """
         over = [key for key in self._open if now_ns >= key[1] + WINDOW_NS + DEADLINE_NS // 2]
+        del over[max(LEAST_CLOSED, len(self._open) // CLOSING_CALLS) :]
         return [sample for key in over for sample in _samples(*key, self._open.pop(key))]
 
     def save(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Asking the lab's agents by the production path: discovered once, asked by name, looked at again when they changed."""
 
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,7 +114,10 @@ async def test_a_silent_device_is_silent_and_its_return_is_seen() -> None:
         assert again.answered is False
 
 
-async def test_discoveries_and_request_sizes_survive_a_restart(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("form", [bytes, zlib.decompress], ids=["now", "of older versions"])
+async def test_discoveries_and_request_sizes_survive_a_restart(
+    caplog: pytest.LogCaptureFixture, form: Callable[[bytes], bytes]
+) -> None:
     """What a device has taught about the size of requests is kept (R14), and the first poll needs no discovery."""
     async with watching("fw-1") as watch:
         await watch.read()
@@ -121,7 +125,7 @@ async def test_discoveries_and_request_sizes_survive_a_restart(caplog: pytest.Lo
         saved = watch.asking.save()
         async with Snmp(wall_clock_ns=watch.clock) as snmp:
             watch.start(snmp)
-            watch.asking.restore(saved)
+            watch.asking.restore({key: form(kept) for key, kept in saved.items()})
             assert saved == watch.asking.save()
             assert 10 == watch.size.limit
             with caplog.at_level("INFO"):
@@ -135,6 +139,7 @@ async def test_discoveries_and_request_sizes_survive_a_restart(caplog: pytest.Lo
         lambda _: b"{",
         lambda saved: saved.replace(b'"device":"fw-1"', b'"device":7'),
         lambda saved: saved.replace(b'"request_size":512', b'"request_size":0'),
+        lambda saved: zlib.compress(saved)[:-9],
     ],
 )
 async def test_a_damaged_discovery_is_made_anew(
@@ -142,7 +147,7 @@ async def test_a_damaged_discovery_is_made_anew(
 ) -> None:
     async with watching("fw-1") as watch:
         await watch.read()
-        saved = watch.asking.save()["fw-1"]
+        saved = zlib.decompress(watch.asking.save()["fw-1"])
     assert damage(saved) != saved
     async with watching("fw-1") as watch:
         with caplog.at_level("INFO"):

@@ -237,6 +237,21 @@ async def test_the_reading_before_is_believed_more_than_the_discovery() -> None:
     assert needs_rediscovery(found, reading, later, before) is None
 
 
+async def test_a_reading_without_its_rows_tells_the_same_of_a_restart() -> None:
+    """By the device's own sysUpTime, or that of the first row that has one."""
+    found, reading, later = await steady(60, ticks=20_000)
+    known = (None, 14_000, 14_001, 14_002)
+    several = replace(reading, uptime_ticks=known, received_ns=[later - n * SECOND_NS for n in (90, 60, 61, 62)])
+    for before in (several, replace(several, device_uptime_ticks=None), replace(several, uptime_ticks=[None] * 4)):
+        kept = before.without_rows()
+        assert kept.counters == ()
+        assert needs_rediscovery(found, reading, later, kept) == needs_rediscovery(found, reading, later, before)
+    far = replace(several, device_uptime_ticks=None, uptime_ticks=(None, 2**31, 0, 0)).without_rows()
+    need = needs_rediscovery(found, reading, later, far)
+    assert need is not None
+    assert need.reason == "restarted"
+
+
 @pytest.mark.parametrize(("seconds", "reason"), [(60, None), (700, "rows_gone")])
 async def test_rows_without_counters_are_looked_at_again_but_not_in_every_poll(
     seconds: int, reason: str | None

@@ -17,7 +17,7 @@ from poller.devicerates import DeviceRates
 from poller.pipeline import Pipeline
 from poller.rates import DeviceCounters
 from poller.readings import DeviceReading, InterfaceLayout
-from poller.rollups import InterfaceRollups, Rollups
+from poller.rollups import CLOSING_CALLS, LEAST_CLOSED, InterfaceRollups, Rollups
 from poller.sample import FieldValue, Quality, Sample
 from poller.schema import SCHEMA
 from poller.wall.live import LiveState
@@ -186,6 +186,18 @@ def test_interfaces_roll_up_by_column() -> None:
     }
     assert (sample.measurement, sample.time_ns) == ("interface_5m", START)
     assert set(sample.fields) <= {field.name for field in SCHEMA["interface_5m"].fields}
+
+
+@pytest.mark.parametrize("devices", [3, LEAST_CLOSED + 1, 50 * CLOSING_CALLS])
+def test_windows_that_end_together_are_closed_a_few_at_a_time_and_each_once(devices: int) -> None:
+    rollups = InterfaceRollups()
+    for number in range(devices):
+        reading, rates = poll(0, [1e8] * 8)
+        rollups.add(replace(reading, device=f"sw-{number}"), replace(rates, device=f"sw-{number}"))
+    calls = [rollups.close(START + 7 * MINUTE) for _ in range(CLOSING_CALLS * 5)]
+    assert max(map(len, calls)) <= max(LEAST_CLOSED, devices // CLOSING_CALLS)
+    told = [sample.tags[0][1] for call in calls for sample in call]
+    assert sorted(told) == sorted(f"sw-{number}" for number in range(devices))
 
 
 @pytest.mark.parametrize(("interval", "polls", "coverage"), [(10, 5, 5 / 30), (10, 30, 1.0), (300, 1, 1.0)])

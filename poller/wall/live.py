@@ -192,9 +192,13 @@ class LiveState:
         for incident in self._incidents:
             counts[incident["severity"]] = counts.get(incident["severity"], 0) + 1
         devices = self._sections["devices"].values()
-        answering = sum(1 for entry in devices if entry["up"] is True and not _old(entry, now_ns))
-        asked = sum(1 for entry in devices if entry["asked"])
-        unread = sum(1 for entry in devices if entry["asked"] and _old(entry, now_ns))
+        answering = asked = unread = 0
+        for entry in devices:
+            old = _old(entry, now_ns)
+            answering += entry["up"] is True and not old
+            if entry["asked"]:
+                asked += 1
+                unread += old
         word = next((severity for severity in ("serious", "minor", "notice") if counts[severity]), "normal")
         reason = next((incident["title"] for incident in self._incidents if incident["severity"] == word), None)
         if word == "normal" and (unread > UNREAD_RATIO * asked or self._newest_ns == 0):
