@@ -1,7 +1,8 @@
 """The rounds: start every poll when it is due, one at a time for a device, and never let one device delay another.
 
 Each poll is a task of its own with a deadline of 80 % of its interval over all its requests and retries (R5). A device
-that is still being asked when its next time comes is counted and named (R3). Nothing here knows SNMP.
+that is still being asked when its next time comes is counted and named (R3). Was it asked beside its schedule, its
+regular poll follows at once, so that no series has a hole because we were curious. Nothing here knows SNMP.
 """
 
 import asyncio
@@ -106,6 +107,8 @@ class Rounds:
         self._accept = accept
         self._clock_ns = clock_ns
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._beside: set[str] = set()
+        self._following: dict[str, Due] = {}
         self._changed = asyncio.Event()
         self.statistics = RoundsStatistics()
 
@@ -117,6 +120,7 @@ class Rounds:
         """
         for device in [each for each in self._running if each not in intervals or each in changed]:
             self._running.pop(device).cancel()
+            self._following.pop(device, None)
         self._schedule.follow(intervals, self._clock_ns(), changed, new=True)
         self._changed.set()
 
@@ -142,17 +146,23 @@ class Rounds:
 
     async def run(self) -> None:
         """Make the rounds until cancelled."""
-        latest_ns = 0
         async with asyncio.TaskGroup() as group:
-            while True:
-                now_ns = self._clock_ns()
-                if now_ns < latest_ns - SECOND_NS:
-                    tell(_log, logging.WARNING, "clock_went_back", seconds=(latest_ns - now_ns) / SECOND_NS)
-                    self._schedule.clock_went_back(now_ns)
-                latest_ns = now_ns
-                for due in self._schedule.due(now_ns):
-                    self._start(group, due, now_ns)
-                await nap(self._schedule.wake_ns(), self._clock_ns(), self._changed)
+            try:
+                await self._start_when_due(group)
+            finally:
+                self._following.clear()
+
+    async def _start_when_due(self, group: asyncio.TaskGroup) -> None:
+        latest_ns = 0
+        while True:
+            now_ns = self._clock_ns()
+            if now_ns < latest_ns - SECOND_NS:
+                tell(_log, logging.WARNING, "clock_went_back", seconds=(latest_ns - now_ns) / SECOND_NS)
+                self._schedule.clock_went_back(now_ns)
+            latest_ns = now_ns
+            for due in self._schedule.due(now_ns):
+                self._start(group, due, now_ns)
+            await nap(self._schedule.wake_ns(), self._clock_ns(), self._changed)
 
     def _start(self, group: asyncio.TaskGroup, due: Due, now_ns: int) -> None:
         statistics = self.statistics
@@ -160,6 +170,9 @@ class Rounds:
             statistics.missed += due.missed
             tell(_log, logging.WARNING, "polls_missed", device=due.device, count=due.missed)
         if due.device in self._running:
+            if due.device in self._beside and due.device not in self._following:
+                self._following[due.device] = due
+                return
             statistics.overruns[due.device] += 1
             tell(_log, logging.WARNING, "overrun", device=due.device, total=statistics.overruns[due.device])
             return
@@ -174,11 +187,16 @@ class Rounds:
         interval_seconds = self._schedule.interval_ns(due.device, now_ns) / SECOND_NS
         task = group.create_task(self._one(due, interval_seconds), name=f"poll {due.device}")
         self._running[due.device] = task
-        task.add_done_callback(lambda done: self._end(due.device, done))
+        (self._beside.add if due.beside else self._beside.discard)(due.device)
+        task.add_done_callback(lambda done: self._end(group, due.device, done))
 
-    def _end(self, device: str, task: asyncio.Task[None]) -> None:
-        if self._running.get(device) is task:
-            del self._running[device]
+    def _end(self, group: asyncio.TaskGroup, device: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(device) is not task:
+            return
+        del self._running[device]
+        following = self._following.pop(device, None)
+        if following is not None and not task.cancelled():
+            self._start(group, following, self._clock_ns())
 
     async def _one(self, due: Due, interval_seconds: float) -> None:
         begun = time.monotonic()

@@ -35,11 +35,15 @@ def next_due_ns(now_ns: int, offset: int, interval_seconds: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A device whose time has come; missed counts the intervals that passed unasked (the clock jumped, we slept)."""
+    """A device whose time has come; missed counts the intervals that passed unasked (the clock jumped, we slept).
+
+    beside: not at its regular time, which may come while this poll is under way.
+    """
 
     device: str
     due_ns: int
     missed: int
+    beside: bool = False
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class Schedule:
         self._beats: dict[str, _Beat] = {}
         self._heap: list[tuple[int, str]] = []
         self._planned: dict[str, int] = {}
+        self._beside: set[str] = set()
 
     def add(self, device: str, interval_seconds: float, now_ns: int) -> None:
         """Ask the device every interval (whole seconds, at least 1) from its next due time on."""
@@ -73,6 +78,7 @@ class Schedule:
         """Never ask it again."""
         self._beats.pop(device, None)
         self._planned.pop(device, None)
+        self._beside.discard(device)
 
     def follow(self, intervals: Mapping[str, float], now_ns: int, changed: Collection[str] = (), *, new: bool) -> None:
         """Ask these devices and no others (seconds by device); who stays as it was keeps its times.
@@ -97,6 +103,7 @@ class Schedule:
         if device in self._beats:
             heapq.heappush(self._heap, (now_ns, device))
             self._planned[device] = now_ns
+            self._beside.add(device)
 
     def ask_soon(self, device: str, now_ns: int) -> None:
         """Ask for the first time within five seconds, at the device's own second of five, if it is not due sooner."""
@@ -122,8 +129,9 @@ class Schedule:
             if self._planned.get(device) != due_ns:
                 continue
             missed = (now_ns - due_ns) // self.interval_ns(device, now_ns)
+            beside = device in self._beside
             self._plan(device, now_ns + 1)
-            ready.append(Due(device, due_ns + missed * self.interval_ns(device, now_ns), missed))
+            ready.append(Due(device, due_ns + missed * self.interval_ns(device, now_ns), missed, beside))
         return ready
 
     def wake_ns(self) -> int | None:
@@ -142,6 +150,7 @@ class Schedule:
         interval = beat.interval_at(now_ns)
         due_ns = next_due_ns(now_ns, beat.offset % interval, interval)
         self._planned[device] = due_ns
+        self._beside.discard(device)
         heapq.heappush(self._heap, (due_ns, device))
 
 

@@ -107,6 +107,43 @@ async def test_with_a_third_of_ten_thousand_devices_silent_every_other_one_start
     assert set(rounds.statistics.overruns) == asker.slow
 
 
+async def test_a_regular_poll_follows_the_one_beside_the_schedule_that_was_under_way() -> None:
+    """The reading of the regular time is there, late by what the other took; a second one missed is an overrun."""
+    clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
+    rounds, answers = watch(clock, asker, "slow")
+    regular_ns = rounds._schedule.wake_ns()
+    assert regular_ns is not None
+    clock.now_ns = regular_ns - SECOND_NS
+    async with running(rounds):
+        rounds.ask_now("slow")
+        await step(rounds, clock, 0, lambda: len(asker.asked) == 1)
+        await step(rounds, clock, 1, lambda: rounds._schedule.wake_ns() != regular_ns)
+        assert 0 == rounds.statistics.overruns.total()
+        await step(rounds, clock, 60, lambda: rounds.statistics.overruns["slow"] == 1)
+        asker.release.set()
+        await step(rounds, clock, 0, lambda: len(answers) == 2)
+        await step(rounds, clock, 60, lambda: len(answers) == 3)
+    due = [due_ns for _, due_ns, _ in asker.asked]
+    assert [regular_ns - SECOND_NS, regular_ns, regular_ns + 120 * SECOND_NS] == due
+
+
+async def test_nothing_follows_for_a_device_that_is_asked_no_more() -> None:
+    clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
+    rounds, answers = watch(clock, asker, "slow")
+    regular_ns = rounds._schedule.wake_ns()
+    assert regular_ns is not None
+    clock.now_ns = regular_ns - SECOND_NS
+    async with running(rounds):
+        rounds.ask_now("slow")
+        await step(rounds, clock, 0, lambda: len(asker.asked) == 1)
+        await step(rounds, clock, 1, lambda: rounds._schedule.wake_ns() != regular_ns)
+        rounds.follow({})
+        await step(rounds, clock, 0, lambda: rounds.running == 0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert (1, []) == (len(asker.asked), answers)
+
+
 async def test_an_overrun_is_counted_by_name_and_not_started_twice() -> None:
     """R3: three more intervals pass while the first poll still runs."""
     clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
