@@ -102,7 +102,7 @@ class Baseline:
             target.overdrawn.add(target_row)
 
     def save(self) -> dict[str, Any]:
-        """A structure of plain JSON types; load brings it back."""
+        """A structure of plain msgpack types; load brings it back."""
         return {
             "version": VERSION,
             "layout": {each.name: getattr(self.layout, each.name) for each in fields(self.layout)},
@@ -117,7 +117,7 @@ class Baseline:
             "unverified_ns": self.unverified_ns,
         }
 
-    def _saved_counters(self) -> str | list[int | None]:
+    def _saved_counters(self) -> bytes | list[int | None]:
         """Packed where every counter has a value of 64 bits, whichever way they were counted."""
         if self.packed is not None:
             return pack(self.packed)
@@ -134,8 +134,8 @@ class Baseline:
         counters = saved["counters"]
         return cls(
             layout=_layout(**saved["layout"]),
-            counters=[] if isinstance(counters, str) else list(counters),
-            packed=unpack("Q", counters) if isinstance(counters, str) else None,
+            counters=[] if isinstance(counters, bytes | str) else list(counters),
+            packed=unpack("Q", counters) if isinstance(counters, bytes | str) else None,
             received_ns=list(saved["received_ns"]),
             uptime_ticks=list(saved["uptime_ticks"]),
             placed_ns=list(saved["placed_ns"]),

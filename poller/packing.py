@@ -1,4 +1,4 @@
-"""Columns of numbers as text, for what is saved every minute.
+"""Columns of numbers as octets, for what is saved every minute.
 
 A list of a hundred thousand numbers takes the loop longer to make than it may stand still; their octets do not.
 """
@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def pack(column: "array[Any]") -> str:
-    """The octets of a column in hexadecimal, as this machine orders them."""
-    return column.tobytes().hex()
+def pack(column: "array[Any]") -> bytes:
+    """The octets of a column, as this machine orders them."""
+    return column.tobytes()
 
 
-def unpack(typecode: str, saved: str | Sequence[Any]) -> "array[Any]":
-    """What pack gave, or the numbers one by one, as older versions saved them; ValueError where it is neither."""
-    if not isinstance(saved, str):
+def unpack(typecode: str, saved: bytes | str | Sequence[Any]) -> "array[Any]":
+    """What pack gave, or as older versions saved it: in hexadecimal, or the numbers one by one.
+
+    ValueError where it is none of them.
+    """
+    if isinstance(saved, str):
+        saved = bytes.fromhex(saved)
+    if not isinstance(saved, bytes):
         return array(typecode, saved)
     column = array(typecode)
-    column.frombytes(bytes.fromhex(saved))
+    column.frombytes(saved)
     return column

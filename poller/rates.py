@@ -78,7 +78,7 @@ class DeviceCounters:
         self._loaded = False
 
     def save(self) -> dict[str, Any] | None:
-        """A structure of plain JSON types, None before the first reading."""
+        """A structure of plain msgpack types, None before the first reading."""
         return None if self._base is None else self._base.save()
 
     @classmethod
@@ -265,7 +265,7 @@ class Rates:
         self._devices = {device: counters for device, counters in self._devices.items() if device in devices}
 
     def save(self) -> dict[str, Any]:
-        """A structure of plain JSON types, by device."""
+        """A structure of plain msgpack types, by device."""
         return {device: counters.save() for device, counters in self._devices.items()}
 
     @classmethod

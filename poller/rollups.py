@@ -90,9 +90,9 @@ class Rollups:
         return told
 
     def save(self) -> dict[str, Any]:
-        """A structure of plain JSON types; load brings it back."""
+        """A structure of plain msgpack types; load brings it back."""
         entries = [
-            [measurement, tags, start_ns, window.told, [[at, *each] for at, each in window.samples.items()]]
+            [measurement, tags, start_ns, window.told, window.samples.copy()]
             for (measurement, tags), windows in self._windows.items()
             for start_ns, window in windows.items()
         ]
@@ -106,7 +106,9 @@ class Rollups:
         rollups = cls()
         for measurement, tags, start_ns, told, samples in saved["windows"]:
             key = (measurement, tuple((name, value) for name, value in tags))
-            entries = {at: (covered, numbers) for at, covered, numbers in samples}
+            # by time; older versions had the time first in each
+            by_time = samples.items() if isinstance(samples, dict) else ((at, each) for at, *each in samples)
+            entries = {at: (covered, numbers) for at, (covered, numbers) in by_time}
             rollups._windows.setdefault(key, {})[start_ns] = _Window(entries, told)
         return rollups
 
@@ -252,7 +254,7 @@ class InterfaceRollups:
         return [sample for key in over for sample in _samples(*key, self._open.pop(key))]
 
     def save(self) -> dict[str, Any]:
-        """A structure of plain JSON types; load brings it back."""
+        """A structure of plain msgpack types; load brings it back."""
         windows = [[device, start_ns, columns.save()] for (device, start_ns), columns in self._open.items()]
         return {"version": 3, "windows": windows}
 

@@ -1,12 +1,12 @@
 """States of circuits and lines through the whole pipeline on simulated time: when they are told, and what follows."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from poller.alerts.engine import Alerting
 from poller.alerts.store import Store
@@ -289,7 +289,7 @@ def test_caps_and_rests_reach_the_wall_and_a_restart_takes_nothing_from_it(begin
     assert {"line", "kind", "direction", "value", "limit", "ratio", "exceeded", "projected", "provisional"} == set(
         entry["caps"][0]
     )
-    saved = json.loads(json.dumps(scene.pipeline.save()))
+    saved = msgpack.decode(msgpack.encode(scene.pipeline.save()))
     live = LiveState(scene.estate)
     Pipeline(scene.estate, lambda _: None, scene.alerting, live).restore(saved)
     (again,) = [each for each in live.snapshot(START)["tenants"] if each["id"] == tenant.id]

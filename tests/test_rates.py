@@ -1,10 +1,10 @@
 """Rates by table: every way in which a counter can mislead."""
 
-import json
 import random
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from poller.devicerates import DeviceRates
 from poller.interfaces import interface_samples
@@ -391,6 +391,6 @@ def test_samples_name_only_what_the_schema_knows_and_leave_out_what_is_not_known
 def test_a_saved_state_of_another_version_is_refused() -> None:
     counters = DeviceCounters()
     counters.update(reading(0, row(0)))
-    saved = json.loads(json.dumps(counters.save()))
+    saved = msgpack.decode(msgpack.encode(counters.save()))
     with pytest.raises(ValueError, match="version 99"):
         DeviceCounters.load(saved | {"version": 99})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import msgpack
 
 from poller.accounts import Account, Member, SlotTotals, shares
 from poller.devicerates import DeviceRates
@@ -495,7 +496,7 @@ def test_the_octets_over_slots_are_the_octets_counted(
     by_slot: dict[int, SlotTotals] = {}
     for number, reading in enumerate(readings):
         if number == saved_after:
-            counters = DeviceCounters.load(json.loads(json.dumps(counters.save())))
+            counters = DeviceCounters.load(msgpack.decode(msgpack.encode(counters.save())))
             saved = json.loads(json.dumps(ledger.save()))
             ledger = ledger_of(account("line", ("r1", "Gi0/1")))
             ledger.restore(saved)

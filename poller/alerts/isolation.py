@@ -38,9 +38,10 @@ def is_isolated(answering: Mapping[str, bool], estate: Estate) -> bool:
     """
     if len(answering) < FEWEST:
         return False
+    if not _most_are_silent(list(answering.values())):
+        return False
     known = estate.devices
-    nearest = [up for device, up in answering.items() if device in known and not known[device].parents]
-    return _most_are_silent(list(answering.values())) and _most_are_silent(nearest)
+    return _most_are_silent([up for device, up in answering.items() if device in known and not known[device].parents])
 
 
 def _most_are_silent(answers: list[bool]) -> bool:
