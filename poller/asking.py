@@ -39,6 +39,10 @@ from probes.snmp.device import LARGEST_PDU_VARBINDS
 _log: Final = logging.getLogger(__name__)
 
 
+TABLES_AT_ONCE: Final = 200
+"""Devices whose tables are read at the same time: at a start with a thousand, all of them would be in memory."""
+
+
 @dataclass(slots=True)
 class _Watched:
     """What is known of one device between two polls."""
@@ -91,6 +95,7 @@ class Asking:
         self._clock_ns = clock_ns
         self._interval_seconds = interval_seconds
         self._watched: dict[str, _Watched] = {}
+        self._reading_tables = asyncio.Semaphore(TABLES_AT_ONCE)
         self.follow(targets, interval_seconds)
 
     def follow(self, targets: Mapping[str, tuple[Device, SnmpTarget]], interval_seconds: float) -> set[str]:
@@ -272,7 +277,7 @@ class Asking:
 
     async def _discover(self, watched: _Watched, reason: str, text: str) -> None:
         device = watched.device
-        question = Question(device.id, device.profile)
+        question = Question(device.id, device.profile, room=self._reading_tables)
         found = await discover(self._snmp, watched.target, question, self._profiles, self._clock_ns())
         self._take(watched, found)
         tell(

@@ -32,6 +32,7 @@ from poller.daybook import entries, run_daybook
 from poller.equipment import UNFIT, Equipment, equip
 from poller.heartbeat import Heartbeat
 from poller.log import tell
+from poller.memory import release_free_memory
 from poller.parts import Ground, Parts
 from poller.pipeline import Pipeline
 from poller.sample import FieldValue
@@ -293,6 +294,8 @@ class Daemon:
 
     def _save_now(self, parts: dict[str, Any]) -> None:
         checkpoint.save(self._state / "checkpoint", parts)
+        parts.clear()
+        release_free_memory()  # what was saved was the most of a minute
 
 
 def _snmp_fields(snmp: Snmp) -> Mapping[str, FieldValue]:

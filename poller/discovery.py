@@ -9,8 +9,9 @@ A series is device + ifName, else ifDescr, never ifIndex: the names are made uni
 
 import zlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from poller.iftable import COLUMNS, IF_ENTRY, IF_X_ENTRY, Interface, Kept, build_interfaces
 from poller.profile_readings import Object, Reading
@@ -94,11 +95,15 @@ class Agent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to discover: the device's id, the profile it is configured with, whether unverified readings may be used."""
+    """What to discover: the device's id, the profile it is configured with, whether unverified readings may be used.
+
+    room: entered while its tables are read, once it has answered, so that those of many are not in memory at once.
+    """
 
     device: str
     profile: str = AUTO
     unverified: bool = False
+    room: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
 
 
 async def discover(snmp: Agent, target: SnmpTarget, question: Question, profiles: Profiles, now_ns: int) -> Discovery:
@@ -118,8 +123,9 @@ async def discover(snmp: Agent, target: SnmpTarget, question: Question, profiles
     )
     family, reason = await _family(snmp, target, question, profiles, system)
     failures: dict[str, str] = {}
-    interfaces = await _interfaces(snmp, target, failures)
-    values, missing = await _profile_values(snmp, target, profiles[family], question, failures)
+    async with question.room:
+        interfaces = await _interfaces(snmp, target, failures)
+        values, missing = await _profile_values(snmp, target, profiles[family], question, failures)
     engine_id = second.get(ENGINE_ID)
     return Discovery(
         device=question.device,

@@ -1,5 +1,6 @@
 """Asking the lab's agents by the production path: discovered once, asked by name, looked at again when they changed."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -154,6 +155,24 @@ async def test_a_damaged_discovery_is_made_anew(
             watch.asking.restore({"fw-1": damage(saved), "gone": b""})
         assert "discovery_not_kept device=fw-1" in caplog.text
         await watch.read()
+
+
+async def test_tables_of_few_devices_are_read_at_once_and_a_dead_one_needs_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While there is no room, a dead device is found dead, and one that answers waits for its turn."""
+    monkeypatch.setattr("poller.asking.TABLES_AT_ONCE", 1)
+    async with watching("fw-1") as watch:
+        room = watch.asking._reading_tables
+        async with room:
+            watch.lab.silence("fw-1")
+            assert isinstance(await watch.asking.ask("fw-1", START_NS, 3600.0), FailedPoll)
+            watch.lab.wake("fw-1")
+            watch.clock.now_ns += 3600 * SECOND_NS
+            waiting = asyncio.create_task(watch.asking.ask("fw-1", START_NS, 3600.0))
+            while not room._waiters:  # noqa: ASYNC110 - nobody tells that somebody waits
+                await asyncio.sleep(0)
+        assert isinstance(await waiting, DeviceReading)
 
 
 async def test_a_poll_that_takes_too_long_is_given_up() -> None:
