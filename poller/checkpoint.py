@@ -7,7 +7,7 @@ be read is moved aside, never wiped, and the daemon begins with what it can lear
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,14 +18,21 @@ from poller.log import tell
 
 _log: Final = logging.getLogger(__name__)
 VERSION: Final = 1
+_SPLIT_DEPTH: Final = 5
+"""From the file as a whole to one device's baseline or window."""
+_MAP: Final = (0x80, 0xDF)
+_ARRAY: Final = (0x90, 0xDD)
+_LONG: Final = 16
+"""Of msgpack's formats of maps and arrays: fixmap, map 32, fixarray, array 32."""
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def save(path: Path, parts: Mapping[str, Any]) -> None:
     """Replace the checkpoint by these parts (plain values, by name); call it off the loop. Raises OSError."""
-    packed = msgspec.msgpack.encode({"version": VERSION, "parts": dict(parts)})
     beside = path.with_suffix(".new")
     with beside.open("wb") as file:
-        file.write(packed)
+        for piece in pieces({"version": VERSION, "parts": parts}):
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -34,6 +41,27 @@ def save(path: Path, parts: Mapping[str, Any]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def pieces(value: object, depth: int = _SPLIT_DEPTH) -> Iterator[bytes]:
+    """The value as msgpack, its containers item by item down to a depth: all at once, they would be in memory twice."""
+    if not depth or not isinstance(value, Mapping | list):
+        yield _encode(value)
+        return
+    yield _header(len(value), _MAP if isinstance(value, Mapping) else _ARRAY)
+    if isinstance(value, list):
+        for each in value:
+            yield from pieces(each, depth - 1)
+        return
+    for key, each in value.items():
+        yield _encode(key)
+        yield from pieces(each, depth - 1)
+
+
+def _header(count: int, kind: tuple[int, int]) -> bytes:
+    """Of a map or an array of so many items: the short form for fewer than sixteen, else that of 32 bits."""
+    short, long = kind
+    return bytes([short | count]) if count < _LONG else bytes([long]) + count.to_bytes(4, "big")
 
 
 def load(path: Path) -> dict[str, Any]:

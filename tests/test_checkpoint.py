@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from poller import checkpoint
 
 
@@ -34,3 +38,25 @@ def test_an_unknown_version_is_moved_aside(tmp_path: Path) -> None:
     path.write_bytes(b"\x82\xa7version\x63\xa5parts\x80")
     assert {} == checkpoint.load(path)
     assert not path.exists()
+
+
+_NUMBERS = st.integers(-(2**63), 2**64 - 1)
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text() | _NUMBERS, inner, max_size=20),
+    max_leaves=60,
+)
+
+
+@given(_PLAIN, st.integers(0, 5))
+def test_a_value_in_pieces_is_the_value(value: object, depth: int) -> None:
+    assert msgspec.msgpack.decode(b"".join(checkpoint.pieces(value, depth))) == value
+
+
+def test_a_large_container_is_never_one_piece() -> None:
+    """What is saved is not in memory twice."""
+    columns = [[f"sw-{number}", bytes(1000)] for number in range(70_000)]
+    saved = {"pipeline": {"interface_rollups": {"windows": columns}}}
+    pieces = list(checkpoint.pieces({"version": 1, "parts": saved}))
+    assert max(map(len, pieces)) < 2000
+    assert msgspec.msgpack.decode(b"".join(pieces)) == {"version": 1, "parts": saved}

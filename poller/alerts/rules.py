@@ -5,6 +5,7 @@ answered once a series and remembered by (measurement, tags); a series nobody lo
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -189,7 +190,7 @@ class RuleIndex:
         self._rules: dict[str, list[_Compiled]] = {}
         self._asked: dict[str, set[str]] = {}
         self._chosen: dict[tuple[str, str, str, tuple[tuple[str, str], ...]], tuple[_Compiled, ...]] = {}
-        self._watches: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Watch, ...]] = {}
+        self._watches: defaultdict[str, dict[tuple[tuple[str, str], ...], tuple[Watch, ...]]] = defaultdict(dict)
         self._facts = EstateFacts(estate)
         self._plain: dict[str, Judge | None] = {}
         self._memories: dict[Key, Memory] = {}
@@ -206,9 +207,10 @@ class RuleIndex:
 
     def watches(self, sample: Sample) -> tuple[Watch, ...]:
         """The rules that look at the sample's series; mostly none."""
-        found = self._watches.get((sample.measurement, sample.tags))
+        known = self._watches[sample.measurement]
+        found = known.get(sample.tags)
         if found is None:
-            found = self._watches[sample.measurement, sample.tags] = self._find(sample)
+            found = known[sample.tags] = self._find(sample)
         return found
 
     def _find(self, sample: Sample) -> tuple[Watch, ...]:

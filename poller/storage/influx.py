@@ -100,9 +100,9 @@ class InfluxSink:
 
     @property
     def delivery(self) -> DeliverySettings:
-        """Five seconds of what comes now, or after an outage so much of it that a series has several points."""
+        """Three seconds of what comes now, or after an outage so much of it that a series has several points."""
         samples = min(max(_LEAST_SAMPLES, _POINTS_A_SERIES * self._series), _MOST_SAMPLES)
-        return DeliverySettings(max_samples=samples, max_seconds=5.0)
+        return DeliverySettings(max_samples=samples, max_seconds=3.0)
 
     async def write(self, records: Sequence[Record]) -> None:
         """All lines of the records, those of each series in order, in batches; the module says what can happen to one.

@@ -221,6 +221,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     # mode=rw: a reader must not make an empty file where a salvage is about to put the new one
     where = f"{path.absolute().as_uri()}?mode={'rw' if read_only else 'rwc'}"
     connection = sqlite3.connect(where, timeout=10.0, isolation_level=None, check_same_thread=False, uri=True)
+    connection.execute("PRAGMA cache_size = -256")  # KiB: records are written once and read once, in order
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection

@@ -81,8 +81,11 @@ class _Day:
 class ParquetStore:
     """One writer of one directory; readers need no permission and no lock."""
 
-    delivery = DeliverySettings(max_samples=20_000, max_seconds=15.0)
-    """A file a measurement every fifteen seconds: what is read is at most that old, and compaction has little to do."""
+    delivery = DeliverySettings(max_samples=5_000, max_seconds=10.0)
+    """A file a measurement every ten seconds: what is read is at most that old, and compaction has little to do.
+
+    The samples bound the memory: 1 KB each while they become a frame.
+    """
 
     def __init__(
         self,
