@@ -173,6 +173,12 @@ class Watch:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
+    def peak(self) -> int:
+        """The most resident octets at any moment since it began (proc(5), VmHWM)."""
+        assert self.process is not None
+        told = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(told.partition("VmHWM:")[2].split()[0]) * 1024
+
 
 @contextmanager
 def lab(folder: Path, port: int, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:

@@ -47,7 +47,7 @@ def main() -> None:
         threading.Thread(target=look, args=(wall,), daemon=True).start()
         time.sleep(60.0 + 2 * given.interval)
         rows = measure(watch, wall, given.minutes)
-        found = watch.ask()
+        found, peak = watch.ask(), watch.peak()
     parts = found["parts"]
     cpu = sum(row[0] for row in rows) / len(rows)
     memory = max(row[1] for row in rows)
@@ -57,6 +57,7 @@ def main() -> None:
     highest = max(row[0] for row in rows)
     print(f"CPU of one core       mean {cpu:.1%}, highest minute {highest:.1%}   (at most {CPU_RATIO:.0%})")
     print(f"resident memory       {memory / 2**20:.0f} MiB   (at most {MEMORY_OCTETS / 2**20:.0f})")
+    print(f"    the highest moment, the start and each saving of state included: {peak / 2**20:.0f} MiB")
     print(f"start delay p99       worst minute {lag * 1000:.1f} ms   (at most {LAG_SECONDS * 1000:.0f})")
     print(f"start delay, longest  {max(row[3] for row in rows) * 1000:.1f} ms")
     stores = {name: parts[name].get("done_total") for name in ("parquet", "influx") if name in parts}
