@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 _MAINTENANCE_NS: Final = 3600 * 10**9
 _LEAST_RUN: Final = 8
 _MAX_FILE_OCTETS: Final = 2 * 2**20
-"""Merging takes some twenty times as much memory as the file that it makes: 1.2 KB a row, of 55 octets on disk."""
+"""Merging takes some twenty times as much memory as the file that it makes: 1.2 KB a row of 55 octets on disk."""
 _ROW_GROUP: Final = 65_536
 
 _Place: TypeAlias = tuple[str, date]
@@ -289,14 +289,11 @@ class ParquetStore:
 
 def _split_days(block: Block) -> Iterator[tuple[date, Block]]:
     """The rows of each UTC day; almost always all are of one."""
-    days = [time_ns // DAY_NS for time_ns in (min(block.times_ns), max(block.times_ns))]
-    if days[0] == days[1]:
-        yield day_of(days[0] * DAY_NS), block
-        return
-    for number in range(days[0], days[1] + 1):
-        chosen = [time_ns // DAY_NS == number for time_ns in block.times_ns]
-        if any(chosen):
-            yield day_of(number * DAY_NS), chosen_rows(block, chosen)
+    days = [time_ns // DAY_NS for time_ns in block.times_ns]
+    different = sorted(set(days))
+    for number in different:
+        part = block if len(different) == 1 else chosen_rows(block, [day == number for day in days])
+        yield day_of(number * DAY_NS), part
 
 
 def _frames_of_days(frame: pl.DataFrame) -> Iterator[tuple[date, pl.DataFrame]]:
