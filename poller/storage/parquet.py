@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 _MAINTENANCE_NS: Final = 3600 * 10**9
 _LEAST_RUN: Final = 8
 _MAX_FILE_OCTETS: Final = 2 * 2**20
-"""Merging takes some twenty times as much memory as the file that it makes: 1.2 KB a row of 55 octets on disk."""
+"""Merging takes memory for a moment: 36 MB for a file of 2 MB, 420 MB for one of 40."""
 _ROW_GROUP: Final = 65_536
 
 _Place: TypeAlias = tuple[str, date]
