@@ -107,8 +107,9 @@ async def test_with_a_third_of_ten_thousand_devices_silent_every_other_one_start
     assert set(rounds.statistics.overruns) == asker.slow
 
 
-async def test_a_regular_poll_follows_the_one_beside_the_schedule_that_was_under_way() -> None:
-    """The reading of the regular time is there, late by what the other took; a second one missed is an overrun."""
+@asynccontextmanager
+async def overtaken() -> AsyncIterator[tuple[Rounds, SteppedClock, Asked, list[Answer]]]:
+    """A device that is asked a second before its regular time, and has not answered when that comes."""
     clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
     rounds, answers = watch(clock, asker, "slow")
     regular_ns = rounds._schedule.wake_ns()
@@ -118,6 +119,13 @@ async def test_a_regular_poll_follows_the_one_beside_the_schedule_that_was_under
         rounds.ask_now("slow")
         await step(rounds, clock, 0, lambda: len(asker.asked) == 1)
         await step(rounds, clock, 1, lambda: rounds._schedule.wake_ns() != regular_ns)
+        yield rounds, clock, asker, answers
+
+
+async def test_a_regular_poll_follows_the_one_beside_the_schedule_that_was_under_way() -> None:
+    """The reading of the regular time is there, late by what the other took; a second one missed is an overrun."""
+    async with overtaken() as (rounds, clock, asker, answers):
+        regular_ns = clock.now_ns
         assert 0 == rounds.statistics.overruns.total()
         await step(rounds, clock, 60, lambda: rounds.statistics.overruns["slow"] == 1)
         asker.release.set()
@@ -128,20 +136,12 @@ async def test_a_regular_poll_follows_the_one_beside_the_schedule_that_was_under
 
 
 async def test_nothing_follows_for_a_device_that_is_asked_no_more() -> None:
-    clock, asker = SteppedClock(), Asked(slow=frozenset({"slow"}))
-    rounds, answers = watch(clock, asker, "slow")
-    regular_ns = rounds._schedule.wake_ns()
-    assert regular_ns is not None
-    clock.now_ns = regular_ns - SECOND_NS
-    async with running(rounds):
-        rounds.ask_now("slow")
-        await step(rounds, clock, 0, lambda: len(asker.asked) == 1)
-        await step(rounds, clock, 1, lambda: rounds._schedule.wake_ns() != regular_ns)
+    async with overtaken() as (rounds, clock, asker, answers):
         rounds.follow({})
         await step(rounds, clock, 0, lambda: rounds.running == 0)
         for _ in range(5):
             await asyncio.sleep(0)
-    assert (1, []) == (len(asker.asked), answers)
+        assert (1, []) == (len(asker.asked), answers)
 
 
 async def test_an_overrun_is_counted_by_name_and_not_started_twice() -> None:
