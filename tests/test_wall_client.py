@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,7 +109,9 @@ async def test_who_shows_another_certificate_is_told_no_token(running: Running) 
     over = asyncio.Event()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.read())
+        with suppress(OSError):  # whoever refuses us may end the connection in order, by an alert, or by a reset
+            while some := await reader.read(4096):
+                heard.append(some)
         writer.close()
         over.set()
 
@@ -122,7 +125,7 @@ async def test_who_shows_another_certificate_is_told_no_token(running: Running) 
     async with asyncio.timeout(10):
         await over.wait()
     impostor.close()
-    assert [b""] == heard
+    assert [] == heard
     (running.folder / "wall.pem").unlink()
     unknown = await running.traps(env={"HINOMI_TOKEN": TOKEN})
     assert unknown.output.endswith("; that of wall.certificate is not known here\n")
