@@ -213,6 +213,11 @@ def test_files_are_read_in_the_order_of_records_and_frames_last() -> None:
         ([8, *[1] * 8], 9),
         ([90, *[1] * 11], 11),
         ([60, 30, 10, 1, 1], 0),
+        ([90, 20, 20, 20], 3),
+        ([90, 20, 20], 0),
+        ([20, 20, 20, 20, 20], 0),
+        ([20, 20, 20, 20, 20, 20], 5),
+        ([100, 60], 0),
     ],
 )
 def test_files_are_merged_with_those_of_like_size(sizes: list[int], expected: int) -> None:

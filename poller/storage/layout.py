@@ -140,9 +140,12 @@ def compaction_run(sizes: Sequence[int], least: int, max_octets: int) -> int:
     """How many of the newest files (sizes in order of age) to merge into one; 0 for none.
 
     A file joins while it is at most twice what is newer than it, so every octet is rewritten about log2 times a day.
+    Fewer than the least are merged where they fill a file.
     """
     total = count = 0
     for size in reversed(sizes):
+        if count > 1 and total + size > max_octets and total >= max_octets // 2:
+            return count
         if count and (size > 2 * total or total + size > max_octets):
             break
         total += size
